@@ -1,0 +1,1 @@
+//! Ephemeral clusters.
