@@ -1,1 +1,16 @@
-//! Stub.
+//! The Cilium upgrade guide as data and pure functions: versions, transitions, plans,
+//! ConfigMap rebase, policy and metric lint. Nothing here does IO.
+
+pub mod catalogue;
+mod data;
+mod plan;
+mod required;
+mod transition;
+mod version;
+
+pub use catalogue::{UnknownVersion, resolve};
+pub use data::{Confidence, Span};
+pub use plan::{Direction, Options, Plan, PlanError, Stage, plan, plan_with};
+pub use required::{ConfigChange, required_changes};
+pub use transition::{Impact, Row};
+pub use version::{Minor, ParseVersionError, Version, VersionSpec};

@@ -1,0 +1,121 @@
+//! The releases that the guide knows, and how a version spec becomes one of them.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{self, Confidence, Span};
+use crate::version::{Minor, Version, VersionSpec};
+
+/// One minor release line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The minor.
+    pub minor: Minor,
+    /// Its newest patch release.
+    pub latest: Version,
+    /// Kubernetes minors it was tested with; absent when no source names them.
+    pub kubernetes: Option<Span<Minor>>,
+    /// Folder of the manifests or the chart in its source release.
+    pub manifests: String,
+    /// Patch releases that have a published Helm chart.
+    pub chart: Option<Span<Version>>,
+    /// Registry of its images.
+    pub registry: String,
+    /// Where this was read.
+    pub source: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+}
+
+/// A version that the guide does not know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("version {asked} is not known{}", hint(.nearest))]
+pub struct UnknownVersion {
+    /// What was asked for.
+    pub asked: String,
+    /// The nearest known releases, older first.
+    pub nearest: Vec<Version>,
+}
+
+static LINES: LazyLock<Vec<Line>> =
+    LazyLock::new(|| data::load("versions.yaml", include_str!("../data/versions.yaml")));
+
+/// Returns every known minor, oldest first.
+pub fn lines() -> &'static [Line] {
+    &LINES
+}
+
+/// Returns the release line of a minor.
+pub fn line(minor: Minor) -> Option<&'static Line> {
+    lines().iter().find(|line| line.minor == minor)
+}
+
+/// Finds the release that a version spec names; a wildcard names the latest known patch.
+///
+/// # Errors
+/// Returns the nearest known releases when the version is not known.
+pub fn resolve(spec: &VersionSpec) -> Result<Version, UnknownVersion> {
+    let (minor, exact) = match spec {
+        VersionSpec::Latest(minor) => (*minor, None),
+        VersionSpec::Exact(version) => (version.minor(), Some(version)),
+    };
+    match (line(minor), exact) {
+        (Some(line), None) => Ok(line.latest.clone()),
+        (Some(line), Some(version)) if *version <= line.latest => Ok(version.clone()),
+        (Some(line), Some(version)) => {
+            Err(UnknownVersion { asked: version.to_string(), nearest: vec![line.latest.clone()] })
+        }
+        (None, _) => Err(UnknownVersion { asked: spec.to_string(), nearest: neighbours(minor) }),
+    }
+}
+
+/// Returns the latest releases of the minors on both sides of an unknown one.
+fn neighbours(minor: Minor) -> Vec<Version> {
+    let older = lines().iter().rev().find(|line| line.minor < minor);
+    let newer = lines().iter().find(|line| line.minor > minor);
+    older.into_iter().chain(newer).map(|line| line.latest.clone()).collect()
+}
+
+fn hint(nearest: &[Version]) -> impl fmt::Display {
+    let names: Vec<_> = nearest.iter().map(ToString::to_string).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("; the nearest known release is {one}"),
+        many => format!("; the nearest known releases are {}", many.join(" and ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn lines_are_sorted_and_consistent() {
+        assert!(lines().is_sorted_by(|a, b| a.minor < b.minor));
+        for line in lines() {
+            assert_eq!(line.latest.minor(), line.minor);
+            assert!(line.chart.as_ref().is_none_or(|chart| chart.to <= line.latest), "{}", line.minor);
+        }
+    }
+
+    #[rstest]
+    #[case::wildcard("1.5", "1.5.13")]
+    #[case::exact("1.6.4", "1.6.4")]
+    #[case::pre_release("1.7.0-rc10", "1.7.0-rc10")]
+    fn resolves(#[case] spec: &str, #[case] version: &str) {
+        assert_eq!(resolve(&spec.parse().unwrap()).unwrap().to_string(), version);
+    }
+
+    #[rstest]
+    #[case::patch_too_new("1.6.99", "version 1.6.99 is not known; the nearest known release is 1.6.12")]
+    #[case::minor_too_new("1.99", "version 1.99.x is not known; the nearest known release is 1.20.0")]
+    #[case::minor_too_old("0.9.1", "version 0.9.1 is not known; the nearest known release is 1.0.7")]
+    fn names_the_nearest(#[case] spec: &str, #[case] message: &str) {
+        assert_eq!(resolve(&spec.parse().unwrap()).unwrap_err().to_string(), message);
+    }
+}

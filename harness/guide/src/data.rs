@@ -1,0 +1,47 @@
+//! How the data files under `data/` are read: strictly, and each one only when it is needed.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::version::Minor;
+
+/// How sure a fact is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Read from a released document, manifest or chart.
+    Exact,
+    /// Read from a document or manifest of that time without a release tag.
+    NearExact,
+    /// Concluded from neighbouring versions or other facts.
+    Inferred,
+}
+
+/// An inclusive range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Span<T> {
+    /// First value that belongs to it.
+    pub from: T,
+    /// Last value that belongs to it.
+    pub to: T,
+}
+
+impl<T: Ord> Span<T> {
+    /// Tells whether the value lies in the range.
+    pub fn contains(&self, value: &T) -> bool {
+        (&self.from..=&self.to).contains(&value)
+    }
+}
+
+/// Parses an embedded data file; the crate's tests load every file, so a failure is a defect of ours.
+pub(crate) fn load<T: DeserializeOwned>(file: &str, text: &str) -> T {
+    match serde_saphyr::from_str(text) {
+        Ok(data) => data,
+        Err(error) => panic!("embedded data file {file} is broken: {error}"),
+    }
+}
+
+/// A range of minors.
+pub(crate) type Minors = Span<Minor>;

@@ -1,0 +1,57 @@
+//! From two versions to the stages between them. Pure: nothing here looks at a cluster.
+
+mod route;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use route::{Options, PlanError, plan, plan_with};
+
+use crate::data::Confidence;
+use crate::required::ConfigChange;
+use crate::transition::Impact;
+use crate::version::Version;
+
+/// The way from one version to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The hops, in order; each starts where the last one ended.
+    pub stages: Vec<Stage>,
+}
+
+/// Which way a stage goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To a newer minor.
+    Up,
+    /// To an older minor.
+    Down,
+    /// To another patch of the same minor, newer or older.
+    Micro,
+}
+
+/// One hop that the guide lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Version before.
+    pub from: Version,
+    /// Version after.
+    pub to: Version,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Whether the DaemonSet, not only its image, must be upgraded.
+    pub daemonset_required: bool,
+    /// Impact on layer 3 and 4; for a downgrade that of the same hop upwards.
+    pub l3: Impact,
+    /// Impact on traffic through a layer 7 proxy.
+    pub l7: Impact,
+    /// Where the guide lists the hop.
+    pub source: String,
+    /// How sure the impact is.
+    pub confidence: Confidence,
+    /// ConfigMap keys that must be set before it starts.
+    pub config_changes: Vec<ConfigChange>,
+}

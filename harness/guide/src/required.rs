@@ -1,0 +1,55 @@
+//! ConfigMap keys that the guide requires before a hop.
+
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{self, Confidence, Minors};
+use crate::version::Minor;
+
+/// A ConfigMap key that must have a value before a stage starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigChange {
+    /// The key.
+    pub key: String,
+    /// The value it must have.
+    pub value: String,
+    /// What happens without it.
+    pub why: String,
+    /// Where this was read.
+    pub source: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    into: Minor,
+    from: Minors,
+    key: String,
+    value: String,
+    why: String,
+    source: String,
+    confidence: Confidence,
+}
+
+static ENTRIES: LazyLock<Vec<Entry>> =
+    LazyLock::new(|| data::load("required.yaml", include_str!("../data/required.yaml")));
+
+/// Returns the keys that must be set before upgrading from one minor into another.
+pub fn required_changes(from: Minor, into: Minor) -> Vec<ConfigChange> {
+    ENTRIES
+        .iter()
+        .filter(|entry| entry.into == into && entry.from.contains(&from))
+        .map(|entry| ConfigChange {
+            key: entry.key.clone(),
+            value: entry.value.clone(),
+            why: entry.why.clone(),
+            source: entry.source.clone(),
+            confidence: entry.confidence,
+        })
+        .collect()
+}
