@@ -131,7 +131,7 @@ static TABLE: LazyLock<Table> =
     LazyLock::new(|| data::load("transitions.yaml", include_str!("../data/transitions.yaml")));
 
 /// Returns what the guide says about an upgrade between two minors, or nothing if it does not list it.
-pub fn listed(from: &Version, to: &Version) -> Option<Row> {
+pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {
     let (old, new) = (from.minor(), to.minor());
     if old >= new {
         return None;
@@ -157,7 +157,7 @@ pub fn listed(from: &Version, to: &Version) -> Option<Row> {
 }
 
 /// Returns what the guide says about a hop between two patches of one minor, in either direction.
-pub fn micro(from: &Version, to: &Version) -> Option<Row> {
+pub(crate) fn micro(from: &Version, to: &Version) -> Option<Row> {
     let row = TABLE.micro.iter().find(|row| row.minors.contains(&from.minor()))?;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
     let full = TABLE.full_manifests.iter().find(|full| *low < full.patch && full.patch <= *high);
