@@ -2,14 +2,20 @@
 //! ConfigMap rebase, policy and metric lint. Nothing here does IO.
 
 pub mod catalogue;
+mod configmap;
 mod data;
+mod keys;
 mod plan;
+pub mod rebase;
 mod required;
 mod transition;
 mod version;
+pub mod yaml;
 
 pub use catalogue::{UnknownVersion, resolve};
+pub use configmap::ConfigMap;
 pub use data::{Confidence, Span};
+pub use keys::OnChange;
 pub use plan::{Direction, Options, Plan, PlanError, Stage, plan, plan_with};
 pub use required::{ConfigChange, required_changes};
 pub use transition::{Impact, Row};

@@ -22,6 +22,8 @@ pub struct ConfigChange {
     pub source: String,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Whether another value that the user already set satisfies it.
+    pub keep_existing: bool,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +34,8 @@ struct Entry {
     key: String,
     value: String,
     why: String,
+    #[serde(default)]
+    keep_existing: bool,
     source: String,
     confidence: Confidence,
 }
@@ -50,6 +54,7 @@ pub fn required_changes(from: Minor, into: Minor) -> Vec<ConfigChange> {
             why: entry.why.clone(),
             source: entry.source.clone(),
             confidence: entry.confidence,
+            keep_existing: entry.keep_existing,
         })
         .collect()
 }

@@ -1,0 +1,312 @@
+//! Turns decisions into text splices.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::{Decision, RebaseError, Request, scalar};
+use crate::configmap::ConfigMap;
+use crate::keys;
+use crate::yaml::{Entry, Node, Style, Value, YamlError};
+
+/// Metadata that the API server makes.
+const SERVER_MADE: [&str; 7] = [
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// The annotation that kubectl makes.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A template of the target version: its keys in order, with values and comments.
+#[derive(Clone, Debug)]
+pub struct Template {
+    entries: Vec<(String, String, Vec<String>)>,
+}
+
+/// The edited text and the splices that made it.
+pub(super) struct Edited {
+    pub(super) text: String,
+    pub(super) dropped: Vec<String>,
+}
+
+struct Splice {
+    at: Range<usize>,
+    with: String,
+}
+
+impl Template {
+    /// Reads a template from a manifest.
+    ///
+    /// # Errors
+    /// Fails with the place when the text is not a ConfigMap.
+    pub fn read(text: &str) -> Result<Self, YamlError> {
+        let config = ConfigMap::read(text)?;
+        let entry = |entry: &Entry| {
+            let value = entry.value.text()?.to_owned();
+            Some((entry.key.clone(), value, comments_above(text, entry)))
+        };
+        Ok(Self { entries: config.entries().iter().filter_map(entry).collect() })
+    }
+
+    /// Returns the value of a key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.entry(key).map(|(_, value, _)| value.as_str())
+    }
+
+    /// Returns the keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, ..)| key.as_str())
+    }
+
+    fn comments(&self, key: &str) -> &[String] {
+        self.entry(key).map_or(&[], |(_, _, comments)| comments)
+    }
+
+    fn entry(&self, key: &str) -> Option<&(String, String, Vec<String>)> {
+        self.entries.iter().find(|(name, ..)| name == key)
+    }
+}
+
+/// Applies the decisions to the text.
+pub(super) fn apply(
+    text: &str,
+    config: &ConfigMap,
+    decisions: &[Decision],
+    request: &Request<'_>,
+) -> Result<Edited, RebaseError> {
+    let mut editor = Editor { text, entries: config.entries(), request, splices: Vec::new() };
+    let mut inserts = BTreeMap::<usize, Vec<&Decision>>::new();
+    for decision in decisions.iter() {
+        let name = decision.old_key.as_ref().unwrap_or(&decision.key);
+        match editor.entries.iter().find(|entry| entry.key == *name) {
+            Some(entry) => editor.change(entry, decision)?,
+            None if decision.after.is_some() => {
+                inserts.entry(editor.place_for(config, &decision.key)).or_default().push(decision);
+            }
+            None => {}
+        }
+    }
+    for (at, mut decisions) in inserts {
+        if editor.is_sorted() {
+            decisions.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        editor.insert(at, &decisions);
+    }
+    let dropped = editor.drop_server_metadata(config.object())?;
+    Ok(Edited { text: editor.finish(), dropped })
+}
+
+struct Editor<'a> {
+    text: &'a str,
+    entries: &'a [Entry],
+    request: &'a Request<'a>,
+    splices: Vec<Splice>,
+}
+
+impl Editor<'_> {
+    fn change(&mut self, entry: &Entry, decision: &Decision) -> Result<(), RebaseError> {
+        let Some(after) = &decision.after else { return self.remove(entry) };
+        if decision.old_key.is_some() {
+            self.splice(entry.bytes.clone(), decision.key.clone());
+        }
+        if decision.before.as_ref() != Some(after) {
+            self.set_value(entry, after);
+        }
+        if self.request.comments && comments_above(self.text, entry).is_empty() {
+            let start = line_start(self.text, entry.bytes.start);
+            let with = self.lines(start, &self.template_comments(&decision.key));
+            self.splice(start..start, with);
+        }
+        Ok(())
+    }
+
+    fn template_comments(&self, key: &str) -> Vec<String> {
+        match self.request.template {
+            Some(template) => template.comments(key).to_vec(),
+            None => keys::comment(key).map(|text| format!("# {text}")).into_iter().collect(),
+        }
+    }
+
+    fn set_value(&mut self, entry: &Entry, after: &str) {
+        let Value::Scalar { style, .. } = entry.value.value else { return };
+        if !matches!(style, Style::Literal | Style::Folded) {
+            self.splice(entry.value.bytes.clone(), scalar::inline(after, style));
+            return;
+        }
+        let header = entry.bytes.end + self.text[entry.bytes.end..].find(['|', '>']).unwrap_or_default();
+        let end = entry_end(self.text, entry);
+        let eol = if self.text[..end].ends_with('\n') { self.eol() } else { "" };
+        self.splice(header..end, format!("{}{eol}", scalar::inline(after, style)));
+    }
+
+    fn remove(&mut self, entry: &Entry) -> Result<(), RebaseError> {
+        let start = line_start(self.text, entry.bytes.start);
+        if !self.text[start..entry.bytes.start].trim_matches([' ', '?']).is_empty() {
+            return Err(RebaseError::Shape { position: entry.position, what: entry.key.clone() });
+        }
+        self.splice(start..entry_end(self.text, entry), String::new());
+        Ok(())
+    }
+
+    fn is_sorted(&self) -> bool {
+        self.entries.is_sorted_by(|a, b| a.key < b.key)
+    }
+
+    /// Finds the byte where a new key goes: in order if the file is sorted, else after the key that
+    /// precedes it in the template, else at the end.
+    fn place_for(&self, config: &ConfigMap, key: &str) -> usize {
+        let before = if self.is_sorted() {
+            self.entries.iter().rfind(|entry| entry.key.as_str() < key)
+        } else {
+            let template = self.request.template.into_iter().flat_map(Template::keys);
+            let earlier: Vec<_> = template.take_while(|name| *name != key).collect();
+            let found = earlier.iter().rev().find_map(|name| self.entries.iter().find(|e| e.key == *name));
+            found.or(self.entries.last())
+        };
+        let Some(before) = before else {
+            let data = config.data_entry().map_or(0, |data| data.bytes.end);
+            return line_end(self.text, data);
+        };
+        let end = entry_end(self.text, before);
+        let block = matches!(before.value.value, Value::Scalar { style: Style::Literal | Style::Folded, .. });
+        // A block scalar at the end of a text without a final newline would gain one.
+        if block && !self.text[..end].ends_with('\n') {
+            return line_start(self.text, before.bytes.start);
+        }
+        end
+    }
+
+    fn insert(&mut self, at: usize, decisions: &[&Decision]) {
+        let mut lines = Vec::new();
+        for decision in decisions {
+            let value = decision.after.as_deref().unwrap_or_default();
+            lines.extend(self.template_comments(&decision.key));
+            lines.extend(scalar::entry(&decision.key, value));
+        }
+        let with = self.lines(at, &lines);
+        self.splice(at..at, with);
+    }
+
+    /// Indents lines as the entries are, and ends each; at the end of a text without a final newline it starts each.
+    fn lines(&self, at: usize, lines: &[String]) -> String {
+        let indent = self.entries.first().map_or(2, |entry| entry.position.column - 1);
+        let eol = self.eol();
+        let open = !self.text[..at].is_empty() && !self.text[..at].ends_with('\n');
+        let line = |line: &String| {
+            let line = if line.is_empty() { String::new() } else { format!("{:indent$}{line}", "") };
+            if open { format!("{eol}{line}") } else { format!("{line}{eol}") }
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn eol(&self) -> &'static str {
+        match self.text.find('\n') {
+            Some(at) if self.text[..at].ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
+    }
+
+    fn drop_server_metadata(&mut self, object: &Node) -> Result<Vec<String>, RebaseError> {
+        let mut dropped = Vec::new();
+        let Some(metadata) = object.get("metadata") else { return Ok(dropped) };
+        let flow = |node: &Node| matches!(node.value, Value::Mapping { flow: true, .. });
+        for entry in metadata.entries() {
+            let last_applied = entry.key == "annotations" && entry.value.get(LAST_APPLIED).is_some();
+            let server_made = SERVER_MADE.contains(&entry.key.as_str());
+            if (server_made || last_applied) && (flow(metadata) || (last_applied && flow(&entry.value))) {
+                let what = format!("metadata.{}", entry.key);
+                return Err(RebaseError::Shape { position: entry.position, what });
+            }
+            let only = entry.value.entries().len() == 1;
+            if server_made || (last_applied && only) {
+                self.remove(entry)?;
+                dropped.push(format!("metadata.{}", entry.key));
+            } else if last_applied {
+                let inner = entry.value.entries().iter().filter(|entry| entry.key == LAST_APPLIED);
+                inner.clone().try_for_each(|entry| self.remove(entry))?;
+                dropped.push(format!("metadata.annotations[{LAST_APPLIED}]"));
+            }
+        }
+        Ok(dropped)
+    }
+
+    fn splice(&mut self, at: Range<usize>, with: String) {
+        self.splices.push(Splice { at, with });
+    }
+
+    fn finish(mut self) -> String {
+        // Stable: splices at one place keep their order.
+        self.splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
+        let mut text = String::with_capacity(self.text.len() + 256);
+        let mut done = 0;
+        for splice in &self.splices {
+            text.push_str(self.text.get(done..splice.at.start).unwrap_or_default());
+            text.push_str(&splice.with);
+            done = done.max(splice.at.end);
+        }
+        text.push_str(&self.text[done..]);
+        text
+    }
+}
+
+/// Returns the end of an entry: after the line end of its last line.
+fn entry_end(text: &str, entry: &Entry) -> usize {
+    node_end(text, &entry.value).max(line_end(text, entry.bytes.end))
+}
+
+fn node_end(text: &str, node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar { style: Style::Literal | Style::Folded, .. } => block_end(text, node),
+        Value::Mapping { entries, flow: false } if !entries.is_empty() => {
+            entries.last().map_or(node.bytes.end, |entry| entry_end(text, entry))
+        }
+        Value::Sequence(items) if !text[..node.bytes.end].ends_with(']') => {
+            items.last().map_or(node.bytes.end, |item| node_end(text, item))
+        }
+        _ => line_end(text, node.bytes.end),
+    }
+}
+
+/// Returns the end of a block scalar. The parser's end can lie in the indentation of the next line.
+fn block_end(text: &str, node: &Node) -> usize {
+    let header = text[..node.bytes.start].rfind(['|', '>']).unwrap_or(node.bytes.start);
+    let after_header = line_end(text, header);
+    let keeps = text[header..after_header].split('#').next().is_some_and(|header| header.contains('+'));
+    let last_line = line_start(text, node.bytes.end);
+    let mut end = if text[last_line..node.bytes.end].trim().is_empty() {
+        last_line
+    } else {
+        line_end(text, node.bytes.end)
+    };
+    end = end.max(after_header);
+    // Blank lines after the block are content only with `+`.
+    while !keeps && end > after_header {
+        let start = line_start(text, end - 1);
+        if start < after_header || !text[start..end].trim().is_empty() {
+            break;
+        }
+        end = start;
+    }
+    end
+}
+
+fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
+    let above = &text[..line_start(text, entry.bytes.start)];
+    let lines = above.lines().rev().map(str::trim).take_while(|line| line.starts_with('#'));
+    let mut comments: Vec<_> = lines.map(ToOwned::to_owned).collect();
+    comments.reverse();
+    comments
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
+}
