@@ -1,1 +1,19 @@
-//! Ephemeral clusters.
+//! Ephemeral clusters: what they are made of, how they come up, and how nothing of them is left.
+
+mod client;
+mod clock;
+pub mod components;
+pub mod images;
+pub mod ledger;
+mod pki;
+pub mod sandbox;
+mod spawn;
+pub mod wait;
+
+pub use client::{ClientError, client, nodes_ready, nodes_registered};
+pub use clock::monotonic_ns;
+pub use components::{Component, Components};
+pub use images::Image;
+pub use ledger::Ledger;
+pub use sandbox::{Cni, Sandbox, SandboxError, SandboxRequest};
+pub use spawn::CommandError;

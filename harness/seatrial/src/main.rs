@@ -1,3 +1,20 @@
-//! The command.
+//! `seatrial`: what an upgrade of Cilium does to traffic, measured on an ephemeral cluster.
 
-fn main() {}
+mod bundle;
+mod cli;
+mod commands;
+mod exit;
+mod paths;
+mod roles;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Roles come first: some enter namespaces, which a process with threads cannot.
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    if let Some(role) = roles::Role::from_argv0(&name) {
+        return role.run(arguments.collect());
+    }
+    cli::main()
+}

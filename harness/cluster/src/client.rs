@@ -1,0 +1,90 @@
+//! The Kubernetes API of a cluster, and what its nodes say of themselves.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::wait::{self, Timeout};
+
+/// No client could be made from a kubeconfig.
+#[derive(Debug, thiserror::Error)]
+#[error("the kubeconfig {} cannot be used", path.display())]
+pub struct ClientError {
+    path: PathBuf,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// A client for the cluster of a kubeconfig; it repeats no request by itself.
+///
+/// # Errors
+/// When the file cannot be read or does not describe a cluster.
+pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
+    let error = |source: Box<dyn std::error::Error + Send + Sync>| ClientError {
+        path: kubeconfig.to_owned(),
+        source,
+    };
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|e| error(e.into()))?;
+    let mut config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .map_err(|e| error(e.into()))?;
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(|e| error(e.into()))
+}
+
+/// Waits until `count` nodes have registered with the API server.
+///
+/// # Errors
+/// When the deadline passes first.
+pub async fn nodes_registered(client: &kube::Client, count: usize, deadline: Duration) -> Result<(), Timeout> {
+    let condition = format!("{count} nodes to register");
+    nodes(client, &condition, count, deadline, |_| true).await
+}
+
+/// Waits until `count` nodes are Ready.
+///
+/// # Errors
+/// When the deadline passes first.
+pub async fn nodes_ready(client: &kube::Client, count: usize, deadline: Duration) -> Result<(), Timeout> {
+    nodes(client, &format!("{count} nodes to be Ready"), count, deadline, ready).await
+}
+
+async fn nodes(
+    client: &kube::Client,
+    condition: &str,
+    count: usize,
+    deadline: Duration,
+    counts: impl Fn(&Node) -> bool,
+) -> Result<(), Timeout> {
+    let api: Api<Node> = Api::all(client.clone());
+    let probe = async || {
+        let nodes = api.list(&ListParams::default()).await.map_err(|e| e.to_string())?;
+        if nodes.iter().filter(|node| counts(node)).count() >= count {
+            return Ok(());
+        }
+        Err(nodes.iter().map(describe).collect::<Vec<_>>().join("; "))
+    };
+    wait::until(condition, deadline, Duration::from_millis(20), probe).await
+}
+
+fn ready(node: &Node) -> bool {
+    conditions(node).any(|(kind, status, _)| kind == "Ready" && status == "True")
+}
+
+fn conditions(node: &Node) -> impl Iterator<Item = (&str, &str, &str)> {
+    node.status.iter().flat_map(|s| s.conditions.iter().flatten()).map(|c| {
+        (c.type_.as_str(), c.status.as_str(), c.message.as_deref().unwrap_or_default())
+    })
+}
+
+fn describe(node: &Node) -> String {
+    let name = node.metadata.name.as_deref().unwrap_or("?");
+    match conditions(node).find(|(kind, ..)| *kind == "Ready") {
+        Some((_, "True", _)) => format!("{name} is Ready"),
+        Some((_, _, message)) => format!("{name} is not Ready: {message}"),
+        None => format!("{name} has no Ready condition yet"),
+    }
+}

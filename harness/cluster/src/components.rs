@@ -1,0 +1,248 @@
+//! Where the Kubernetes components come from.
+//!
+//! In this order: a folder that the user names, `KUBEBUILDER_ASSETS`, `PATH` (only a program of the pinned minor
+//! version), the cache, and last `go build` from the pinned modules of `ci/tools`, into a cache folder that is named
+//! by the hash of their go.sum.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::spawn::{CommandError, Run};
+
+/// The Kubernetes version that `ci/tools/go.mod` pins.
+pub const KUBERNETES: &str = "v1.34.4";
+
+const GO_MOD: &str = include_str!("../../../ci/tools/go.mod");
+const GO_SUM: &str = include_str!("../../../ci/tools/go.sum");
+const HELM_GO_MOD: &str = include_str!("../../../ci/tools/helm/go.mod");
+const HELM_GO_SUM: &str = include_str!("../../../ci/tools/helm/go.sum");
+
+/// A program that a cluster is made of, or that renders a chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// The Kubernetes API server.
+    ApiServer,
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// kubelet.
+    Kubelet,
+    /// helm, which renders charts.
+    Helm,
+}
+
+impl Component {
+    /// All that a sandbox cluster runs.
+    pub const CLUSTER: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubelet];
+
+    /// The program's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Helm => "helm",
+        }
+    }
+
+    fn package(self) -> String {
+        match self {
+            Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
+            Self::Helm => "helm.sh/helm/v3/cmd/helm".to_owned(),
+            other => format!("k8s.io/kubernetes/cmd/{}", other.name()),
+        }
+    }
+
+    fn modules(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Helm => (HELM_GO_MOD, HELM_GO_SUM),
+            _ => (GO_MOD, GO_SUM),
+        }
+    }
+
+    /// What `--version` (or `version`) of a usable program on PATH prints.
+    fn version_mark(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd Version: 3.",
+            Self::Helm => "v3.17.",
+            _ => "v1.34.",
+        }
+    }
+}
+
+/// Why a component could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    /// It is in none of the places and there is no Go to build it with.
+    #[error(
+        "{name} was not found in {looked}, and Go is not installed to build it; install Go 1.24 or newer, or put \
+         {name} {version} into a folder and name it with --components"
+    )]
+    NoGo {
+        /// Program.
+        name: &'static str,
+        /// Places.
+        looked: String,
+        /// Version wanted.
+        version: &'static str,
+    },
+    /// A folder was named, but the program is not in it.
+    #[error("{name} is not in {}, which --components names; put it there or leave the option out", folder.display())]
+    NotInFolder {
+        /// Program.
+        name: &'static str,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The build failed.
+    #[error("building {name} from its pinned Go module failed")]
+    Build {
+        /// Program.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: CommandError,
+    },
+    /// The cache cannot be written.
+    #[error("the component cache {} cannot be written; set SEATRIAL_CACHE to a folder that can", folder.display())]
+    Cache {
+        /// The cache.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Finds components, and builds what is missing.
+#[derive(Clone, Debug)]
+pub struct Components {
+    folder: Option<PathBuf>,
+    cache: PathBuf,
+}
+
+impl Components {
+    /// Looks in `folder` alone when it is given; `cache` is where built programs are kept.
+    #[must_use]
+    pub fn new(folder: Option<PathBuf>, cache: PathBuf) -> Self {
+        Self { folder, cache }
+    }
+
+    /// Finds a component without building it.
+    pub async fn find(&self, component: Component) -> Option<PathBuf> {
+        let name = component.name();
+        if let Some(folder) = &self.folder {
+            return executable(&folder.join(name));
+        }
+        if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS")
+            && let Some(found) = executable(&Path::new(&assets).join(name))
+        {
+            return Some(found);
+        }
+        if let Ok(found) = which::which(name)
+            && has_version(&found, component).await
+        {
+            return Some(found);
+        }
+        executable(&self.cached(component))
+    }
+
+    /// Finds a component or builds it; `progress` hears of a build, which takes minutes.
+    ///
+    /// # Errors
+    /// When it is nowhere and cannot be built; the message says what to install.
+    pub async fn resolve(
+        &self,
+        component: Component,
+        progress: &dyn Fn(String),
+    ) -> Result<PathBuf, ComponentError> {
+        if let Some(found) = self.find(component).await {
+            return Ok(found);
+        }
+        let name = component.name();
+        if let Some(folder) = &self.folder {
+            return Err(ComponentError::NotInFolder { name, folder: folder.clone() });
+        }
+        let Ok(go) = which::which("go") else {
+            return Err(ComponentError::NoGo {
+                name,
+                looked: format!("KUBEBUILDER_ASSETS, PATH or {}", self.cached(component).display()),
+                version: component.version_mark(),
+            });
+        };
+        progress(format!("building {name} from its pinned Go module (minutes, once)"));
+        self.build(component, &go).await
+    }
+
+    async fn build(&self, component: Component, go: &Path) -> Result<PathBuf, ComponentError> {
+        let name = component.name();
+        let target = self.cached(component);
+        let folder = target.parent().unwrap_or(&self.cache).to_path_buf();
+        let cache = |source| ComponentError::Cache { folder: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(cache)?;
+        // The module files travel in this program, so that an installed binary needs no checkout.
+        let modules = tempfile::tempdir_in(&folder).map_err(cache)?;
+        let (go_mod, go_sum) = component.modules();
+        std::fs::write(modules.path().join("go.mod"), go_mod).map_err(cache)?;
+        std::fs::write(modules.path().join("go.sum"), go_sum).map_err(cache)?;
+        let built = modules.path().join(name);
+        let stamp = "k8s.io/component-base/version";
+        let flags =
+            format!("-s -w -X {stamp}.gitVersion={KUBERNETES} -X {stamp}.gitMajor=1 -X {stamp}.gitMinor=34");
+        Run::new(go)
+            .args(["build", "-trimpath", "-mod=readonly", "-ldflags", &flags, "-o"])
+            .args([&built])
+            .args([component.package()])
+            .env("CGO_ENABLED", "0")
+            .current_dir(modules.path())
+            .output()
+            .await
+            .map_err(|source| ComponentError::Build { name, source })?;
+        std::fs::rename(&built, &target).map_err(cache)?;
+        Ok(target)
+    }
+
+    fn cached(&self, component: Component) -> PathBuf {
+        let (_, go_sum) = component.modules();
+        let key = crate::images::hex(&Sha256::digest(go_sum)[..8]);
+        self.cache.join("components").join(key).join(component.name())
+    }
+}
+
+fn executable(path: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let runs = path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    runs.then(|| path.to_path_buf())
+}
+
+async fn has_version(program: &Path, component: Component) -> bool {
+    let ask = if component == Component::Helm { "version" } else { "--version" };
+    Run::new(program).args([ask]).output().await.is_ok_and(|said| said.contains(component.version_mark()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn named_folder_is_the_only_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let components = Components::new(Some(folder.path().to_path_buf()), folder.path().join("cache"));
+        let error = components.resolve(Component::Kubelet, &|_| ()).await.unwrap_err();
+        assert!(error.to_string().starts_with("kubelet is not in "), "{error}");
+        assert!(error.to_string().contains("--components"), "{error}");
+    }
+
+    #[test]
+    fn go_module_pins_the_version_that_is_stamped() {
+        assert!(GO_MOD.contains(&format!("k8s.io/kubernetes {KUBERNETES}")));
+    }
+}

@@ -1,0 +1,32 @@
+//! File descriptors that the host side hands into the sandbox, by number.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+/// The listener of the API on the host's loopback.
+pub(crate) const LISTENER: i32 = 3;
+/// The lock of the ledger entry.
+pub(crate) const LOCK: i32 = 4;
+
+/// What the supervisor was handed; none of it is inherited any further.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) listener: TcpListener,
+    /// Held, never read: the cluster is alive as long as it is open.
+    pub(crate) _lock: File,
+}
+
+/// Takes over the descriptors. To be called once, at the start of the supervisor.
+pub(crate) fn take() -> std::io::Result<Handed> {
+    #[expect(unsafe_code, reason = "the numbers are this program's own protocol; nothing else owns them yet")]
+    let (listener, lock) = unsafe { (OwnedFd::from_raw_fd(LISTENER), OwnedFd::from_raw_fd(LOCK)) };
+    for fd in [&listener, &lock] {
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    }
+    let listener = TcpListener::from(listener);
+    listener.set_nonblocking(true)?;
+    Ok(Handed { listener, _lock: lock.into() })
+}

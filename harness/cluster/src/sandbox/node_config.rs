@@ -1,0 +1,126 @@
+//! The configuration of a node's containerd and kubelet, as text.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::spec::{API_PORT, CONTROL_PLANE, Cni, DNS_ADDRESS, NodeSpec, NodeStart};
+
+pub(super) const CONTAINERD_CONFIG: &str = "/run/seatrial/containerd.toml";
+pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+const KUBELET_CONFIG: &str = "/run/seatrial/kubelet.json";
+const KUBECONFIG: &str = "/run/seatrial/kubelet.kubeconfig";
+const RESOLV_CONF: &str = "/run/seatrial/resolv.conf";
+
+/// Address of the node at position `index`, from 1.
+pub(crate) fn address(index: u8) -> String {
+    format!("10.250.0.{}", 10 + index)
+}
+
+/// Pod addresses of a node when pods are on a plain bridge.
+pub(super) fn bridge_subnet(index: u8) -> String {
+    format!("10.244.{index}.0/24")
+}
+
+pub(super) fn kubelet_args(node: &NodeSpec) -> Vec<String> {
+    vec![
+        format!("--config={KUBELET_CONFIG}"),
+        format!("--kubeconfig={KUBECONFIG}"),
+        format!("--hostname-override={}", node.name),
+        format!("--node-ip={}", node.address),
+        "--root-dir=/var/lib/kubelet".to_owned(),
+        "--cert-dir=/var/lib/kubelet/pki".to_owned(),
+    ]
+}
+
+/// All files that a node needs, with their paths inside the node.
+pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
+    let server = format!("https://{CONTROL_PLANE}:{API_PORT}");
+    let kubeconfig = crate::pki::kubeconfig("node", &server, &start.ca, &start.node.client);
+    let mut files = vec![
+        (CONTAINERD_CONFIG.into(), containerd(start)),
+        (KUBELET_CONFIG.into(), kubelet()),
+        (KUBECONFIG.into(), kubeconfig),
+        ("/run/seatrial/ca.crt".into(), start.ca.clone()),
+        ("/run/seatrial/kubelet.crt".into(), start.node.server.cert.clone()),
+        ("/run/seatrial/kubelet.key".into(), start.node.server.key.clone()),
+        (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
+    ];
+    if start.cni == Cni::Bridge {
+        files.push(("/etc/cni/net.d/10-bridge.conflist".into(), bridge(&bridge_subnet(start.index))));
+    }
+    files
+}
+
+fn containerd(start: &NodeStart) -> String {
+    let pause = &start.pause_image;
+    // restrict_oom_score_adj: without it runc fails on a machine that lacks CAP_SYS_RESOURCE.
+    format!(
+        r#"version = 2
+root = "/run/seatrial/containerd"
+state = "/run/containerd"
+
+[grpc]
+address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+disable_apparmor = true
+restrict_oom_score_adj = true
+tolerate_missing_hugetlb_controller = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/opt/cni/bin"
+conf_dir = "/etc/cni/net.d"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+"#
+    )
+}
+
+fn kubelet() -> String {
+    let config = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": "/run/seatrial/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": "/run/seatrial/kubelet.crt",
+        "tlsPrivateKeyFile": "/run/seatrial/kubelet.key",
+        "clusterDomain": "cluster.local",
+        "clusterDNS": [DNS_ADDRESS],
+        "resolvConf": RESOLV_CONF,
+        "cgroupDriver": "cgroupfs",
+        "cgroupsPerQOS": false,
+        "enforceNodeAllocatable": [],
+        "failSwapOn": false,
+        "failCgroupV1": false,
+        "localStorageCapacityIsolation": false,
+        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "makeIPTablesUtilChains": false,
+        "containerLogMaxSize": "512Mi",
+        "logging": {"flushFrequency": 0},
+    });
+    format!("{config:#}\n")
+}
+
+fn bridge(subnet: &str) -> String {
+    let config = json!({
+        "cniVersion": "1.0.0",
+        "name": "bridge",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "cni0",
+            "isGateway": true,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        }, {"type": "portmap", "capabilities": {"portMappings": true}}],
+    });
+    format!("{config:#}\n")
+}

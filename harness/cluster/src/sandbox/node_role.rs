@@ -1,0 +1,196 @@
+//! A node from the inside: its own network and mounts, a real containerd and a real kubelet.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, unshare};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::spec::{CONTROL_PLANE, Cni, ExecReply, ExecRequest, NodeStart, Report};
+use super::mounts::{bind, file_system, folder, propagation, write};
+use super::supervisor::{report, watch};
+use super::{cgroup, node_config};
+use crate::ledger::write_private;
+use crate::spawn::{Daemon, Log, Run};
+use crate::{clock, wait};
+
+/// The node's process; single-threaded until it has entered its namespaces.
+pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {
+    cgroup::enter(name)?;
+    cgroup::enter_namespace(name)?;
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)?;
+    nix::unistd::sethostname(name)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        report(&Report::Entered);
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        let Some(line) = lines.next_line().await? else { return Ok(ExitCode::FAILURE) };
+        let start: NodeStart = serde_json::from_str(&line)?;
+        let api = async {
+            // The supervisor's end of the pipe closes only when the whole sandbox ends.
+            match lines.next_line().await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        };
+        let message = match run(&start, api).await {
+            Ok(ended) => ended,
+            Err(e) => e.to_string(),
+        };
+        report(&Report::Failed { message });
+        Ok(ExitCode::FAILURE)
+    })
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Brings the node up and returns only when one of its programs has ended.
+async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String, Failure> {
+    let log = |program: &str| Log::create(start.logs.join(format!("{}-{program}.log", start.node.name)));
+    // Opened before the mounts below can hide their folder.
+    let (containerd_log, kubelet_log) = (log("containerd")?, log("kubelet")?);
+    let socket = UnixListener::bind(&start.socket)?;
+    mounts()?;
+    network(start).await?;
+    files(start)?;
+    tokio::spawn(serve_exec(socket));
+
+    let (failures, mut failed) = mpsc::channel(2);
+    let containerd = node_config::CONTAINERD_CONFIG;
+    let args = ["--config".to_owned(), containerd.to_owned()];
+    watch(Daemon::start("containerd", Path::new("containerd"), &args, &containerd_log)?, failures.clone());
+    let images = async {
+        containerd_is_up().await?;
+        import(&start.images).await?;
+        report(&Report::Progress { message: "containerd is up, images are loaded".to_owned() });
+        Ok::<_, Failure>(())
+    };
+    tokio::try_join!(images, async {
+        api.await;
+        Ok(())
+    })?;
+    let kubelet = start.programs.get("kubelet").ok_or("kubelet is not among the programs")?;
+    watch(Daemon::start("kubelet", kubelet, &node_config::kubelet_args(&start.node), &kubelet_log)?, failures);
+    failed.recv().await.ok_or_else(|| "nothing is watched".into())
+}
+
+/// Loads an OCI archive into this node's containerd.
+async fn import(archive: &Path) -> Result<(), Failure> {
+    let archive = archive.to_string_lossy();
+    Run::new("ctr").args(["-n", "k8s.io", "images", "import", &archive]).output().await?;
+    Ok(())
+}
+
+async fn containerd_is_up() -> Result<(), Failure> {
+    let probe = async || {
+        let socket = UnixStream::connect(node_config::CONTAINERD_SOCKET).await;
+        socket.map(drop).map_err(|e| e.to_string())
+    };
+    let deadline = Duration::from_secs(30);
+    Ok(wait::until("containerd to listen", deadline, Duration::from_millis(5), probe).await?)
+}
+
+/// Gives the node its own `/run`, `/etc`, `/opt`, `/var`, `/sys` and BPF file system; the rest is the host's.
+fn mounts() -> std::io::Result<()> {
+    propagation(MsFlags::MS_PRIVATE)?;
+    file_system("tmpfs", Path::new("/run"), "mode=755")?;
+    for name in ["etc", "opt", "var"] {
+        let own = Path::new("/run/seatrial/overlay").join(name);
+        let (upper, work) = (own.join("upper"), own.join("work"));
+        folder(&upper)?;
+        folder(&work)?;
+        let data = format!("lowerdir=/{name},upperdir={},workdir={}", upper.display(), work.display());
+        file_system("overlay", &Path::new("/").join(name), &data)?;
+    }
+    cgroup::remount()?;
+    file_system("bpf", Path::new("/sys/fs/bpf"), "")?;
+    guard_kernel_settings()?;
+    // Volumes with mount propagation need a shared peer group, this namespace's own.
+    propagation(MsFlags::MS_SHARED)
+}
+
+/// Shows the kubelet the kernel settings that it wants, so that it does not change the host's.
+fn guard_kernel_settings() -> std::io::Result<()> {
+    let settings = [
+        ("vm/overcommit_memory", "1"),
+        ("vm/panic_on_oom", "0"),
+        ("kernel/panic", "10"),
+        ("kernel/panic_on_oops", "1"),
+        ("kernel/keys/root_maxkeys", "1000000"),
+        ("kernel/keys/root_maxbytes", "25000000"),
+    ];
+    let shown = Path::new("/run/seatrial/sysctl");
+    folder(shown)?;
+    for (key, value) in settings {
+        let target = Path::new("/proc/sys").join(key);
+        if target.exists() {
+            let file = shown.join(key.replace('/', "."));
+            write(&file, &format!("{value}\n"))?;
+            bind(&file, &target)?;
+        }
+    }
+    Ok(())
+}
+
+async fn network(start: &NodeStart) -> Result<(), Failure> {
+    use std::fmt::Write as _;
+    let mut batch = format!(
+        "link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\nroute add default via {CONTROL_PLANE}\n",
+        start.node.address
+    );
+    if start.cni == Cni::Bridge {
+        for other in (1..=5).filter(|&i| i != start.index) {
+            let (pods, via) = (node_config::bridge_subnet(other), node_config::address(other));
+            writeln!(batch, "route add {pods} via {via}")?;
+        }
+    }
+    Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await?;
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    Ok(())
+}
+
+fn files(start: &NodeStart) -> std::io::Result<()> {
+    for (path, text) in node_config::files(start) {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        write_private(&path, text.as_bytes())?;
+    }
+    // The plugins that every runtime needs (loopback), beside those that the subject will install.
+    std::fs::create_dir_all("/opt/cni/bin")?;
+    for plugin in std::fs::read_dir("/usr/lib/cni")? {
+        let plugin = plugin?;
+        let link = Path::new("/opt/cni/bin").join(plugin.file_name());
+        if !link.exists() {
+            std::os::unix::fs::symlink(plugin.path(), link)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs commands in the node's namespaces for the host side, one a connection.
+async fn serve_exec(socket: UnixListener) -> std::io::Result<()> {
+    loop {
+        let (stream, _) = socket.accept().await?;
+        tokio::spawn(answer_exec(stream));
+    }
+}
+
+async fn answer_exec(mut stream: UnixStream) -> std::io::Result<()> {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let request: ExecRequest = serde_json::from_str(&text)?;
+    let Some((program, args)) = request.argv.split_first() else { return Ok(()) };
+    let mut run = Run::new(program).args(args);
+    if let Some(stdin) = request.stdin {
+        run = run.stdin(stdin);
+    }
+    let started_ns = clock::monotonic_ns();
+    let result = run.output().await.map_err(|e| e.to_string());
+    let reply = ExecReply { started_ns, ended_ns: clock::monotonic_ns(), result };
+    stream.write_all(&serde_json::to_vec(&reply)?).await
+}

@@ -1,0 +1,236 @@
+//! Brings the cluster up inside the sandbox: control plane, nodes and the way in for the API.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::fds::{self, Handed};
+use super::node::NodeProcess;
+use super::spec::{API_PORT, CONTROL_PLANE, POD_CIDR, Pki, Report, SERVICE_CIDR, Spec};
+use crate::ledger::write_private;
+use crate::spawn::{Daemon, Log, Run};
+use crate::wait;
+
+const PKI: &str = "/run/seatrial/pki";
+
+/// Runs the sandbox until the host side closes the control pipe, or says goodbye and leaves it running.
+pub(super) fn supervisor() -> std::io::Result<ExitCode> {
+    let handed = fds::take()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut control = BufReader::new(tokio::io::stdin()).lines();
+        let Some(line) = control.next_line().await? else { return Ok(ExitCode::FAILURE) };
+        let spec: Spec = serde_json::from_str(&line)?;
+        let (failures, failed) = mpsc::channel(8);
+        let released = tokio::select! {
+            ended = boot(&spec, handed, failures) => match ended {
+                Ok(never) => match never {},
+                Err(message) => {
+                    report(&Report::Failed { message });
+                    false
+                }
+            },
+            released = host_gone(&mut control) => released,
+            message = first_failure(failed) => {
+                report(&Report::Failed { message });
+                false
+            }
+        };
+        debug_assert!(!released, "a released sandbox ends by being killed");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Tells the peer on standard output.
+pub(super) fn report(report: &Report) {
+    use std::io::Write as _;
+    if let Ok(line) = serde_json::to_string(report) {
+        // Nobody may be reading any more; what is reported is in the logs as well.
+        if writeln!(std::io::stdout(), "{line}").is_err() {
+            tracing::debug!(line, "nobody reads the reports");
+        }
+    }
+}
+
+fn progress(message: impl Into<String>) {
+    report(&Report::Progress { message: message.into() });
+}
+
+/// Ends when the host side has ended; never once it has said `release`.
+async fn host_gone(control: &mut Lines<BufReader<Stdin>>) -> bool {
+    while let Ok(Some(line)) = control.next_line().await {
+        if line == "release" {
+            return std::future::pending().await;
+        }
+    }
+    false
+}
+
+async fn first_failure(mut failed: mpsc::Receiver<String>) -> String {
+    match failed.recv().await {
+        Some(message) => message,
+        None => std::future::pending().await,
+    }
+}
+
+enum Never {}
+
+/// Starts everything and then serves the API for ever.
+async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Result<Never, String> {
+    network().await?;
+    write_pki(&spec.pki).map_err(|e| format!("the certificates could not be written: {e}"))?;
+    let nodes = async {
+        let starts = (1..).zip(&spec.nodes).map(|(index, node)| NodeProcess::start(spec, node, index, &failures));
+        futures_util::future::try_join_all(starts).await
+    };
+    let control_plane = control_plane(spec, &failures);
+    let (mut nodes, ()) = tokio::try_join!(nodes, control_plane)?;
+    for node in &mut nodes {
+        node.api_is_up().await?;
+    }
+    report(&Report::Up);
+    forward(handed.listener).await.map_err(|e| format!("the API listener failed: {e}"))
+}
+
+async fn network() -> Result<(), String> {
+    let batch = format!(
+        "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE}/24 dev br0\nlink set br0 up\n"
+    );
+    Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await.map_err(|e| e.to_string())?;
+    Ok(())
+}
+
+fn write_pki(pki: &Pki) -> std::io::Result<()> {
+    std::fs::create_dir_all(PKI)?;
+    let files = [
+        ("ca.crt", &pki.ca),
+        ("apiserver.crt", &pki.api_server.cert),
+        ("apiserver.key", &pki.api_server.key),
+        ("kubelet-client.crt", &pki.kubelet_client.cert),
+        ("kubelet-client.key", &pki.kubelet_client.key),
+        ("token.key", &pki.tokens.key),
+        ("token.pub", &pki.tokens.cert),
+    ];
+    for (name, text) in files {
+        write_private(&Path::new(PKI).join(name), text.as_bytes())?;
+    }
+    let server = format!("https://127.0.0.1:{API_PORT}");
+    let config = crate::pki::kubeconfig("sandbox", &server, &pki.ca, &pki.controllers);
+    write_private(&Path::new(PKI).join("controllers.kubeconfig"), config.as_bytes())
+}
+
+async fn control_plane(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
+    start(spec, "etcd", etcd_args(), failures)?;
+    listening("etcd", ([127, 0, 0, 1], 2379).into()).await?;
+    start(spec, "kube-apiserver", api_server_args(), failures)?;
+    listening("kube-apiserver", ([127, 0, 0, 1], API_PORT).into()).await?;
+    progress("the API server answers");
+    let common = |more: &[&str]| {
+        let config = format!("{PKI}/controllers.kubeconfig");
+        let mut args = vec![
+            format!("--kubeconfig={config}"),
+            format!("--authentication-kubeconfig={config}"),
+            format!("--authorization-kubeconfig={config}"),
+            "--leader-elect=false".to_owned(),
+            "--bind-address=127.0.0.1".to_owned(),
+        ];
+        args.extend(more.iter().map(|&a| a.to_owned()));
+        args
+    };
+    start(spec, "kube-scheduler", common(&[]), failures)?;
+    let controller_manager = common(&[
+        "--allocate-node-cidrs=true",
+        &format!("--cluster-cidr={POD_CIDR}"),
+        &format!("--service-account-private-key-file={PKI}/token.key"),
+        &format!("--root-ca-file={PKI}/ca.crt"),
+        "--use-service-account-credentials=false",
+    ]);
+    start(spec, "kube-controller-manager", controller_manager, failures)
+}
+
+fn etcd_args() -> Vec<String> {
+    let client = "http://127.0.0.1:2379";
+    [
+        "--data-dir=/run/seatrial/etcd".to_owned(),
+        "--unsafe-no-fsync".to_owned(),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
+        "--log-level=warn".to_owned(),
+    ]
+    .into()
+}
+
+fn api_server_args() -> Vec<String> {
+    let file = |flag: &str, name: &str| format!("--{flag}={PKI}/{name}");
+    vec![
+        "--etcd-servers=http://127.0.0.1:2379".to_owned(),
+        format!("--advertise-address={CONTROL_PLANE}"),
+        format!("--secure-port={API_PORT}"),
+        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--anonymous-auth=false".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        "--profiling=false".to_owned(),
+        // Without it, logs and exec look the node's name up in DNS and fail.
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
+        file("client-ca-file", "ca.crt"),
+        file("tls-cert-file", "apiserver.crt"),
+        file("tls-private-key-file", "apiserver.key"),
+        file("kubelet-certificate-authority", "ca.crt"),
+        file("kubelet-client-certificate", "kubelet-client.crt"),
+        file("kubelet-client-key", "kubelet-client.key"),
+        file("service-account-key-file", "token.pub"),
+        file("service-account-signing-key-file", "token.key"),
+    ]
+}
+
+/// Starts a component and tells when it ends, which it never should.
+fn start(spec: &Spec, name: &str, args: Vec<String>, failures: &mpsc::Sender<String>) -> Result<(), String> {
+    let program = spec.programs.get(name).ok_or_else(|| format!("{name} is not among the programs"))?;
+    let log = spec.logs.join(format!("{name}.log"));
+    let log = Log::create(log).map_err(|e| format!("the log of {name} could not be opened: {e}"))?;
+    let daemon = Daemon::start(name, program, &args, &log).map_err(|e| e.to_string())?;
+    watch(daemon, failures.clone());
+    Ok(())
+}
+
+/// Sends a message when a program ends.
+pub(super) fn watch(mut daemon: Daemon, failures: mpsc::Sender<String>) {
+    tokio::spawn(async move {
+        let message = daemon.ended().await;
+        // A closed channel means that the sandbox is ending for another reason already.
+        if failures.send(message).await.is_err() {
+            tracing::debug!(daemon = daemon.name, "ended while the sandbox was ending");
+        }
+    });
+}
+
+async fn listening(what: &str, address: SocketAddr) -> Result<(), String> {
+    let probe = async || TcpStream::connect(address).await.map(drop).map_err(|e| e.to_string());
+    let condition = format!("{what} to listen on {address}");
+    wait::until(&condition, Duration::from_secs(60), Duration::from_millis(5), probe)
+        .await
+        .map_err(|e| e.to_string())
+}
+
+/// Carries connections from the host's loopback to the API server.
+async fn forward(listener: std::net::TcpListener) -> std::io::Result<Never> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (mut outside, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let mut inside = TcpStream::connect(("127.0.0.1", API_PORT)).await?;
+            outside.set_nodelay(true)?;
+            inside.set_nodelay(true)?;
+            tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+        });
+    }
+}

@@ -1,0 +1,180 @@
+//! The one module of this crate that runs other programs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::AsyncWriteExt as _;
+
+/// A program that could not be run, or that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: `{command}`{}", indented(output))]
+pub struct CommandError {
+    /// The command line, as it can be pasted into a shell.
+    pub command: String,
+    /// What the program printed.
+    pub output: String,
+    kind: Kind,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("could not start ({0})")]
+    Start(std::io::Error),
+    #[error("failed with {0}")]
+    Failed(ExitStatus),
+}
+
+fn indented(output: &str) -> String {
+    output.lines().map(|line| format!("\n    {line}")).collect()
+}
+
+/// A command to be run to its end, its output captured.
+#[derive(Debug)]
+pub(crate) struct Run {
+    command: std::process::Command,
+    stdin: Option<String>,
+}
+
+impl Run {
+    #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+        Self { command: std::process::Command::new(program), stdin: None }
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    pub(crate) fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: String) -> Self {
+        self.stdin = Some(text);
+        self
+    }
+
+    /// Runs the command and returns its standard output.
+    pub(crate) async fn output(self) -> Result<String, CommandError> {
+        let line = command_line(&self.command);
+        let error = |kind, output| CommandError { command: line.clone(), output, kind };
+        let mut command = tokio::process::Command::from(self.command);
+        command.kill_on_drop(true);
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| error(Kind::Start(e), String::new()))?;
+        if let (Some(text), Some(mut stdin)) = (self.stdin, child.stdin.take()) {
+            // A program that stops reading says why on its standard error, which is what gets reported.
+            if let Err(e) = stdin.write_all(text.as_bytes()).await {
+                tracing::debug!(command = line, error = %e, "standard input not read to its end");
+            }
+        }
+        let output = child.wait_with_output().await.map_err(|e| error(Kind::Start(e), String::new()))?;
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(stdout);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(error(Kind::Failed(output.status), format!("{stdout}{stderr}")))
+    }
+}
+
+/// A long-running program, its output going to a log file.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) name: String,
+    pub(crate) log: PathBuf,
+    child: tokio::process::Child,
+}
+
+impl Daemon {
+    /// Starts `program`; `log` must be open already, since a later mount may hide its folder.
+    pub(crate) fn start(
+        name: &str,
+        program: &Path,
+        args: &[String],
+        log: &Log,
+    ) -> Result<Self, CommandError> {
+        #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
+        let mut command = std::process::Command::new(program);
+        command.args(args).stdin(Stdio::null());
+        let line = command_line(&command);
+        let error = |e| CommandError { command: line.clone(), output: String::new(), kind: Kind::Start(e) };
+        command.stdout(log.file.try_clone().map_err(error)?).stderr(log.file.try_clone().map_err(error)?);
+        let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().map_err(error)?;
+        Ok(Self { name: name.to_owned(), log: log.path.clone(), child })
+    }
+
+    /// Waits until the program ends, and says how.
+    pub(crate) async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => format!("{} ended with {status}; its log is {}", self.name, self.log.display()),
+            Err(e) => format!("{} cannot be waited for: {e}", self.name),
+        }
+    }
+}
+
+/// An open log file.
+#[derive(Debug)]
+pub(crate) struct Log {
+    path: PathBuf,
+    file: std::fs::File,
+}
+
+impl Log {
+    pub(crate) fn create(path: PathBuf) -> std::io::Result<Self> {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        Ok(Self { path, file })
+    }
+}
+
+/// This program, for a role of its own in another process.
+pub(crate) fn this_program(role: &str) -> std::io::Result<std::process::Command> {
+    use std::os::unix::process::CommandExt as _;
+    #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.arg0(role);
+    Ok(command)
+}
+
+/// A command line in the form in which a shell takes it.
+pub(crate) fn command_line(command: &std::process::Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| quote(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failed_command_carries_its_output_and_a_line_to_paste() {
+        let error = Run::new("sh").args(["-c", "echo it broke >&2; exit 3"]).output().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "failed with exit status: 3: `sh -c 'echo it broke >&2; exit 3'`\n    it broke"
+        );
+    }
+
+    #[tokio::test]
+    async fn missing_program_is_named() {
+        let error = Run::new("no-such-program").output().await.unwrap_err();
+        assert!(error.to_string().starts_with("could not start (No such file or directory"), "{error}");
+    }
+}

@@ -1,0 +1,59 @@
+//! The command line: arguments in, exit code out.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{commands, exit};
+
+/// What an upgrade of Cilium does to your traffic, measured on an ephemeral cluster.
+#[derive(Debug, Parser)]
+#[command(name = "seatrial", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input, 3 errored (harness, cluster or \
+                          environment), 4 nothing ran or a required part was skipped, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring up, list and take down clusters by hand.
+    #[command(subcommand)]
+    Cluster(commands::cluster::Command),
+    /// Remove what crashed runs have left behind; live clusters are never touched.
+    Gc,
+}
+
+/// Runs the command.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => return complain(&anyhow::Error::from(e)),
+    };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Cluster(command) => commands::cluster::run(command).await,
+            Command::Gc => commands::gc::run().await,
+        }
+    });
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => complain(&e),
+    }
+}
+
+/// Prints an error with its causes; bad usage has an exit code of its own.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text += &format!("  because: {cause}\n");
+    }
+    // With standard error closed there is nobody left to tell.
+    let told = std::io::stderr().write_all(text.as_bytes());
+    let usage = error.is::<exit::Usage>();
+    ExitCode::from(if usage && told.is_ok() { exit::USAGE } else { exit::ERRORED })
+}

@@ -1,0 +1,193 @@
+//! `seatrial cluster`: a bare cluster by hand.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use cluster::{Cni, Components, Ledger, Sandbox, SandboxRequest};
+
+use crate::bundle::Bundle;
+use crate::exit::{self, Usage};
+use crate::paths;
+
+/// What to do with clusters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring a cluster up and leave it running.
+    Up(Up),
+    /// Take a cluster down.
+    Down {
+        /// Cluster id, as `list` shows it; may be left out when there is only one.
+        id: Option<String>,
+    },
+    /// List the clusters of the ledger.
+    List,
+    /// Print the path of a cluster's kubeconfig.
+    Kubeconfig {
+        /// Cluster id; may be left out when there is only one.
+        id: Option<String>,
+    },
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Number of nodes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    nodes: u8,
+    /// Who gives pods their network; without one, nodes do not become Ready.
+    #[arg(long, value_enum, default_value_t = CniChoice::Bridge)]
+    cni: CniChoice,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where a sandbox comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// Folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubelet.
+    #[arg(long, env = "SEATRIAL_COMPONENTS", value_name = "DIR")]
+    pub(crate) components: Option<PathBuf>,
+    /// Port of the cluster's API on 127.0.0.1; any free one by default.
+    #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true)]
+    pub(crate) api_port: u16,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CniChoice {
+    Bridge,
+    None,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
+    let ledger = Ledger::new(&paths::state());
+    match command {
+        Command::Up(options) => up(options, &ledger).await,
+        Command::Down { id } => {
+            let entry = choose(&ledger, id)?;
+            cluster::sandbox::down(&ledger, &entry).await?;
+            say(&format!("{} is down", entry.id))
+        }
+        Command::List => list(&ledger),
+        Command::Kubeconfig { id } => {
+            let entry = choose(&ledger, id)?;
+            say(&ledger.folder(&entry.id).join("kubeconfig").display().to_string())
+        }
+    }
+}
+
+async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
+    let started = Instant::now();
+    let progress = |message: String| {
+        let line = format!("{:6.2} s  {message}\n", started.elapsed().as_secs_f64());
+        // Progress is a courtesy; a closed standard error must not stop the cluster.
+        if std::io::stderr().write_all(line.as_bytes()).is_err() {
+            tracing::debug!(message, "standard error is closed");
+        }
+    };
+    let id = new_id();
+    let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
+    let bundle = Bundle::new().await?;
+    let request = SandboxRequest {
+        id: id.clone(),
+        nodes: options.nodes,
+        cni: match options.cni {
+            CniChoice::Bridge => Cni::Bridge,
+            CniChoice::None => Cni::None,
+        },
+        api_port: options.place.api_port,
+        keep: true,
+        logs: logs.path().to_owned(),
+        images: vec![bundle.role("pause")],
+    };
+    let components = Components::new(options.place.components, paths::cache());
+    let up = async {
+        let sandbox = Sandbox::boot(request, &components, ledger, &progress).await?;
+        let client = cluster::client(&sandbox.kubeconfig()).await?;
+        let (nodes, deadline) = (usize::from(options.nodes), Duration::from_secs(60));
+        match options.cni {
+            CniChoice::Bridge => cluster::nodes_ready(&client, nodes, deadline).await?,
+            CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
+        }
+        let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
+        progress(format!("{nodes} nodes {state}"));
+        anyhow::Ok(sandbox)
+    };
+    let ended = tokio::select! {
+        ended = up => ended,
+        signal = tokio::signal::ctrl_c() => {
+            signal.context("Ctrl-C cannot be waited for")?;
+            progress("interrupted, taking the cluster down".to_owned());
+            Err(anyhow::Error::new(Interrupted))
+        }
+    };
+    match ended {
+        Ok(sandbox) => {
+            let kubeconfig = sandbox.kubeconfig();
+            sandbox.release().await?;
+            // The components go on writing there.
+            let logs = logs.keep();
+            progress(format!("logs are in {}", logs.display()));
+            say(&format!("{id}\nexport KUBECONFIG={}", kubeconfig.display()))
+        }
+        Err(e) => {
+            cluster::sandbox::collect(ledger, &id).await?;
+            if e.is::<Interrupted>() {
+                return Ok(exit::INTERRUPTED);
+            }
+            Err(e)
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+/// A new cluster or run id: when, and something that two runs in the same second do not share.
+pub(crate) fn new_id() -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    format!("{}-{:x}", now.strftime("%Y%m%d-%H%M%S"), std::process::id())
+}
+
+fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger::Entry> {
+    let mut entries = ledger.list()?;
+    let known = || entries.iter().map(|(e, _)| e.id.as_str()).collect::<Vec<_>>().join(", ");
+    let position = match &id {
+        Some(id) => entries.iter().position(|(entry, _)| entry.id == *id),
+        None if entries.len() == 1 => Some(0),
+        None => None,
+    };
+    match position {
+        Some(position) => Ok(entries.swap_remove(position).0),
+        None if entries.is_empty() => Err(Usage("there is no cluster; `seatrial cluster up` makes one".into()).into()),
+        None => {
+            let asked = id.map_or_else(|| "which cluster?".to_owned(), |id| format!("there is no cluster {id};"));
+            Err(Usage(format!("{asked} the ledger has {}", known())).into())
+        }
+    }
+}
+
+fn list(ledger: &Ledger) -> anyhow::Result<u8> {
+    let entries = ledger.list()?;
+    if entries.is_empty() {
+        return say("no clusters");
+    }
+    for (entry, alive) in entries {
+        let state = match (alive, entry.kept) {
+            (true, true) => "kept",
+            (true, false) => "running",
+            (false, _) => "dead (seatrial gc removes it)",
+        };
+        say(&format!("{}  {} nodes  https://{}  {state}", entry.id, entry.nodes, entry.api))?;
+    }
+    Ok(exit::PASSED)
+}
+
+fn say(text: &str) -> anyhow::Result<u8> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(exit::PASSED)
+}
