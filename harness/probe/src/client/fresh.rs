@@ -1,0 +1,54 @@
+//! A connection a probe: own source port, no pool, no retry.
+
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Due;
+use super::held::{Answer, Link as _, within};
+use super::keep_alive::KeepAlive;
+use super::recorder::{Probe, Recorder};
+use super::stream::{self, Echo};
+use crate::flow::{FlowSpec, Protocol};
+use crate::sample::Class;
+
+/// Opens, uses and ends a connection for each probe that falls due.
+pub(super) async fn run(
+    flow: FlowSpec,
+    target: SocketAddr,
+    mut probes: UnboundedReceiver<Due>,
+    recorder: Recorder,
+) {
+    while let Some(due) = probes.recv().await {
+        let probe = Probe::begin(due);
+        if recorder.missed(&flow, &probe) {
+            continue;
+        }
+        let (flow, recorder, probe) = (flow.clone(), recorder.clone(), probe.sent());
+        tokio::task::spawn_local(async move {
+            match within(flow.deadline(), exchange(&flow, target, probe.seq)).await {
+                Ok(Answer::Right) => recorder.answered(&flow, &probe),
+                Err(Class::Lost) => recorder.silent(&probe, Class::Lost),
+                Ok(Answer::Other(class)) | Err(class) => recorder.ended(&probe, class),
+            }
+        });
+    }
+}
+
+/// Makes one connection and one exchange on it.
+///
+/// The connection ends by reset (no linger): the answer is complete by then, and neither side keeps it in
+/// TIME_WAIT, so that ports do not run out.
+async fn exchange(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
+    let io = |error: std::io::Error| Class::of_error(&error);
+    let stream = stream::connect(target).await.map_err(io)?;
+    stream.set_zero_linger().map_err(io)?;
+    if flow.protocol == Protocol::Http {
+        let mut link = KeepAlive::over(stream, flow.clone()).await?;
+        link.send(seq)?;
+        return link.answer().await;
+    }
+    let mut link = Echo::over(stream);
+    link.send(seq)?;
+    link.answer().await
+}

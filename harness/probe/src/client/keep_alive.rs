@@ -1,0 +1,105 @@
+//! HTTP/1.1 keep-alive: one request at a time on one connection, with no pool and no hidden retry.
+
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::held::{Answer, Link};
+use super::stream;
+use crate::flow::FlowSpec;
+use crate::sample::Class;
+use crate::server::TOKEN_HEADER;
+
+type Exchange = Pin<Box<dyn Future<Output = Result<Answer, hyper::Error>>>>;
+
+/// An HTTP/1.1 connection; it advances only while [`Link::answer`] is awaited.
+pub(super) struct KeepAlive {
+    flow: FlowSpec,
+    sender: SendRequest<Empty<Bytes>>,
+    connection: Pin<Box<Connection<TokioIo<TcpStream>, Empty<Bytes>>>>,
+    exchange: Option<Exchange>,
+}
+
+impl KeepAlive {
+    /// Speaks HTTP over a connection that is open.
+    pub(super) async fn over(stream: TcpStream, flow: FlowSpec) -> Result<Self, Class> {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| class_of(&error))?;
+        Ok(Self { flow, sender, connection: Box::pin(connection), exchange: None })
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Class>> {
+        let ended = match self.connection.as_mut().poll(cx) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(())) => Some(Class::Closed),
+            Poll::Ready(Err(error)) => Some(class_of(&error)),
+        };
+        if let Some(exchange) = &mut self.exchange
+            && let Poll::Ready(result) = exchange.as_mut().poll(cx)
+        {
+            self.exchange = None;
+            // The library gives a socket's error to the request or to the connection, not to both.
+            return Poll::Ready(result.map_err(|error| match class_of(&error) {
+                Class::Closed => ended.unwrap_or(Class::Closed),
+                class => class,
+            }));
+        }
+        ended.map_or(Poll::Pending, |class| Poll::Ready(Err(class)))
+    }
+}
+
+impl Link for KeepAlive {
+    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+        let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
+        Self::over(stream, flow).await
+    }
+
+    fn is_free(&self) -> bool {
+        self.exchange.is_none()
+    }
+
+    fn send(&mut self, seq: u32) -> Result<(), Class> {
+        let token = seq.to_string();
+        let request = Request::get(self.flow.http_path.as_deref().unwrap_or("/"))
+            .header(hyper::header::HOST, self.flow.service.as_deref().unwrap_or(&self.flow.server.pod))
+            .header(TOKEN_HEADER, &token)
+            .body(Empty::new())
+            .map_err(|_| Class::Unreachable)?;
+        let response = self.sender.send_request(request);
+        self.exchange = Some(Box::pin(async move {
+            let response = response.await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            Ok(match status {
+                StatusCode::OK if body == token.as_bytes() => Answer::Right,
+                StatusCode::OK => Answer::Other(Class::WrongAnswer),
+                status => Answer::Other(Class::Http(status.as_u16())),
+            })
+        }));
+        Ok(())
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Class> {
+        poll_fn(|cx| self.poll_answer(cx)).await
+    }
+}
+
+/// Classes an error of the HTTP library by the socket error below it.
+fn class_of(error: &hyper::Error) -> Class {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return Class::of_error(io);
+        }
+        source = cause.source();
+    }
+    if error.is_parse() { Class::WrongAnswer } else { Class::Closed }
+}

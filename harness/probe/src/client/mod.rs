@@ -1,0 +1,187 @@
+//! The prober: an open loop on an absolute schedule.
+//!
+//! One thread. The scheduler waits on one timer, hands every probe that has fallen due to its flow's task,
+//! and prints what was decided every 100 ms. A probe is due at start + k·period whatever became of the
+//! ones before: a prober that was held up catches up, and the due times stay what they were.
+
+mod fresh;
+mod held;
+mod keep_alive;
+mod packet;
+mod recorder;
+mod stream;
+
+use std::io::{self, Write};
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+
+use crate::clock::{self, Timer};
+use crate::flow::{FlowSpec, Kind, Protocol};
+use crate::wire::{self, Start};
+use recorder::{Ledger, Recorder};
+
+/// Time between two batches.
+const BATCH_NS: u64 = 100_000_000;
+/// Time from the start of the prober to its first probe: sockets are open by then.
+const HEAD_START_NS: u64 = 50_000_000;
+/// Flows that fall due together; the next as many follow [`SLOT_NS`] later.
+const FLOWS_PER_SLOT: usize = 16;
+const SLOT_NS: u64 = 1_000_000;
+
+/// Why a prober cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// Its flows cannot be read.
+    #[error("{} does not hold flows; the harness sets it as JSON", crate::role::FLOWS_VARIABLE)]
+    Flows(#[source] serde_json::Error),
+    /// A flow cannot be probed as described.
+    #[error("flow {flow}: {why}")]
+    Flow {
+        /// Flow id.
+        flow: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The runtime, the timer or a socket failed.
+    #[error("the prober cannot {doing}")]
+    System {
+        /// What it was doing.
+        doing: &'static str,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A probe that has fallen due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    seq: u32,
+    at_ns: u64,
+}
+
+/// Probes `flows` until `stop` resolves, printing to `out`.
+pub(crate) fn run(
+    flows: Vec<FlowSpec>,
+    out: impl Write + Send + 'static,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ClientError> {
+    let system = |doing| move |source| ClientError::System { doing, source };
+    let (lines, inbox) = mpsc::channel();
+    let printer = thread::Builder::new()
+        .name("printer".into())
+        .spawn(move || print(inbox, out))
+        .map_err(system("start its printer"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start its runtime"))?;
+    let result = LocalSet::new().block_on(&runtime, schedule(flows, lines, stop));
+    match printer.join() {
+        Ok(printed) => result.and(printed.map_err(system("print its samples"))),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Prints lines on a thread of its own: a full pipe must not hold the probes up.
+fn print(lines: mpsc::Receiver<String>, mut out: impl Write) -> io::Result<()> {
+    for line in lines {
+        out.write_all(line.as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+struct Lane {
+    due: Due,
+    period_ns: u64,
+    probes: UnboundedSender<Due>,
+}
+
+async fn schedule(
+    flows: Vec<FlowSpec>,
+    lines: mpsc::Sender<String>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ClientError> {
+    let system = |doing| move |source| ClientError::System { doing, source };
+    let timer = Timer::new().map_err(system("make its timer"))?;
+    let start_ns = clock::now_ns() + HEAD_START_NS;
+    let mut starts = Vec::new();
+    let mut lanes = Vec::new();
+    let ledger = Ledger::new(flows.len());
+    for (index, flow) in flows.into_iter().enumerate() {
+        let due = Due { seq: 0, at_ns: start_ns + (index / FLOWS_PER_SLOT) as u64 * SLOT_NS };
+        let period_ns = flow.period_ns;
+        starts.push(Start { flow: flow.id.clone(), start_ns: due.at_ns, period_ns });
+        let probes = spawn(flow, ledger.recorder(index))?;
+        lanes.push(Lane { due, period_ns, probes });
+    }
+    let gone =
+        |_| ClientError::System { doing: "print its samples", source: io::ErrorKind::BrokenPipe.into() };
+    lines.send(wire::start_line(&starts)).map_err(gone)?;
+
+    let mut stop = std::pin::pin!(stop);
+    let (mut flush_ns, mut batch) = (start_ns + BATCH_NS, 0);
+    loop {
+        let next_ns = lanes.iter().map(|lane| lane.due.at_ns).min().unwrap_or(flush_ns).min(flush_ns);
+        let stopped = tokio::select! {
+            biased;
+            () = &mut stop => true,
+            fired = timer.until(next_ns) => { fired.map_err(system("wait for its timer"))?; false }
+        };
+        let now = clock::now_ns();
+        for (index, lane) in lanes.iter_mut().enumerate() {
+            while lane.due.at_ns <= now && !stopped {
+                // A task that ended by panic has taken the process's health with it; nothing to hand over.
+                let _gone = lane.probes.send(lane.due);
+                lane.due = Due { seq: lane.due.seq + 1, at_ns: lane.due.at_ns + lane.period_ns };
+            }
+            ledger.planned(index, lane.due.seq);
+        }
+        if now >= flush_ns || stopped {
+            let (texts, next) = wire::batch_lines(batch, &ledger.take());
+            batch = next;
+            texts.into_iter().try_for_each(|text| lines.send(text)).map_err(gone)?;
+            while flush_ns <= now {
+                flush_ns += BATCH_NS;
+            }
+        }
+        if stopped {
+            return Ok(());
+        }
+    }
+}
+
+/// Starts the task of a flow.
+fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, ClientError> {
+    let refuse = |flow: &FlowSpec, why| Err(ClientError::Flow { flow: flow.id.clone(), why });
+    let Some(target) = flow.target() else { return refuse(&flow, "it has no address") };
+    if flow.period_ns == 0 {
+        return refuse(&flow, "its period is 0");
+    }
+    let (probes, inbox) = unbounded_channel();
+    match (flow.kind, flow.protocol) {
+        (Kind::Packet | Kind::Canary | Kind::Deny, Protocol::Udp) => {
+            let socket = packet::open(target)
+                .map_err(|source| ClientError::System { doing: "open a UDP socket", source })?;
+            tokio::task::spawn_local(packet::run(flow, socket, inbox, recorder));
+        }
+        (Kind::Held, Protocol::Tcp) => {
+            tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
+        }
+        (Kind::Held, Protocol::Http) => {
+            tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
+        }
+        (Kind::New | Kind::Deny, Protocol::Tcp | Protocol::Http) => {
+            tokio::task::spawn_local(fresh::run(flow, target, inbox, recorder));
+        }
+        (Kind::Packet | Kind::Canary, Protocol::Tcp | Protocol::Http)
+        | (Kind::Held | Kind::New, Protocol::Udp) => {
+            return refuse(&flow, "its kind does not go with its protocol");
+        }
+    }
+    Ok(probes)
+}

@@ -1,0 +1,102 @@
+//! Datagrams: UDP echo, each numbered, none repeated.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Due;
+use super::recorder::{Probe, Recorder};
+use crate::clock::now_ns;
+use crate::flow::FlowSpec;
+use crate::sample::Class;
+
+/// Opens a socket that talks to `target` alone.
+pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
+    let local: SocketAddr = match target {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(local)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(target)?;
+    UdpSocket::from_std(socket)
+}
+
+/// Sends what falls due and records what comes back.
+pub(super) async fn run(
+    flow: FlowSpec,
+    socket: UdpSocket,
+    mut probes: UnboundedReceiver<Due>,
+    recorder: Recorder,
+) {
+    let mut packets = Packets { flow, recorder, pending: VecDeque::new() };
+    let mut answer = [0u8; 64];
+    loop {
+        tokio::select! {
+            biased;
+            got = socket.recv(&mut answer) => match got {
+                Ok(length) => packets.answered(&answer[..length]),
+                Err(error) => packets.failed(&error),
+            },
+            due = probes.recv() => match due {
+                Some(due) => packets.send(&socket, due),
+                None => return,
+            },
+        }
+        packets.expire();
+    }
+}
+
+struct Packets {
+    flow: FlowSpec,
+    recorder: Recorder,
+    pending: VecDeque<Probe>,
+}
+
+impl Packets {
+    fn send(&mut self, socket: &UdpSocket, due: Due) {
+        let probe = Probe::begin(due);
+        if self.recorder.missed(&self.flow, &probe) {
+            return;
+        }
+        let probe = probe.sent();
+        let mut result = socket.try_send(&probe.seq.to_be_bytes());
+        // The kernel reports the ICMP error of an earlier datagram here, instead of sending.
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            self.failed(error);
+            result = socket.try_send(&probe.seq.to_be_bytes());
+        }
+        match result {
+            Ok(_) => self.pending.push_back(probe),
+            Err(error) => self.recorder.ended(&probe, Class::of_error(&error)),
+        }
+    }
+
+    fn answered(&mut self, answer: &[u8]) {
+        let seq = answer.try_into().ok().map(u32::from_be_bytes);
+        let position = self.pending.iter().position(|probe| Some(probe.seq) == seq);
+        // Neither pending nor expected: late beyond its deadline, or a duplicate. Both are decided already.
+        if let Some(probe) = position.and_then(|position| self.pending.remove(position)) {
+            self.recorder.answered(&self.flow, &probe);
+        }
+    }
+
+    /// An ICMP error names no datagram: it is about the newest one that is out.
+    fn failed(&mut self, error: &io::Error) {
+        if let Some(probe) = self.pending.pop_back() {
+            self.recorder.ended(&probe, Class::of_error(error));
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = now_ns();
+        while let Some(probe) = self.pending.pop_front_if(|probe| probe.is_overdue(&self.flow, now)) {
+            self.recorder.silent(&probe, Class::Lost);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Where the tasks of a prober leave what became of their probes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::Due;
+use crate::clock::{micros_between, now_ns};
+use crate::flow::FlowSpec;
+use crate::sample::{Class, Sample};
+use crate::wire::Part;
+
+/// What has been decided since the last batch, by flow.
+pub(super) struct Ledger(Rc<RefCell<Vec<Part>>>);
+
+/// One flow's way into the [`Ledger`].
+#[derive(Clone)]
+pub(super) struct Recorder {
+    parts: Rc<RefCell<Vec<Part>>>,
+    flow: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(flows: usize) -> Self {
+        let parts = (0..flows).map(|flow| Part { flow, ..Part::default() }).collect();
+        Self(Rc::new(RefCell::new(parts)))
+    }
+
+    pub(super) fn recorder(&self, flow: usize) -> Recorder {
+        Recorder { parts: Rc::clone(&self.0), flow }
+    }
+
+    /// Notes how many probes of a flow have fallen due.
+    pub(super) fn planned(&self, flow: usize, planned: u32) {
+        self.0.borrow_mut()[flow].planned = planned;
+    }
+
+    /// Takes what was decided; the planned counts stay.
+    pub(super) fn take(&self) -> Vec<Part> {
+        let mut parts = self.0.borrow_mut();
+        parts.iter_mut().map(|part| Part { samples: std::mem::take(&mut part.samples), ..*part }).collect()
+    }
+}
+
+/// A probe that the prober has come to and that is not decided yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) seq: u32,
+    pub(super) due_ns: u64,
+    late_us: u32,
+    sent_ns: Option<u64>,
+}
+
+impl Probe {
+    /// Takes up a probe that has fallen due.
+    pub(super) fn begin(due: Due) -> Self {
+        Self { seq: due.seq, due_ns: due.at_ns, late_us: micros_between(due.at_ns, now_ns()), sent_ns: None }
+    }
+
+    /// Notes that it goes out now.
+    pub(super) fn sent(mut self) -> Self {
+        self.sent_ns = Some(now_ns());
+        self
+    }
+
+    /// Says whether its deadline has passed.
+    pub(super) fn is_overdue(&self, flow: &FlowSpec, now: u64) -> bool {
+        now > self.due_ns + flow.deadline_ns
+    }
+
+    fn sample(&self, class: Class, ended_ns: Option<u64>) -> Sample {
+        Sample {
+            seq: self.seq,
+            due_ns: self.due_ns,
+            class,
+            late_us: self.late_us,
+            sent_us: self.sent_ns.map(|sent| micros_between(self.due_ns, sent).max(self.late_us)),
+            ended_us: ended_ns.map(|ended| micros_between(self.due_ns, ended)),
+            cut: false,
+        }
+    }
+}
+
+impl Recorder {
+    /// Records a probe that ended now, by an answer or by a failure.
+    pub(super) fn ended(&self, probe: &Probe, class: Class) {
+        self.push(probe.sample(class, Some(now_ns())));
+    }
+
+    /// Records an answer that came now, classed by the time that it took.
+    pub(super) fn answered(&self, flow: &FlowSpec, probe: &Probe) {
+        let now = now_ns();
+        self.push(probe.sample(flow.class_of_answer(now.saturating_sub(probe.due_ns)), Some(now)));
+    }
+
+    /// Records a probe on which nothing came.
+    pub(super) fn silent(&self, probe: &Probe, class: Class) {
+        self.push(probe.sample(class, None));
+    }
+
+    /// Records the first probe that a cut of its connection hit.
+    pub(super) fn cut(&self, probe: &Probe, class: Class) {
+        self.push(Sample { cut: true, ..probe.sample(class, Some(now_ns())) });
+    }
+
+    /// Records a probe as [`Class::Missed`] if the prober came to it after its deadline.
+    pub(super) fn missed(&self, flow: &FlowSpec, probe: &Probe) -> bool {
+        let missed = probe.is_overdue(flow, now_ns());
+        if missed {
+            self.silent(probe, Class::Missed);
+        }
+        missed
+    }
+
+    fn push(&self, sample: Sample) {
+        self.parts.borrow_mut()[self.flow].samples.push(sample);
+    }
+}

@@ -1,0 +1,94 @@
+//! TCP echo: numbers go out in a stream and come back in the same order.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::held::{Answer, Link};
+use crate::flow::FlowSpec;
+use crate::sample::Class;
+
+/// Bytes of a number in the stream.
+const FRAME: usize = 4;
+
+/// A TCP connection to an echo server.
+pub(super) struct Echo {
+    stream: TcpStream,
+    /// Not taken by the kernel yet.
+    out: Vec<u8>,
+    /// Echoed, not yet a whole frame.
+    back: Vec<u8>,
+    /// The number that must come back next.
+    expected: VecDeque<u32>,
+}
+
+/// Opens a TCP connection.
+pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(target).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Link for Echo {
+    async fn open(_flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+        connect(target).await.map(Self::over).map_err(|error| Class::of_error(&error))
+    }
+
+    fn is_free(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, seq: u32) -> Result<(), Class> {
+        self.out.extend(seq.to_be_bytes());
+        self.expected.push_back(seq);
+        self.write()
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Class> {
+        loop {
+            if let Some((frame, rest)) = self.back.split_first_chunk::<FRAME>() {
+                let right = self.expected.pop_front() == Some(u32::from_be_bytes(*frame));
+                self.back = rest.to_vec();
+                return Ok(if right { Answer::Right } else { Answer::Other(Class::WrongAnswer) });
+            }
+            let interest = if self.out.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
+            let ready = self.stream.ready(interest).await.map_err(|error| Class::of_error(&error))?;
+            if ready.is_writable() {
+                self.write()?;
+            }
+            if ready.is_readable() {
+                match self.stream.try_read_buf(&mut self.back) {
+                    Ok(0) => return Err(Class::Closed),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(Class::of_error(&error)),
+                }
+            }
+        }
+    }
+}
+
+impl Echo {
+    /// Speaks over a connection that is open.
+    pub(super) fn over(stream: TcpStream) -> Self {
+        Self { stream, out: Vec::new(), back: Vec::new(), expected: VecDeque::new() }
+    }
+
+    fn write(&mut self) -> Result<(), Class> {
+        while !self.out.is_empty() {
+            match self.stream.try_write(&self.out) {
+                Ok(taken) => drop(self.out.drain(..taken)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(Class::of_error(&error)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Makes the probe pods on a cluster, in two steps, so that policies can be put between them or before.
+//!
+//! [`Deployment::servers`] makes the namespace, the servers and the services; [`Servers::clients`] starts
+//! the probers, now that every address is known; the [`Session`] that this gives collects their samples.
+
+mod objects;
+mod session;
+mod watch;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+
+use crate::collect;
+use crate::store::{Store, StoreError};
+use crate::traffic::Traffic;
+pub use session::{Delivered, Session};
+use watch::{Placed, Wanted};
+
+/// Longest time for pods to come up.
+const PODS_UP: Duration = Duration::from_secs(60);
+
+/// Where the probe pods go, and what they run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Namespace to make; it must not exist.
+    pub namespace: String,
+    /// Run id, put on everything made.
+    pub run_id: String,
+    /// Image with `probe-client` and `probe-server` on its PATH.
+    pub image: String,
+}
+
+/// Why the probe pods cannot be made, or do not deliver.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The API server refused.
+    #[error("cannot {doing} {object}")]
+    Api {
+        /// What was tried.
+        doing: &'static str,
+        /// The object.
+        object: String,
+        /// The reason.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A wait came to its deadline.
+    #[error("{what} not after {} s: {last}", after.as_secs())]
+    Deadline {
+        /// The condition.
+        what: String,
+        /// The time waited.
+        after: Duration,
+        /// The last state seen.
+        last: String,
+    },
+    /// A flow names a pod or a service that was not made.
+    #[error("flow {0} has no server to ask; the traffic plan is broken")]
+    NoServer(String),
+    /// The samples cannot be kept.
+    #[error("samples cannot be kept")]
+    Store(#[from] StoreError),
+}
+
+/// The first step.
+#[derive(Debug)]
+pub struct Deployment;
+
+/// Servers that run, with their addresses.
+pub struct Servers {
+    client: Client,
+    target: Target,
+    traffic: Traffic,
+}
+
+impl Deployment {
+    /// Makes the namespace, the servers and the services, and waits until every server is ready.
+    ///
+    /// # Errors
+    ///
+    /// When an object is refused, or a server is not ready in time; says which and why.
+    pub async fn servers(client: Client, target: Target, traffic: &Traffic) -> Result<Servers, DeployError> {
+        let mut servers = Servers { client, target, traffic: traffic.clone() };
+        let namespaces: Api<Namespace> = Api::all(servers.client.clone());
+        create(&namespaces, "namespace", &objects::namespace(&servers.target)).await?;
+        servers.wait_for_account().await?;
+        let services: Api<Service> = servers.api();
+        for service in &traffic.services {
+            create(&services, "service", &objects::service(&servers.target, service)).await?;
+        }
+        let pods: Api<Pod> = servers.api();
+        let mut wanted = Vec::new();
+        for pod in traffic.pods.iter().filter(|pod| !pod.part.is_client()) {
+            create(&pods, "pod", &objects::server(&servers.target, pod)).await?;
+            wanted.push(pod.name.clone());
+        }
+        let placed = watch::pods_up(&pods, &wanted, Wanted::Ready, PODS_UP).await?;
+        servers.fill(&placed).await?;
+        Ok(servers)
+    }
+}
+
+impl Servers {
+    /// Returns the traffic, with the address of every flow filled in.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Starts the probers, and begins to collect their samples into `samples_dir`.
+    ///
+    /// # Errors
+    ///
+    /// When a pod is refused or does not start in time, or the folder cannot be made.
+    pub async fn clients(self, samples_dir: &Path) -> Result<Session, DeployError> {
+        let store = Arc::new(Store::create(samples_dir, self.traffic.flows.iter().cloned())?);
+        let pods: Api<Pod> = self.api();
+        let mut probers = Vec::new();
+        for pod in self.traffic.pods.iter().filter(|pod| pod.part.is_client()) {
+            let flows: Vec<_> = self.traffic.flows_of(&pod.name).collect();
+            create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
+            probers.push(pod.name.clone());
+        }
+        watch::pods_up(&pods, &probers, Wanted::Started, PODS_UP).await?;
+        let follow = |pod: String| collect::follow(pods.clone(), pod, Arc::clone(&store));
+        let followers = probers.into_iter().map(|pod| tokio::spawn(follow(pod))).collect();
+        Ok(Session::new(self.client, self.target.namespace, self.traffic, store, followers))
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.target.namespace)
+    }
+
+    /// Pods are refused until their namespace has its default account.
+    async fn wait_for_account(&self) -> Result<(), DeployError> {
+        let accounts: Api<ServiceAccount> = self.api();
+        let what = format!("service account {}/default exists", self.target.namespace);
+        watch::until(&what, PODS_UP, async || match accounts.get_opt("default").await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err("it does not exist; is the controller manager running?".into()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    /// Gives every flow the address of its server or service.
+    async fn fill(&mut self, placed: &Placed) -> Result<(), DeployError> {
+        let services: Api<Service> = self.api();
+        let mut cluster_ips = Placed::new();
+        for planned in &self.traffic.services {
+            let service = services.get(&planned.name).await.map_err(|source| DeployError::Api {
+                doing: "read",
+                object: format!("service {}", planned.name),
+                source: Box::new(source),
+            })?;
+            let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
+            cluster_ips.extend(address.map(|address| (planned.name.clone(), address)));
+        }
+        for flow in &mut self.traffic.flows {
+            let address = match &flow.service {
+                Some(service) => cluster_ips.get(service),
+                None => placed.get(&flow.server.pod),
+            };
+            flow.address = Some(*address.ok_or_else(|| DeployError::NoServer(flow.id.clone()))?);
+        }
+        Ok(())
+    }
+}
+
+async fn create<K>(api: &Api<K>, kind: &'static str, object: &K) -> Result<(), DeployError>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + DeserializeOwned,
+{
+    let name = object.meta().name.clone().unwrap_or_default();
+    api.create(&PostParams::default(), object).await.map(drop).map_err(|source| DeployError::Api {
+        doing: "create",
+        object: format!("{kind} {name}"),
+        source: Box::new(source),
+    })
+}

@@ -1,0 +1,154 @@
+//! The Kubernetes objects of the traffic. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, Namespace, Pod, PodSpec, Service, ServicePort, ServiceSpec, Toleration,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Target;
+use crate::flow::{FlowSpec, Protocol};
+use crate::role::{CLIENT, FLOWS_VARIABLE, SERVER};
+use crate::traffic::{NAME_LABEL, ProbePod, ProbeService};
+
+/// Label that holds the run id.
+const RUN_LABEL: &str = "seatrial.dev/run";
+
+pub(super) fn namespace(target: &Target) -> Namespace {
+    let mut labels = run_label(target);
+    // The canary lives in the host's network.
+    labels.insert("pod-security.kubernetes.io/enforce".into(), "privileged".into());
+    let metadata =
+        ObjectMeta { name: Some(target.namespace.clone()), labels: Some(labels), ..Default::default() };
+    Namespace { metadata, ..Default::default() }
+}
+
+pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
+    let ports = planned.ports.iter().map(|listener| ServicePort {
+        name: Some(format!("{}-{}", listener.protocol, listener.port)),
+        port: listener.port.into(),
+        protocol: Some(if listener.protocol == Protocol::Udp { "UDP" } else { "TCP" }.into()),
+        target_port: Some(IntOrString::Int(listener.port.into())),
+        ..Default::default()
+    });
+    let spec = ServiceSpec {
+        selector: Some(BTreeMap::from([(NAME_LABEL.into(), planned.name.clone())])),
+        ports: Some(ports.collect()),
+        ..Default::default()
+    };
+    Service {
+        metadata: metadata(target, &planned.name, BTreeMap::new()),
+        spec: Some(spec),
+        ..Default::default()
+    }
+}
+
+pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
+    let args = planned.listeners.iter().map(ToString::to_string).collect();
+    let container = Container { args: Some(args), ..container(target, SERVER) };
+    pod(target, planned, container, "Always")
+}
+
+/// A prober that died stays dead: a second one would begin a record of its own.
+pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -> Pod {
+    let flows = serde_json::to_string(flows).unwrap_or_default();
+    let variable = EnvVar { name: FLOWS_VARIABLE.into(), value: Some(flows), ..Default::default() };
+    let container = Container { env: Some(vec![variable]), ..container(target, CLIENT) };
+    pod(target, planned, container, "Never")
+}
+
+fn container(target: &Target, command: &str) -> Container {
+    Container {
+        name: command.into(),
+        image: Some(target.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![command.into()]),
+        ..Default::default()
+    }
+}
+
+fn pod(target: &Target, planned: &ProbePod, container: Container, restart: &str) -> Pod {
+    let anywhere = Toleration { operator: Some("Exists".into()), ..Default::default() };
+    let spec = PodSpec {
+        automount_service_account_token: Some(false),
+        containers: vec![container],
+        enable_service_links: Some(false),
+        host_network: planned.part.is_on_host().then_some(true),
+        node_name: Some(planned.node.clone()),
+        restart_policy: Some(restart.into()),
+        termination_grace_period_seconds: Some(1),
+        tolerations: Some(vec![anywhere]),
+        ..Default::default()
+    };
+    Pod {
+        metadata: metadata(target, &planned.name, planned.labels()),
+        spec: Some(spec),
+        ..Default::default()
+    }
+}
+
+fn metadata(target: &Target, name: &str, mut labels: BTreeMap<String, String>) -> ObjectMeta {
+    labels.append(&mut run_label(target));
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: Some(target.namespace.clone()),
+        labels: Some(labels),
+        ..Default::default()
+    }
+}
+
+fn run_label(target: &Target) -> BTreeMap<String, String> {
+    BTreeMap::from([(RUN_LABEL.into(), target.run_id.clone())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::{Settings, Traffic};
+
+    fn target() -> Target {
+        Target { namespace: "seatrial-7".into(), run_id: "7".into(), image: "seatrial:abc".into() }
+    }
+
+    #[test]
+    fn a_prober_gets_its_own_flows_and_is_not_restarted() {
+        let traffic = Traffic::standard(&["node1".into(), "node2".into()], &Settings::default());
+        let planned = traffic.pods.iter().find(|pod| pod.name == "client-1").unwrap();
+        let flows: Vec<_> = traffic.flows_of("client-1").collect();
+        let spec = client(&target(), planned, &flows).spec.unwrap();
+        assert_eq!(spec.restart_policy.as_deref(), Some("Never"));
+        assert_eq!(spec.node_name.as_deref(), Some("node1"));
+        let json = spec.containers[0].env.as_ref().unwrap()[0].value.clone().unwrap();
+        let back: Vec<FlowSpec> = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.iter().collect::<Vec<_>>(), flows);
+        assert!(json.len() < 64 * 1024, "{} bytes of environment", json.len());
+    }
+
+    #[test]
+    fn everything_carries_the_run() {
+        let traffic = Traffic::standard(&["node1".into()], &Settings::default());
+        let mut labels = vec![namespace(&target()).metadata.labels];
+        labels.extend(traffic.services.iter().map(|s| service(&target(), s).metadata.labels));
+        labels.extend(traffic.pods.iter().map(|p| server(&target(), p).metadata.labels));
+        for labels in labels {
+            assert_eq!(labels.unwrap()[RUN_LABEL], "7");
+        }
+    }
+
+    #[test]
+    fn the_service_selects_its_server_alone() {
+        let traffic = Traffic::standard(&["node1".into(), "node2".into()], &Settings::default());
+        for planned in &traffic.services {
+            let selector = service(&target(), planned).spec.unwrap().selector.unwrap();
+            let selected: Vec<_> = traffic
+                .pods
+                .iter()
+                .filter(|pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value)))
+                .map(|pod| &pod.name)
+                .collect();
+            assert_eq!(selected, [&planned.name]);
+        }
+    }
+}

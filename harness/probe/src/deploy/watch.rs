@@ -1,0 +1,146 @@
+//! Waits for pods, by a watch, with a deadline that tells the last state.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use kube::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::time::{Instant, timeout};
+
+use super::DeployError;
+use crate::wait::back_off;
+
+/// Addresses by name.
+pub(super) type Placed = BTreeMap<String, IpAddr>;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Ready, with an address.
+    Ready,
+    /// Its container has started, whether or not it still runs.
+    Started,
+}
+
+/// Waits until all named pods are as wanted, and returns their addresses.
+pub(super) async fn pods_up(
+    api: &Api<Pod>,
+    names: &[String],
+    wanted: Wanted,
+    limit: Duration,
+) -> Result<Placed, DeployError> {
+    let mut seen: BTreeMap<String, Pod> = BTreeMap::new();
+    let wait = async {
+        let mut changes =
+            pin!(watcher(api.clone(), watcher::Config::default()).default_backoff().touched_objects());
+        loop {
+            match changes.try_next().await {
+                Ok(Some(pod)) => drop(seen.insert(pod.metadata.name.clone().unwrap_or_default(), pod)),
+                Ok(None) => return,
+                Err(error) => tracing::debug!(%error, "watching pods"),
+            }
+            if names.iter().all(|name| seen.get(name).is_some_and(|pod| is(pod, wanted))) {
+                return;
+            }
+        }
+    };
+    let in_time = timeout(limit, wait).await.is_ok();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !seen.get(*name).is_some_and(|pod| is(pod, wanted)))
+        .map(|name| format!("{name} {}", seen.get(name).map_or("was never seen".into(), state)))
+        .collect();
+    if !in_time || !missing.is_empty() {
+        let what = format!("probe pods {}", if wanted == Wanted::Ready { "ready" } else { "started" });
+        return Err(DeployError::Deadline { what, after: limit, last: missing.join("; ") });
+    }
+    Ok(seen.iter().filter_map(|(name, pod)| Some((name.clone(), address(pod)?))).collect())
+}
+
+/// Tries a condition until it holds or the time is over; it tells why it does not hold yet.
+pub(super) async fn until(
+    what: &str,
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> Result<(), String>,
+) -> Result<(), DeployError> {
+    let deadline = Instant::now() + limit;
+    let mut tries = 0;
+    loop {
+        match holds().await {
+            Ok(()) => return Ok(()),
+            Err(last) if Instant::now() >= deadline => {
+                return Err(DeployError::Deadline { what: what.into(), after: limit, last });
+            }
+            Err(_) => back_off(tries).await,
+        }
+        tries += 1;
+    }
+}
+
+fn is(pod: &Pod, wanted: Wanted) -> bool {
+    match wanted {
+        Wanted::Ready => is_ready(pod) && address(pod).is_some(),
+        Wanted::Started => {
+            container(pod).is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+        }
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+}
+
+fn container(pod: &Pod) -> Option<&ContainerState> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()
+}
+
+/// Tells the state of a pod in a few words.
+fn state(pod: &Pod) -> String {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("has no status");
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node");
+    let reason = container(pod).and_then(|state| match (&state.waiting, &state.terminated) {
+        (Some(waiting), _) => Some((waiting.reason.clone(), waiting.message.clone())),
+        (_, Some(ended)) => Some((Some(format!("exit code {}", ended.exit_code)), ended.message.clone())),
+        _ => None,
+    });
+    let words = reason.into_iter().flat_map(|(reason, message)| [reason, message]).flatten();
+    let words: Vec<_> = std::iter::once(phase.to_owned()).chain(words).collect();
+    format!("on {node} is {}", words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"spec": {"nodeName": "node1", "containers": []}, "status": status}))
+            .unwrap()
+    }
+
+    #[test]
+    fn ready_needs_an_address() {
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        assert!(!is(&pod(json!({"conditions": ready})), Wanted::Ready));
+        assert!(is(&pod(json!({"conditions": ready, "podIP": "10.0.0.7"})), Wanted::Ready));
+    }
+
+    #[test]
+    fn the_last_state_names_the_reason() {
+        let waiting = json!({"waiting": {"reason": "ErrImageNeverPull", "message": "image is not present"}});
+        let status = json!({"phase": "Pending", "containerStatuses": [{"state": waiting,
+            "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0}]});
+        assert_eq!(state(&pod(status)), "on node1 is Pending, ErrImageNeverPull, image is not present");
+        assert_eq!(state(&pod(json!({}))), "on node1 is has no status");
+    }
+}

@@ -1,0 +1,281 @@
+//! A flow: one probed path of one kind, as data.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::Class;
+
+/// How a flow uses the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Datagrams, each on its own.
+    Packet,
+    /// One long connection.
+    Held,
+    /// A connection a probe.
+    New,
+    /// Traffic that must not pass.
+    Deny,
+    /// The harness's control traffic between hosts, not crossing the subject.
+    Canary,
+}
+
+/// The protocol that a probe speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// UDP echo.
+    Udp,
+    /// TCP echo.
+    Tcp,
+    /// HTTP/1.1.
+    Http,
+}
+
+/// The layer at which a flow is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Layer {
+    /// Packets.
+    L3,
+    /// Connections.
+    L4,
+    /// Requests through a proxy.
+    L7,
+    /// Traffic that must not pass.
+    #[serde(rename = "policy")]
+    Policy,
+    /// The harness's control traffic.
+    #[serde(rename = "canary")]
+    Canary,
+}
+
+/// Where the two ends of a flow are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Both on one node.
+    SameNode,
+    /// On two nodes.
+    CrossNode,
+}
+
+/// By which address the server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// The address of the pod.
+    PodIp,
+    /// The address of a Service.
+    ClusterIp,
+    /// The address of the node.
+    HostIp,
+}
+
+/// The policy that the flow passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// No policy selects the server.
+    NoPolicy,
+    /// Addresses and ports.
+    L4Policy,
+    /// HTTP methods and paths, through a proxy.
+    L7Policy,
+}
+
+/// The path of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Path {
+    /// Where the ends are.
+    pub place: Place,
+    /// The address used.
+    pub via: Via,
+    /// The policy passed.
+    pub policy: Policy,
+}
+
+/// One end of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Pod name.
+    pub pod: String,
+    /// Node name.
+    pub node: String,
+}
+
+/// What must become of the probes of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expectation {
+    /// Each is answered within the deadline.
+    Answered,
+    /// None is answered.
+    Blocked,
+}
+
+/// A flow: where from, where to, how often, and what is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowSpec {
+    /// Id, such as `held-http/cross-node/pod-ip/l7-policy`.
+    pub id: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Layer at which it is judged.
+    pub layer: Layer,
+    /// The end that asks.
+    pub client: End,
+    /// The end that answers.
+    pub server: End,
+    /// The path between them.
+    pub path: Path,
+    /// Service that is asked, for [`Via::ClusterIp`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Address that is asked; absent until the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// Port that is asked.
+    pub port: u16,
+    /// Path of the request, for [`Protocol::Http`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_path: Option<String>,
+    /// Time between two probes, ns.
+    pub period_ns: u64,
+    /// An answer that takes longer than this is slow, ns from the due time.
+    pub slow_ns: u64,
+    /// A probe without an answer for so long is lost, ns from the due time.
+    pub deadline_ns: u64,
+    /// What must become of its probes.
+    pub expect: Expectation,
+}
+
+impl FlowSpec {
+    /// Says whether a probe of this class did what it must.
+    #[must_use]
+    pub fn is_good(&self, class: Class) -> bool {
+        match self.expect {
+            Expectation::Answered => class.is_answer(),
+            // A wrong answer came from behind the policy just the same.
+            Expectation::Blocked => !class.is_answer() && class != Class::WrongAnswer,
+        }
+    }
+
+    /// Says whether the flow crosses what is being upgraded.
+    #[must_use]
+    pub fn crosses_subject(&self) -> bool {
+        self.kind != Kind::Canary
+    }
+
+    /// Names the nodes of its path: the client's, and the server's when it is another.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        let server = (self.server.node != self.client.node).then_some(self.server.node.as_str());
+        std::iter::once(self.client.node.as_str()).chain(server)
+    }
+
+    /// Returns the address and port, once the server's address is known.
+    #[must_use]
+    pub fn target(&self) -> Option<SocketAddr> {
+        self.address.map(|address| SocketAddr::new(address, self.port))
+    }
+
+    /// Classes an answer by how long after its due time it came.
+    pub(crate) fn class_of_answer(&self, took_ns: u64) -> Class {
+        match took_ns {
+            ns if ns > self.deadline_ns => Class::Lost,
+            ns if ns > self.slow_ns => Class::Slow,
+            _ => Class::Answered,
+        }
+    }
+
+    /// The time after which a probe counts as lost.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_nanos(self.deadline_ns)
+    }
+}
+
+macro_rules! words {
+    ($type:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+words!(Kind { Packet => "packet", Held => "held", New => "new", Deny => "deny", Canary => "canary" });
+words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http" });
+words!(Layer { L3 => "L3", L4 => "L4", L7 => "L7", Policy => "policy", Canary => "canary" });
+words!(Place { SameNode => "same node", CrossNode => "cross node" });
+words!(Via { PodIp => "pod IP", ClusterIp => "ClusterIP", HostIp => "host IP" });
+words!(Policy { NoPolicy => "no policy", L4Policy => "L3/L4 policy", L7Policy => "L7 policy" });
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.place, self.via, self.policy)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.pod, self.node)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// A flow to loopback for tests.
+    pub(crate) fn flow(kind: Kind, protocol: Protocol, layer: Layer) -> FlowSpec {
+        let end = |pod: &str, node: &str| End { pod: pod.into(), node: node.into() };
+        let expect = if kind == Kind::Deny { Expectation::Blocked } else { Expectation::Answered };
+        FlowSpec {
+            id: format!("{kind}-{protocol}/cross-node/pod-ip/no-policy"),
+            kind,
+            protocol,
+            layer,
+            client: end("client-1", "node1"),
+            server: end("server-2", "node2"),
+            path: Path { place: Place::CrossNode, via: Via::PodIp, policy: Policy::NoPolicy },
+            service: None,
+            address: Some(IpAddr::from([127, 0, 0, 1])),
+            port: 0,
+            http_path: (protocol == Protocol::Http).then(|| "/public".into()),
+            period_ns: 10 * MS,
+            slow_ns: 50 * MS,
+            deadline_ns: 200 * MS,
+            expect,
+        }
+    }
+
+    #[rstest]
+    #[case::answer_wanted(Kind::New, Class::Answered, true)]
+    #[case::slow_is_not_lost(Kind::New, Class::Slow, true)]
+    #[case::error_status(Kind::New, Class::Http(503), false)]
+    #[case::hole(Kind::Deny, Class::Answered, false)]
+    #[case::wrong_answer_is_a_hole_too(Kind::Deny, Class::WrongAnswer, false)]
+    #[case::forbidden(Kind::Deny, Class::Http(403), true)]
+    #[case::dropped(Kind::Deny, Class::Lost, true)]
+    fn goodness(#[case] kind: Kind, #[case] class: Class, #[case] good: bool) {
+        let spec = flow(kind, Protocol::Http, Layer::L7);
+        assert_eq!(spec.is_good(class), good);
+    }
+
+    #[test]
+    fn survives_json() {
+        let spec = flow(Kind::Held, Protocol::Http, Layer::L7);
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<FlowSpec>(&json).unwrap(), spec);
+    }
+}

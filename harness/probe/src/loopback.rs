@@ -1,0 +1,271 @@
+//! The whole way on real sockets: prober, server, lines, store, outages. Needs no root.
+
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::{Timer, now_ns};
+use crate::flow::{FlowSpec, Kind, Layer, Protocol};
+use crate::noise::Noise;
+use crate::outage::{Outage, outages};
+use crate::sample::{Class, FlowSamples};
+use crate::server::{self, Listener};
+use crate::store::Store;
+use crate::{client, flow};
+
+const MS: u64 = 1_000_000;
+const PERIOD: u64 = 10 * MS;
+
+/// The three ports of a server under test, free a moment ago.
+#[derive(Clone, Copy)]
+struct Ports {
+    udp: u16,
+    tcp: u16,
+    http: u16,
+}
+
+impl Ports {
+    fn free() -> Self {
+        let tcp = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (echo, http) = (tcp(), tcp());
+        let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
+        Self { udp: udp.local_addr().unwrap().port(), tcp: port(&echo), http: port(&http) }
+    }
+
+    /// One flow of every kind that must be answered.
+    fn flows(self) -> Vec<FlowSpec> {
+        let flow = |kind, protocol, port, layer| {
+            let id = format!("{kind}-{protocol}");
+            FlowSpec { id, port, ..flow::tests::flow(kind, protocol, layer) }
+        };
+        vec![
+            flow(Kind::Packet, Protocol::Udp, self.udp, Layer::L3),
+            flow(Kind::Held, Protocol::Tcp, self.tcp, Layer::L4),
+            flow(Kind::Held, Protocol::Http, self.http, Layer::L7),
+            flow(Kind::New, Protocol::Tcp, self.tcp, Layer::L4),
+            flow(Kind::New, Protocol::Http, self.http, Layer::L7),
+        ]
+    }
+}
+
+/// The real server on a thread of its own.
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(ports: Ports) -> Self {
+        let listener = |protocol, port| Listener { protocol, port };
+        let listeners = [
+            listener(Protocol::Udp, ports.udp),
+            listener(Protocol::Tcp, ports.tcp),
+            listener(Protocol::Http, ports.http),
+        ];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || server::run(&listeners, async { drop(stopped.await) }).unwrap());
+        // HTTP listens last.
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, ports.http)).await.is_err() {
+            assert!(!thread.is_finished(), "the server ended");
+            tokio::task::yield_now().await;
+        }
+        Self { stop, thread }
+    }
+
+    fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
+}
+
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn pass(ms: u64) {
+    Timer::new().unwrap().until(now_ns() + ms * MS).await.unwrap();
+}
+
+/// Probes `flows` while `during` goes on.
+async fn measure(flows: Vec<FlowSpec>, during: impl Future<Output = ()>) -> Vec<FlowSamples> {
+    let output = Output::default();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let prober = {
+        let (flows, output) = (flows.clone(), output.clone());
+        thread::spawn(move || client::run(flows, output, async { drop(stopped.await) }).unwrap())
+    };
+    during.await;
+    stop.send(()).unwrap();
+    prober.join().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path(), flows).unwrap();
+    let bytes = output.0.lock().unwrap().clone();
+    std::str::from_utf8(&bytes).unwrap().lines().for_each(|line| store.take("client-1", line));
+    let (samples, failure) = store.samples(now_ns());
+    assert!(failure.is_none());
+    samples
+}
+
+fn only_outage(samples: &FlowSamples) -> Outage {
+    let found = outages(&samples.flow, &samples.samples, &Noise::default());
+    assert_eq!(found.len(), 1, "{}: {found:#?}", samples.flow.id);
+    found.into_iter().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_clean_run_shows_no_outage() {
+    let ports = Ports::free();
+    let server = Running::start(ports).await;
+    let closed = FlowSpec {
+        id: "deny-tcp".into(),
+        port: Ports::free().tcp,
+        ..flow::tests::flow(Kind::Deny, Protocol::Tcp, Layer::Policy)
+    };
+    let mut flows = ports.flows();
+    flows.push(closed);
+    let measured = measure(flows, pass(3_000)).await;
+    server.stop();
+    for samples in &measured {
+        assert_eq!(samples.fault, None, "{}", samples.flow.id);
+        let planned = samples.samples.len();
+        assert!((265..=300).contains(&planned), "{}: {planned} probes in 3 s", samples.flow.id);
+        let found = outages(&samples.flow, &samples.samples, &Noise::default());
+        assert_eq!(found, [], "{}", samples.flow.id);
+        assert_eq!(samples.samples.iter().filter(|sample| sample.cut).count(), 0);
+    }
+    let denied = &measured[5].samples;
+    assert!(denied.iter().all(|sample| sample.class == Class::Refused), "{:?}", denied.first());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_for_a_while_is_measured() {
+    let ports = Ports::free();
+    let server = Running::start(ports).await;
+    let (mut outer, mut inner) = (0, 0);
+    let measured = measure(ports.flows(), async {
+        pass(700).await;
+        let going = now_ns();
+        server.stop();
+        let gone = now_ns();
+        pass(500).await;
+        let coming = now_ns();
+        let server = Running::start(ports).await;
+        (outer, inner) = (now_ns() - going, coming - gone);
+        pass(700).await;
+        server.stop();
+    })
+    .await;
+    for samples in &measured {
+        // The prober outlives the server by a moment; what follows the last good sample is not the outage.
+        let last_good = samples.samples.iter().rposition(|sample| sample.class.is_answer()).unwrap();
+        let id = &samples.flow.id;
+        let outage =
+            only_outage(&FlowSamples { samples: samples.samples[..=last_good].to_vec(), ..samples.clone() });
+        assert!(outage.min_ns() <= outer, "{id}: {outage:?}, at most {outer}");
+        assert!(outage.max_ns().unwrap() >= inner, "{id}: {outage:?}, at least {inner}");
+        assert!(outage.min_ns() >= inner - 100 * MS, "{id}: {outage:?}, at least {inner}");
+        let held = samples.flow.kind == Kind::Held;
+        assert_eq!(outage.connections_cut, u64::from(held), "{id}");
+        let cut = matches!(outage.class, Class::Reset | Class::Closed | Class::Refused);
+        assert!(cut, "{id}: {}", outage.class);
+        let refused = samples.samples.iter().filter(|sample| sample.class == Class::Refused).count();
+        assert!(refused >= 30, "{id}: {refused} refused");
+    }
+}
+
+/// Forwards bytes between a client and a server, and holds them back while it is muted.
+async fn forward(port: u16, upstream: SocketAddr, muted: watch::Receiver<bool>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    loop {
+        let (near, _) = listener.accept().await.unwrap();
+        let far = TcpStream::connect(upstream).await.unwrap();
+        let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+        tokio::spawn(pump(near_in, far_out, muted.clone()));
+        tokio::spawn(pump(far_in, near_out, muted.clone()));
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut muted: watch::Receiver<bool>) {
+    let mut bytes = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if muted.wait_for(|muted| !muted).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Echoes datagrams, and drops them while it is muted.
+async fn echo_unless(port: u16, muted: watch::Receiver<bool>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let mut bytes = [0; 2048];
+    loop {
+        let (length, client) = socket.recv_from(&mut bytes).await.unwrap();
+        if !*muted.borrow() {
+            socket.send_to(&bytes[..length], client).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn silence_is_loss_for_packets_and_a_stall_for_held_connections() {
+    let (ports, behind) = (Ports::free(), Ports::free());
+    let server = Running::start(behind).await;
+    let (mute, muted) = watch::channel(false);
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let doubles = [
+        tokio::spawn(echo_unless(ports.udp, muted.clone())),
+        tokio::spawn(forward(ports.tcp, local(behind.tcp), muted.clone())),
+        tokio::spawn(forward(ports.http, local(behind.http), muted)),
+    ];
+    let (mut outer, mut inner) = (0, 0);
+    let measured = measure(ports.flows(), async {
+        pass(500).await;
+        let muting = now_ns();
+        mute.send(true).unwrap();
+        let silent = now_ns();
+        pass(600).await;
+        let unmuting = now_ns();
+        mute.send(false).unwrap();
+        (outer, inner) = (now_ns() - muting, unmuting - silent);
+        pass(600).await;
+    })
+    .await;
+    doubles.iter().for_each(|double| double.abort());
+    server.stop();
+    for samples in &measured {
+        let (id, outage) = (&samples.flow.id, only_outage(samples));
+        let (kind, deadline) = (samples.flow.kind, samples.flow.deadline_ns);
+        let expected = if kind == Kind::Held { Class::Stalled } else { Class::Lost };
+        assert_eq!((outage.class, outage.connections_cut), (expected, 0), "{id}: {outage:?}");
+        assert!(outage.min_ns() <= outer + PERIOD, "{id}: {outage:?}, at most {outer}");
+        assert!(outage.max_ns().unwrap() >= inner, "{id}: {outage:?}, at least {inner}");
+        // What was due less than a deadline before the end is answered in time after all, but for datagrams.
+        let answered_late = if kind == Kind::Packet { 0 } else { deadline };
+        assert!(outage.min_ns() + answered_late + 100 * MS >= inner, "{id}: {outage:?}, at least {inner}");
+    }
+}
+
+#[test]
+fn a_flow_that_cannot_be_probed_is_refused_by_name() {
+    let nowhere = FlowSpec { address: None, ..flow::tests::flow(Kind::New, Protocol::Tcp, Layer::L4) };
+    let error = client::run(vec![nowhere], io::sink(), pending()).unwrap_err().to_string();
+    assert_eq!(error, "flow new-tcp/cross-node/pod-ip/no-policy: it has no address");
+}

@@ -1,0 +1,179 @@
+//! Outages: maximal runs of bad samples, as brackets. Pure.
+//!
+//! Samples tell when a flow worked and when it did not, never the moment between. An outage is therefore
+//! at least as long as from its first to its last bad sample's due time, and at most as long as from the
+//! last good sample's due time before to the time at which the first good sample after was answered.
+//!
+//! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
+//! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]).
+
+use crate::flow::FlowSpec;
+use crate::noise::Noise;
+use crate::sample::{Class, Sample};
+
+/// An interval in which a flow did not behave; for `deny` flows, a hole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// Class of its first bad sample.
+    pub class: Class,
+    /// Bad samples.
+    pub samples: u64,
+    /// Due time of the last good sample before; absent when there was none.
+    pub last_good_ns: Option<u64>,
+    /// Due time of the first bad sample.
+    pub first_bad_ns: u64,
+    /// Due time of the last bad sample.
+    pub last_bad_ns: u64,
+    /// Due time of the first good sample after; absent while there was none.
+    pub first_good_ns: Option<u64>,
+    /// When that sample was answered.
+    pub answered_ns: Option<u64>,
+    /// Connections of a held flow that were cut in it.
+    pub connections_cut: u64,
+    /// True when the machine was noisy at the time, so that the subject may be innocent.
+    pub noisy: bool,
+}
+
+impl Outage {
+    /// Returns the least length that the samples allow.
+    #[must_use]
+    pub fn min_ns(&self) -> u64 {
+        self.last_bad_ns - self.first_bad_ns
+    }
+
+    /// Returns the greatest length that the samples allow; `None` while no good sample surrounds it.
+    #[must_use]
+    pub fn max_ns(&self) -> Option<u64> {
+        Some(self.answered_ns?.saturating_sub(self.last_good_ns?))
+    }
+
+    /// Returns the interval in which it began: after the last good sample, not after the first bad one.
+    #[must_use]
+    pub fn began(&self) -> (u64, u64) {
+        (self.last_good_ns.unwrap_or(self.first_bad_ns), self.first_bad_ns)
+    }
+}
+
+/// Finds the outages of a flow among its samples, which are ordered by due time.
+#[must_use]
+pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage> {
+    let mut found = Vec::new();
+    let mut open: Option<Outage> = None;
+    let mut last_good_ns = None;
+    for sample in samples {
+        if flow.is_good(sample.class) && sample.class != Class::Missed {
+            if let Some(mut outage) = open.take() {
+                outage.first_good_ns = Some(sample.due_ns);
+                outage.answered_ns = Some(sample.ended_ns());
+                found.push(outage);
+            }
+            last_good_ns = Some(sample.due_ns);
+        } else if noise.accuses(sample) {
+            let outage = open.get_or_insert(Outage {
+                class: sample.class,
+                samples: 0,
+                last_good_ns,
+                first_bad_ns: sample.due_ns,
+                last_bad_ns: sample.due_ns,
+                first_good_ns: None,
+                answered_ns: None,
+                connections_cut: 0,
+                noisy: false,
+            });
+            outage.samples += 1;
+            outage.last_bad_ns = sample.due_ns;
+            outage.connections_cut += u64::from(sample.cut);
+        }
+    }
+    found.extend(open);
+    for outage in &mut found {
+        outage.noisy = flow.crosses_subject() && noise.covers(outage.began().0, outage.last_bad_ns);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::flow::tests::flow;
+    use crate::flow::{Kind, Layer, Protocol};
+
+    const PERIOD: u64 = 10_000_000;
+
+    /// Samples from letters: `.` good, `l` lost, `r` reset and cut, `L` lost but the prober was late.
+    fn samples(letters: &str) -> Vec<Sample> {
+        let sample = |(seq, letter)| Sample {
+            seq,
+            due_ns: u64::from(seq) * PERIOD,
+            class: match letter {
+                '.' => Class::Answered,
+                'r' => Class::Reset,
+                'm' => Class::Missed,
+                _ => Class::Lost,
+            },
+            late_us: if letter == 'L' { 90_000 } else { 50 },
+            sent_us: Some(50),
+            ended_us: (letter == '.').then_some(300),
+            cut: letter == 'r',
+        };
+        (0..).zip(letters.chars()).map(sample).collect()
+    }
+
+    fn find(letters: &str) -> Vec<Outage> {
+        let spec = flow(Kind::Held, Protocol::Tcp, Layer::L4);
+        outages(&spec, &samples(letters), &Noise::default())
+    }
+
+    #[rstest]
+    #[case::clean("......", &[])]
+    #[case::nothing("", &[])]
+    #[case::one("..l...", &[(0, Some(20_300_000), 0)])]
+    #[case::run("..lll..", &[(20_000_000, Some(40_300_000), 0)])]
+    #[case::cut("..rll.", &[(20_000_000, Some(40_300_000), 1)])]
+    #[case::two(".l..l.", &[(0, Some(20_300_000), 0), (0, Some(20_300_000), 0)])]
+    #[case::unfinished("..lll", &[(20_000_000, None, 0)])]
+    #[case::from_the_start("ll..", &[(10_000_000, None, 0)])]
+    #[case::late_prober_is_no_outage("..LLL..", &[])]
+    #[case::late_prober_does_not_end_one("..lLLl..", &[(30_000_000, Some(50_300_000), 0)])]
+    #[case::missed_says_nothing("..mm..", &[])]
+    fn brackets(#[case] letters: &str, #[case] expected: &[(u64, Option<u64>, u64)]) {
+        let found: Vec<_> =
+            find(letters).iter().map(|o| (o.min_ns(), o.max_ns(), o.connections_cut)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn holes_of_a_deny_flow_are_its_answers() {
+        let spec = flow(Kind::Deny, Protocol::Tcp, Layer::Policy);
+        let found = outages(&spec, &samples("ll..ll"), &Noise::default());
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].class, found[0].samples), (Class::Answered, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn disjoint_ordered_complete_and_bounded(letters in "[.lrmL]{0,200}") {
+            let found = find(&letters);
+            let bad = letters.chars().filter(|letter| "lr".contains(*letter)).count() as u64;
+            prop_assert_eq!(found.iter().map(|outage| outage.samples).sum::<u64>(), bad);
+            for outage in &found {
+                prop_assert!(outage.first_bad_ns <= outage.last_bad_ns);
+                prop_assert!(outage.last_good_ns.is_none_or(|good| good < outage.first_bad_ns));
+                prop_assert!(outage.first_good_ns.is_none_or(|good| good > outage.last_bad_ns));
+                prop_assert!(outage.max_ns().is_none_or(|max| max >= outage.min_ns()));
+                prop_assert!(outage.min_ns() <= 200 * PERIOD);
+            }
+            for pair in found.windows(2) {
+                prop_assert!(pair[0].first_good_ns.unwrap() <= pair[1].last_good_ns.unwrap());
+            }
+            for (sample, letter) in samples(&letters).iter().zip(letters.chars()) {
+                let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&sample.due_ns));
+                prop_assert!(inside || !"lr".contains(letter));
+                prop_assert!(!inside || letter != '.');
+            }
+        }
+    }
+}

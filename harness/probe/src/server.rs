@@ -1,0 +1,175 @@
+//! The server of the probes: echoes UDP and TCP, answers HTTP.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::LocalSet;
+
+use crate::flow::Protocol;
+
+/// The request header whose value comes back as the body of a right answer.
+pub(crate) const TOKEN_HEADER: &str = "x-seatrial-probe";
+/// The path that policies grant.
+pub(crate) const PUBLIC_PATH: &str = "/public";
+/// The path that no policy grants; the server answers it all the same.
+pub(crate) const PRIVATE_PATH: &str = "/private";
+
+/// A port that a server listens on, written `udp:7000`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Listener {
+    /// What it speaks there.
+    pub protocol: Protocol,
+    /// Port.
+    pub port: u16,
+}
+
+/// A text that names no listener.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no listener; write protocol:port, such as udp:7000, tcp:7001 or http:8080")]
+pub struct ListenerError(String);
+
+/// Why a server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// The runtime does not start.
+    #[error("the probe server cannot start its runtime")]
+    Runtime(#[source] io::Error),
+    /// A port cannot be had.
+    #[error("the probe server cannot listen on {listener}; is the port taken on this host?")]
+    Listen {
+        /// The listener.
+        listener: Listener,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.protocol, self.port)
+    }
+}
+
+impl FromStr for Listener {
+    type Err = ListenerError;
+
+    fn from_str(text: &str) -> Result<Self, ListenerError> {
+        let parse = || {
+            let (protocol, port) = text.split_once(':')?;
+            let protocol = [Protocol::Udp, Protocol::Tcp, Protocol::Http]
+                .into_iter()
+                .find(|p| p.to_string() == protocol)?;
+            Some(Self { protocol, port: port.parse().ok()? })
+        };
+        parse().ok_or_else(|| ListenerError(text.to_owned()))
+    }
+}
+
+/// Serves `listeners` on every IPv4 address until `stop` resolves.
+pub(crate) fn run(listeners: &[Listener], stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Runtime)?;
+    LocalSet::new().block_on(&runtime, async {
+        for &listener in listeners {
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port));
+            let listen = |source| ServerError::Listen { listener, source };
+            match listener.protocol {
+                Protocol::Udp => {
+                    let socket = UdpSocket::bind(address).await.map_err(listen)?;
+                    tokio::task::spawn_local(echo_datagrams(socket));
+                }
+                Protocol::Tcp => {
+                    let socket = TcpListener::bind(address).await.map_err(listen)?;
+                    tokio::task::spawn_local(accept(socket, echo_stream));
+                }
+                Protocol::Http => {
+                    let socket = TcpListener::bind(address).await.map_err(listen)?;
+                    tokio::task::spawn_local(accept(socket, answer_http));
+                }
+            }
+        }
+        stop.await;
+        Ok(())
+    })
+}
+
+async fn echo_datagrams(socket: UdpSocket) {
+    let mut datagram = [0u8; 2048];
+    loop {
+        // Errors here are ICMP messages about clients that are gone.
+        if let Ok((length, client)) = socket.recv_from(&mut datagram).await {
+            let _lost = socket.try_send_to(&datagram[..length], client);
+        }
+    }
+}
+
+async fn accept<F>(listener: TcpListener, serve: fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    loop {
+        // A connection that ended before it was accepted is the client's affair.
+        if let Ok((stream, _)) = listener.accept().await
+            && stream.set_nodelay(true).is_ok()
+        {
+            tokio::task::spawn_local(serve(stream));
+        }
+    }
+}
+
+async fn echo_stream(mut stream: TcpStream) {
+    let mut bytes = [0u8; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+        if stream.write_all(&bytes[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer_http(stream: TcpStream) {
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
+    // An error means that the client is gone; it knows better than we do why.
+    let _ended =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let token = request.headers().get(TOKEN_HEADER).map(|value| Bytes::copy_from_slice(value.as_bytes()));
+    let known = [PUBLIC_PATH, PRIVATE_PATH].contains(&request.uri().path());
+    let mut response = Response::new(Full::new(token.unwrap_or_default()));
+    if !known {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::udp("udp:7000", Some(Listener { protocol: Protocol::Udp, port: 7000 }))]
+    #[case::http("http:80", Some(Listener { protocol: Protocol::Http, port: 80 }))]
+    #[case::no_port("tcp", None)]
+    #[case::unknown("sctp:1", None)]
+    fn listeners(#[case] text: &str, #[case] expected: Option<Listener>) {
+        assert_eq!(text.parse::<Listener>().ok(), expected);
+        if let Some(listener) = expected {
+            assert_eq!(listener.to_string(), text);
+        }
+    }
+}

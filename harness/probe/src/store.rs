@@ -1,0 +1,427 @@
+//! Where samples are kept: in memory for the analysis, and on disk as they arrive.
+//!
+//! One text file a flow, `<flow id with "/" as ".">.samples`, format version 1:
+//!
+//! ```text
+//! seatrial-samples/1 {"start_ns":…,"flow":{…}}
+//! <batch> <planned> <samples>
+//! ```
+//!
+//! `planned` is how many probes have fallen due so far; samples are in the form of the prober's batches.
+//! Each line is written whole; a last line without its end is a crash's and is passed over.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::flow::FlowSpec;
+use crate::sample::{Class, FlowSamples, Sample};
+use crate::wire::{self, Encoded, Line, Part, Start};
+
+const FORMAT: &str = "seatrial-samples/1 ";
+
+/// A record that ends longer than this before the end of the measurement is incomplete, ns.
+const SILENCE_NS: u64 = 1_500_000_000;
+
+/// Why samples cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file cannot be written or read.
+    #[error("cannot {doing} {}; is the disk full?", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not a sample file of a version that can be read.
+    #[error("{} is not a sample file of format version 1", .0.display())]
+    Format(PathBuf),
+}
+
+/// The samples of a run while they arrive.
+pub(crate) struct Store {
+    folder: PathBuf,
+    inner: Mutex<Inner>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    lanes: Vec<Lane>,
+    probers: BTreeMap<String, Prober>,
+    failure: Option<StoreError>,
+}
+
+/// What is known of one prober.
+#[derive(Default)]
+struct Prober {
+    starts: Vec<Start>,
+    lanes: Vec<usize>,
+    next_batch: u64,
+    fault: Option<String>,
+}
+
+/// What is known of one flow.
+struct Lane {
+    flow: FlowSpec,
+    start_ns: u64,
+    file: Option<File>,
+    planned: u32,
+    samples: Vec<Sample>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    start_ns: u64,
+    flow: FlowSpec,
+}
+
+impl Store {
+    /// Makes the folder and a place for each flow.
+    pub(crate) fn create(
+        folder: &Path,
+        flows: impl IntoIterator<Item = FlowSpec>,
+    ) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder).map_err(|source| StoreError::Io {
+            doing: "create",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let lane = |flow| Lane { flow, start_ns: 0, file: None, planned: 0, samples: Vec::new() };
+        let lanes = flows.into_iter().map(lane).collect();
+        Ok(Self {
+            folder: folder.to_owned(),
+            inner: Mutex::new(Inner { lanes, ..Inner::default() }),
+            version: watch::Sender::new(0),
+        })
+    }
+
+    /// Returns a receiver that changes whenever samples arrive.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Takes a line that a prober printed; a batch that was seen before is passed over.
+    pub(crate) fn take(&self, prober: &str, text: &str) {
+        let mut inner = self.lock();
+        let state = inner.probers.entry(prober.to_owned()).or_default();
+        match wire::parse_line(text, &state.starts) {
+            Ok(Some(Line::Start(starts))) => inner.start(prober, starts, &self.folder),
+            Ok(Some(Line::Batch { number, parts })) => inner.batch(prober, number, parts),
+            Ok(None) => tracing::debug!(prober, text, "output that is not samples"),
+            Err(error) => drop(state.fault.get_or_insert(error.to_string())),
+        }
+        drop(inner);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Says until when every flow has been recorded, ns; 0 while one has nothing.
+    pub(crate) fn recorded_until(&self) -> u64 {
+        self.lock().lanes.iter().map(Lane::recorded_until).min().unwrap_or(0)
+    }
+
+    /// Returns, for each flow whose newest `count` samples are not all good, what its newest was.
+    pub(crate) fn unsteady(&self, count: usize) -> Vec<(String, Option<Class>)> {
+        let inner = self.lock();
+        let unsteady = inner.lanes.iter().filter(|lane| {
+            let newest = lane.samples.iter().rev().take(count);
+            newest.filter(|sample| lane.flow.is_good(sample.class)).count() < count
+        });
+        unsteady.map(|lane| (lane.flow.id.clone(), lane.samples.last().map(|sample| sample.class))).collect()
+    }
+
+    /// Returns everything recorded so far, complete up to `until_ns`, and the first failure to write it.
+    pub(crate) fn samples(&self, until_ns: u64) -> (Vec<FlowSamples>, Option<StoreError>) {
+        let mut inner = self.lock();
+        let samples = inner
+            .lanes
+            .iter()
+            .map(|lane| {
+                let prober = inner.probers.get(&lane.flow.client.pod);
+                let fault = prober.and_then(|prober| prober.fault.clone());
+                lane.complete(until_ns, fault)
+            })
+            .collect();
+        (samples, inner.failure.take())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn start(&mut self, prober: &str, starts: Vec<Start>, folder: &Path) {
+        let state = self.probers.entry(prober.to_owned()).or_default();
+        if !state.starts.is_empty() {
+            if state.starts != starts {
+                state.fault = Some(format!("prober {prober} was restarted while it measured"));
+            }
+            return;
+        }
+        for start in &starts {
+            let Some(index) = self.lanes.iter().position(|lane| lane.flow.id == start.flow) else {
+                state.fault = Some(format!("prober {prober} has a flow of its own: {}", start.flow));
+                return;
+            };
+            state.lanes.push(index);
+            let lane = &mut self.lanes[index];
+            lane.start_ns = start.start_ns;
+            if let Err(error) = lane.open(folder) {
+                self.failure.get_or_insert(error);
+            }
+        }
+        state.starts = starts;
+    }
+
+    fn batch(&mut self, prober: &str, number: u64, parts: Vec<Part>) {
+        let state = self.probers.entry(prober.to_owned()).or_default();
+        if number < state.next_batch {
+            return;
+        }
+        if number > state.next_batch {
+            let missing = format!("{}", number - state.next_batch);
+            state.fault = Some(format!("{missing} batches of prober {prober} never arrived"));
+        }
+        state.next_batch = number + 1;
+        for part in parts {
+            let Some(&index) = state.lanes.get(part.flow) else { continue };
+            if let Err(error) = self.lanes[index].append(number, part) {
+                self.failure.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(file_name(&self.flow.id))
+    }
+
+    fn open(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let path = self.path(folder);
+        let header = Header { start_ns: self.start_ns, flow: self.flow.clone() };
+        let write = || {
+            let mut file = File::create(&path)?;
+            let header = serde_json::to_string(&header)?;
+            file.write_all(format!("{FORMAT}{header}\n").as_bytes())?;
+            Ok(file)
+        };
+        let file = write().map_err(|source| StoreError::Io { doing: "write", path: path.clone(), source })?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn append(&mut self, batch: u64, part: Part) -> Result<(), StoreError> {
+        self.planned = self.planned.max(part.planned);
+        let line = format!(
+            "{batch} {} {}
+",
+            part.planned,
+            Encoded(&part.samples)
+        );
+        self.samples.extend(part.samples);
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write_all(line.as_bytes()).map_err(|source| {
+            self.file = None;
+            StoreError::Io { doing: "write samples of flow", path: file_name(&self.flow.id).into(), source }
+        })
+    }
+
+    /// The due time of the next probe that will be planned.
+    fn recorded_until(&self) -> u64 {
+        self.start_ns + u64::from(self.planned) * self.flow.period_ns
+    }
+
+    /// Orders the samples and adds those that were planned and never decided.
+    ///
+    /// A probe whose deadline lies before the end of the record is lost; younger ones are left out.
+    fn complete(&self, until_ns: u64, fault: Option<String>) -> FlowSamples {
+        let end_ns = self.recorded_until();
+        let mut by_seq: BTreeMap<u32, Sample> = self.samples.iter().map(|s| (s.seq, *s)).collect();
+        for seq in 0..self.planned {
+            let due_ns = self.start_ns + u64::from(seq) * self.flow.period_ns;
+            if due_ns + self.flow.deadline_ns < end_ns {
+                by_seq.entry(seq).or_insert(Sample {
+                    seq,
+                    due_ns,
+                    class: Class::Lost,
+                    late_us: 0,
+                    sent_us: None,
+                    ended_us: None,
+                    cut: false,
+                });
+            }
+        }
+        // What comes after the first undecided probe would leave a hole that is no outage.
+        let samples: Vec<_> =
+            (0..).map_while(|seq| by_seq.get(&seq).copied()).take_while(|s| s.due_ns < until_ns).collect();
+        let silence_ns = until_ns.saturating_sub(end_ns);
+        let fault = fault.or_else(|| match samples.is_empty() {
+            true => Some("no samples at all".into()),
+            false if silence_ns > SILENCE_NS => {
+                let seconds = silence_ns / 1_000_000_000;
+                Some(format!("its samples end {seconds} s before the measurement does"))
+            }
+            false => None,
+        });
+        FlowSamples { flow: self.flow.clone(), start_ns: self.start_ns, samples, fault }
+    }
+}
+
+/// Returns the name of the file of a flow.
+#[must_use]
+pub fn file_name(flow: &str) -> String {
+    format!("{}.samples", flow.replace('/', "."))
+}
+
+/// Reads the samples of one flow back.
+///
+/// # Errors
+///
+/// When the file cannot be read or is of another format.
+pub fn read(path: &Path) -> Result<FlowSamples, StoreError> {
+    let text = fs::read_to_string(path).map_err(|source| StoreError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let format = || StoreError::Format(path.to_owned());
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut lines = whole.lines();
+    let header = lines.next().and_then(|line| line.strip_prefix(FORMAT)).ok_or_else(format)?;
+    let Header { start_ns, flow } = serde_json::from_str(header).map_err(|_| format())?;
+    let mut lane = Lane { flow, start_ns, file: None, planned: 0, samples: Vec::new() };
+    for line in lines {
+        let mut words = line.splitn(3, ' ').skip(1);
+        let planned: u32 = words.next().and_then(|word| word.parse().ok()).ok_or_else(format)?;
+        let samples = wire::decode(words.next().unwrap_or(""), start_ns, lane.flow.period_ns);
+        lane.planned = lane.planned.max(planned);
+        lane.samples.extend(samples.ok_or_else(format)?);
+    }
+    let until_ns = lane.recorded_until();
+    Ok(lane.complete(until_ns, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::tests::flow;
+    use crate::flow::{Kind, Layer, Protocol};
+
+    const PERIOD: u64 = 10_000_000;
+
+    fn answered(seq: u32) -> Sample {
+        Sample {
+            seq,
+            due_ns: 1_000 + u64::from(seq) * PERIOD,
+            class: Class::Answered,
+            late_us: 80,
+            sent_us: Some(80),
+            ended_us: Some(300),
+            cut: false,
+        }
+    }
+
+    fn store(folder: &Path) -> (Store, FlowSpec) {
+        let flow = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+        let store = Store::create(folder, [flow.clone()]).unwrap();
+        let start = Start { flow: flow.id.clone(), start_ns: 1_000, period_ns: PERIOD };
+        store.take("client-1", wire::start_line(&[start]).trim_end());
+        (store, flow)
+    }
+
+    fn batch(number: u64, planned: u32, samples: Vec<Sample>) -> String {
+        wire::batch_lines(number, &[Part { flow: 0, planned, samples }]).0.concat()
+    }
+
+    #[test]
+    fn a_batch_seen_twice_counts_once_and_disk_equals_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, flow) = store(folder.path());
+        for number in [0, 1, 0, 1, 2] {
+            let first = u32::try_from(number).unwrap() * 10;
+            store.take(
+                "client-1",
+                batch(number, first + 10, (first..first + 10).map(answered).collect()).trim_end(),
+            );
+        }
+        let (memory, failure) = store.samples(1_000 + 30 * PERIOD);
+        assert!(failure.is_none());
+        assert_eq!(memory[0].samples, (0..30).map(answered).collect::<Vec<_>>());
+        assert_eq!(memory[0].fault, None);
+        assert_eq!(read(&folder.path().join(file_name(&flow.id))).unwrap(), memory[0]);
+    }
+
+    #[test]
+    fn probes_that_were_never_decided_are_lost_once_their_deadline_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        // 100 planned, 5 answered: with a deadline of 20 periods, 5..79 are lost and the rest is open.
+        store.take("client-1", batch(0, 100, (0..5).map(answered).collect()).trim_end());
+        let (samples, _) = store.samples(u64::MAX);
+        let classes: Vec<_> = samples[0].samples.iter().map(|sample| sample.class).collect();
+        assert_eq!(classes.len(), 80);
+        assert!(classes[..5].iter().all(|class| *class == Class::Answered));
+        assert!(classes[5..].iter().all(|class| *class == Class::Lost));
+    }
+
+    #[test]
+    fn silence_is_a_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        assert_eq!(store.samples(5_000_000_000).0[0].fault.as_deref(), Some("no samples at all"));
+        store.take("client-1", batch(0, 10, (0..10).map(answered).collect()).trim_end());
+        let fault = store.samples(5_000_000_000).0[0].fault.clone().unwrap();
+        assert!(fault.contains("end 4 s before"), "{fault}");
+    }
+
+    #[test]
+    fn a_lost_batch_is_a_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        store.take("client-1", batch(3, 10, (0..10).map(answered).collect()).trim_end());
+        assert!(store.samples(1_000 + 10 * PERIOD).0[0].fault.as_deref().unwrap().contains("3 batches"));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_read_up_to_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, flow) = store(folder.path());
+        for number in 0..4u32 {
+            let samples = (number * 10..number * 10 + 10).map(answered).collect();
+            store.take("client-1", batch(number.into(), number * 10 + 10, samples).trim_end());
+        }
+        let path = folder.path().join(file_name(&flow.id));
+        let whole = fs::read(&path).unwrap();
+        let header = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let cut_path = folder.path().join("cut");
+        for length in header..=whole.len() {
+            fs::write(&cut_path, &whole[..length]).unwrap();
+            let samples = read(&cut_path).unwrap().samples;
+            assert_eq!(samples.len() % 10, 0);
+            assert!(samples.iter().all(|sample| sample.class == Class::Answered));
+        }
+    }
+
+    #[test]
+    fn unsteady_flows_are_named_with_their_last_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, flow) = store(folder.path());
+        assert_eq!(store.unsteady(3), [(flow.id.clone(), None)]);
+        let refused = Sample { class: Class::Refused, ..answered(0) };
+        store.take("client-1", batch(0, 1, vec![refused]).trim_end());
+        assert_eq!(store.unsteady(3), [(flow.id, Some(Class::Refused))]);
+        store.take("client-1", batch(1, 4, (1..4).map(answered).collect()).trim_end());
+        assert_eq!(store.unsteady(3), []);
+    }
+}
