@@ -3,10 +3,12 @@
 //! All times are milliseconds since the run started, on CLOCK_MONOTONIC.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Observation;
+use crate::units;
 
 /// The schema name written to `run.json`.
 pub const SCHEMA: &str = "seatrial/run/v1";
@@ -50,6 +52,15 @@ pub struct Run {
     pub budgets: Vec<Budget>,
 }
 
+impl Run {
+    /// The versions in the order of the path, such as `1.5.13 → 1.6.12 → 1.5.13`.
+    pub fn versions(&self) -> String {
+        let first = self.path.first().map(|hop| hop.from.as_str());
+        let all: Vec<&str> = first.into_iter().chain(self.path.iter().map(|hop| hop.to.as_str())).collect();
+        all.join(" → ")
+    }
+}
+
 /// How a run is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,6 +79,19 @@ pub enum Verdict {
     Interrupted,
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Errored => "errored",
+            Self::Skipped => "skipped",
+            Self::Noisy => "noisy",
+            Self::Interrupted => "interrupted",
+        })
+    }
+}
+
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +104,17 @@ pub enum Outcome {
     Skipped,
     /// Cut short by the user.
     Interrupted,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Interrupted => "interrupted",
+        })
+    }
 }
 
 /// The cluster of a run.
@@ -165,6 +200,18 @@ pub enum Layer {
     Canary,
 }
 
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L3 => "L3",
+            Self::L4 => "L4",
+            Self::L7 => "L7",
+            Self::Policy => "policy",
+            Self::Canary => "canary",
+        })
+    }
+}
+
 /// One probed flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flow {
@@ -206,6 +253,33 @@ pub struct Flow {
     pub outages: Vec<Outage>,
 }
 
+impl Flow {
+    /// Whether this flow must not pass, so that an answer is what went wrong.
+    pub fn is_deny(&self) -> bool {
+        self.layer == Layer::Policy
+    }
+
+    /// Probes that went wrong: lost ones, or answered ones where nothing may pass.
+    pub fn bad(&self) -> u64 {
+        if self.is_deny() { self.answered } else { self.lost }
+    }
+
+    /// Whether probes were sent and none went wrong.
+    pub fn is_clean(&self) -> bool {
+        self.sent > 0 && self.bad() == 0 && self.outages.is_empty()
+    }
+
+    /// The longest outage; one that never ended is longer than any other.
+    pub fn worst(&self) -> Option<&Outage> {
+        self.outages.iter().max_by(|a, b| a.upper_bound().total_cmp(&b.upper_bound()))
+    }
+
+    /// The class of an outage as people read it: `hole` where nothing may pass.
+    pub fn class_of<'a>(&self, outage: &'a Outage) -> &'a str {
+        if self.is_deny() { "hole" } else { &outage.class }
+    }
+}
+
 /// An interval in which a flow did not behave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outage {
@@ -231,6 +305,26 @@ pub struct Outage {
     pub step: Option<String>,
     /// Its cause, as far as the evidence goes.
     pub attribution: Option<Attribution>,
+}
+
+impl Outage {
+    /// Its length as a bracket, such as `1.37–1.38 s`.
+    pub fn length(&self) -> String {
+        units::range(self.min_ms, self.max_ms)
+    }
+
+    /// Its cause in a few words, such as `agent terminated on node1`.
+    pub fn cause(&self) -> String {
+        match &self.attribution {
+            None => "not attributed".to_owned(),
+            Some(Attribution { event, node: Some(node), .. }) => format!("{event} on {node}"),
+            Some(Attribution { event, node: None, .. }) => event.clone(),
+        }
+    }
+
+    fn upper_bound(&self) -> f64 {
+        self.max_ms.unwrap_or(f64::INFINITY)
+    }
 }
 
 /// What an outage is put down to.
