@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read as _, Write};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -246,7 +246,9 @@ impl Archive {
         for layer in &image.layers {
             self.layer(layer)?;
         }
-        let env: Vec<String> = image.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let path = ("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned());
+        let env = std::iter::once(&path).chain(&image.env);
+        let env: Vec<String> = env.map(|(key, value)| format!("{key}={value}")).collect();
         let diff_ids: Vec<String> = image.layers.iter().map(|l| format!("sha256:{}", l.digest)).collect();
         let config = self.blob(&json!({
             "architecture": architecture(),

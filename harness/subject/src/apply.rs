@@ -1,0 +1,107 @@
+//! Applying, creating and deleting rendered objects.
+
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+
+/// Field manager of everything that is applied.
+pub(crate) const MANAGER: &str = "seatrial";
+
+/// An object could not be applied, created or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server refused it.
+    #[error("{kind} {name} could not be {verb}")]
+    Refused {
+        /// Kind.
+        kind: String,
+        /// Name, with its namespace.
+        name: String,
+        /// What was to be done.
+        verb: &'static str,
+        /// Its answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// It has no kind or no name.
+    #[error("a rendered object has no {0}")]
+    Incomplete(&'static str),
+}
+
+/// An object's API, and its name.
+struct Target {
+    api: Api<DynamicObject>,
+    kind: String,
+    name: String,
+    shown: String,
+}
+
+impl Target {
+    fn of(client: &kube::Client, object: &DynamicObject) -> Result<Self, ApplyError> {
+        let types = object.types.as_ref().ok_or(ApplyError::Incomplete("kind"))?;
+        let name = object.metadata.name.clone().ok_or(ApplyError::Incomplete("name"))?;
+        let resource = resource(types)?;
+        let (api, shown) = match object.metadata.namespace.as_deref().or(default_namespace(&types.kind)) {
+            Some(namespace) => (
+                Api::namespaced_with(client.clone(), namespace, &resource),
+                format!("{namespace}/{name}"),
+            ),
+            None => (Api::all_with(client.clone(), &resource), name.clone()),
+        };
+        Ok(Self { api, kind: types.kind.clone(), name, shown })
+    }
+
+    fn refused(&self, verb: &'static str) -> impl FnOnce(kube::Error) -> ApplyError {
+        let (kind, name) = (self.kind.clone(), self.shown.clone());
+        move |source| ApplyError::Refused { kind, name, verb, source: Box::new(source) }
+    }
+}
+
+fn resource(types: &TypeMeta) -> Result<ApiResource, ApplyError> {
+    let kind = GroupVersionKind::try_from(types).map_err(|_unreadable| ApplyError::Incomplete("apiVersion"))?;
+    Ok(ApiResource::from_gvk(&kind))
+}
+
+/// Namespace of an object that names none, as `kubectl -n kube-system` would set it.
+fn default_namespace(kind: &str) -> Option<&'static str> {
+    const CLUSTER_SCOPED: [&str; 6] = [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "Namespace",
+        "Node",
+        "PriorityClass",
+    ];
+    (!CLUSTER_SCOPED.contains(&kind)).then_some(crate::NAMESPACE)
+}
+
+/// Applies objects in order, as `kubectl apply --server-side` does.
+pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+    for object in objects {
+        let target = Target::of(client, object)?;
+        let params = PatchParams::apply(MANAGER).force();
+        target.api.patch(&target.name, &params, &Patch::Apply(object)).await.map_err(target.refused("applied"))?;
+    }
+    Ok(())
+}
+
+/// Creates objects that must not exist yet, as `kubectl create` does.
+pub(crate) async fn create(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+    for object in objects {
+        let target = Target::of(client, object)?;
+        target.api.create(&PostParams::default(), object).await.map_err(target.refused("created"))?;
+    }
+    Ok(())
+}
+
+/// Deletes objects, last first; one that is gone already is fine.
+pub(crate) async fn delete(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+    for object in objects.iter().rev() {
+        let target = Target::of(client, object)?;
+        match target.api.delete(&target.name, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(e) => return Err(target.refused("deleted")(e)),
+        }
+    }
+    Ok(())
+}

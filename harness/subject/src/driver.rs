@@ -1,0 +1,214 @@
+//! The guide's steps, one function each.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cluster::wait::{self, Timeout};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::json;
+
+use crate::apply::{self, ApplyError, MANAGER};
+use crate::chart::{Chart, ChartError};
+use crate::rollback::{self, UndoError};
+use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
+
+/// A step of the guide that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// The chart could not be rendered.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// An object was refused.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The rollout could not be undone.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// A condition did not come true.
+    #[error(transparent)]
+    Timeout(#[from] Timeout),
+    /// An object of the subject could not be read or changed.
+    #[error("{what}")]
+    Request {
+        /// What was being done.
+        what: String,
+        /// The API server's answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError {
+    let what = what.into();
+    move |source| SubjectError::Request { what, source: Box::new(source) }
+}
+
+/// The subject on one cluster.
+#[derive(Clone)]
+pub struct Subject {
+    client: kube::Client,
+    /// How long a rollout may take.
+    deadline: Duration,
+}
+
+impl Subject {
+    /// The subject of a cluster; every rollout is waited for at most `deadline`.
+    #[must_use]
+    pub fn new(client: kube::Client, deadline: Duration) -> Self {
+        Self { client, deadline }
+    }
+
+    /// Installs a version: everything that its chart renders, with `config` laid over the chart's ConfigMap.
+    ///
+    /// # Errors
+    /// When the chart cannot be rendered, an object is refused, or the agents do not become ready.
+    pub async fn install(&self, chart: &Chart, config: &BTreeMap<String, String>) -> Result<(), SubjectError> {
+        let mut objects = chart.render(&[]).await?;
+        for object in &mut objects {
+            if object.metadata.name.as_deref() == Some(CONFIG_MAP) {
+                for (key, value) in config {
+                    object.data["data"][key] = json!(value);
+                }
+            }
+        }
+        apply::apply(&self.client, &objects).await?;
+        self.rollout_status().await
+    }
+
+    /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
+    /// deletes it again. The agents are not touched.
+    ///
+    /// # Errors
+    /// When it does not become ready, for example because the image cannot be pulled.
+    pub async fn preflight(&self, chart: &Chart) -> Result<String, SubjectError> {
+        let only = [
+            ("preflight.enabled", "true"),
+            ("agent.enabled", "false"),
+            ("config.enabled", "false"),
+            ("operator.enabled", "false"),
+        ];
+        let objects = chart.render(&only).await?;
+        apply::create(&self.client, &objects).await?;
+        let ready = self.preflight_ready().await;
+        // It goes whether it was ready or not: what comes next must find the cluster as it was.
+        let deleted = apply::delete(&self.client, &objects).await;
+        let ready = ready?;
+        deleted?;
+        self.preflight_gone().await?;
+        Ok(ready)
+    }
+
+    async fn preflight_ready(&self) -> Result<String, Timeout> {
+        let api = self.daemon_sets();
+        let probe = async || {
+            let (agents, preflight) =
+                (api.get(DAEMONSET).await.map_err(|e| e.to_string())?, api.get(PREFLIGHT).await);
+            let ready = |daemon_set: &DaemonSet| daemon_set.status.as_ref().map_or(0, |s| s.number_ready);
+            let preflight = preflight.map_err(|e| e.to_string())?;
+            let (agents, preflight) = (ready(&agents), ready(&preflight));
+            let state = format!("READY is {preflight} for {PREFLIGHT} and {agents} for {DAEMONSET}");
+            if agents > 0 && agents == preflight { Ok(state) } else { Err(state) }
+        };
+        let condition = "the pre-flight check to be READY on as many nodes as the agents";
+        wait::until(condition, self.deadline, Duration::from_millis(50), probe).await
+    }
+
+    async fn preflight_gone(&self) -> Result<(), Timeout> {
+        let api = self.daemon_sets();
+        let probe = async || match api.get_opt(PREFLIGHT).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err("it is still there".to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
+        wait::until("the pre-flight check to be deleted", self.deadline, Duration::from_millis(50), probe).await
+    }
+
+    /// Adds keys to the ConfigMap, or changes them. Agents read it when they start.
+    ///
+    /// # Errors
+    /// When the ConfigMap cannot be changed.
+    pub async fn edit_config(&self, changes: &BTreeMap<String, String>) -> Result<(), SubjectError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let what = format!("ConfigMap {CONFIG_MAP} could not be changed");
+        let patch = Patch::Merge(json!({"data": changes}));
+        api.patch(CONFIG_MAP, &params(), &patch).await.map_err(request(what))?;
+        Ok(())
+    }
+
+    /// Upgrades to another minor version the way the guide calls Option B: everything that the new chart renders
+    /// but the ConfigMap is applied.
+    ///
+    /// # Errors
+    /// When the chart cannot be rendered, an object is refused, or the rollout does not end.
+    pub async fn upgrade_minor(&self, chart: &Chart) -> Result<(), SubjectError> {
+        let objects = chart.render(&[("config.enabled", "false")]).await?;
+        apply::apply(&self.client, &objects).await?;
+        self.rollout_status().await
+    }
+
+    /// Upgrades to another patch version of the same minor: `kubectl set image` on the agents' container.
+    ///
+    /// # Errors
+    /// When the DaemonSet cannot be changed or the rollout does not end.
+    pub async fn set_image(&self, image: &str) -> Result<(), SubjectError> {
+        let what = format!("the image of DaemonSet {DAEMONSET} could not be set");
+        let patch =
+            json!({"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, "image": image}]}}}});
+        self.daemon_sets()
+            .patch(DAEMONSET, &params(), &Patch::Strategic(patch))
+            .await
+            .map_err(request(what))?;
+        self.rollout_status().await
+    }
+
+    /// Undoes the last rollout of the agents, as `kubectl rollout undo` does, and waits for it.
+    ///
+    /// # Errors
+    /// When there is nothing to go back to, or the rollout does not end.
+    pub async fn rollout_undo(&self) -> Result<i64, SubjectError> {
+        let revision = rollback::undo(&self.client, NAMESPACE, DAEMONSET).await?;
+        self.rollout_status().await?;
+        Ok(revision)
+    }
+
+    /// Waits until the agents, and the operator where there is one, have rolled out.
+    ///
+    /// # Errors
+    /// When they have not before the deadline: the last state is in the message.
+    pub async fn rollout_status(&self) -> Result<(), SubjectError> {
+        rollout::daemon_set(&self.daemon_sets(), DAEMONSET, self.deadline).await?;
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let operator = deployments.get_opt(OPERATOR).await;
+        if operator.map_err(request(format!("Deployment {OPERATOR} could not be read")))?.is_some() {
+            rollout::deployment(&deployments, OPERATOR, self.deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies objects that do not come from a chart, such as policies.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn apply(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
+        Ok(apply::apply(&self.client, objects).await?)
+    }
+
+    /// The agents' DaemonSet as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn daemon_set(&self) -> Result<DaemonSet, SubjectError> {
+        let what = format!("DaemonSet {DAEMONSET} could not be read");
+        self.daemon_sets().get(DAEMONSET).await.map_err(request(what))
+    }
+
+    fn daemon_sets(&self) -> Api<DaemonSet> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+}

@@ -1,0 +1,96 @@
+//! What traffic is granted, as CiliumNetworkPolicy objects.
+
+use std::collections::BTreeMap;
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+/// Some pods may ask some other pods something; everything else that asks them is denied.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Labels of the pods that ask.
+    pub client: BTreeMap<String, String>,
+    /// Labels of the pods that answer.
+    pub server: BTreeMap<String, String>,
+    /// `TCP` or `UDP`.
+    pub protocol: &'static str,
+    /// Port.
+    pub port: u16,
+    /// Requests that pass; empty when the port is granted whatever is said there.
+    pub http: Vec<HttpRule>,
+}
+
+/// A request that passes.
+#[derive(Clone, Debug)]
+pub struct HttpRule {
+    /// Method.
+    pub method: String,
+    /// Path, literally.
+    pub path: String,
+}
+
+/// One policy for each set of servers, in `namespace`, with `labels` of its own.
+#[must_use]
+pub fn policies(namespace: &str, labels: &BTreeMap<String, String>, grants: &[Grant]) -> Vec<DynamicObject> {
+    let mut by_server: BTreeMap<&BTreeMap<String, String>, Vec<&Grant>> = BTreeMap::new();
+    for grant in grants {
+        by_server.entry(&grant.server).or_default().push(grant);
+    }
+    (1..)
+        .zip(by_server)
+        .map(|(number, (server, grants))| {
+            let name = format!("seatrial-grants-{number}");
+            let ingress: Vec<Value> = grants.into_iter().map(ingress).collect();
+            let object = json!({
+                "apiVersion": "cilium.io/v2",
+                "kind": "CiliumNetworkPolicy",
+                "metadata": {"name": name, "namespace": namespace, "labels": labels},
+                "spec": {"endpointSelector": {"matchLabels": server}, "ingress": ingress},
+            });
+            match serde_json::from_value(object) {
+                Ok(object) => object,
+                Err(e) => unreachable!("a literal object has kind and name: {e}"),
+            }
+        })
+        .collect()
+}
+
+fn ingress(grant: &Grant) -> Value {
+    let mut ports = json!({"ports": [{"port": grant.port.to_string(), "protocol": grant.protocol}]});
+    if !grant.http.is_empty() {
+        let rules: Vec<Value> =
+            grant.http.iter().map(|rule| json!({"method": rule.method, "path": literal(&rule.path)})).collect();
+        ports["rules"] = json!({"http": rules});
+    }
+    json!({"fromEndpoints": [{"matchLabels": grant.client}], "toPorts": [ports]})
+}
+
+/// A path is a regular expression in a policy.
+fn literal(path: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    path.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_of_one_server_are_one_policy() {
+        let labels = |value: &str| BTreeMap::from([("app".to_owned(), value.to_owned())]);
+        let grant = |port, http| Grant {
+            client: labels("client"),
+            server: labels("server"),
+            protocol: "TCP",
+            port,
+            http,
+        };
+        let rule = HttpRule { method: "GET".to_owned(), path: "/a.b".to_owned() };
+        let made = policies("ns", &BTreeMap::new(), &[grant(1, vec![]), grant(2, vec![rule])]);
+        assert_eq!(made.len(), 1);
+        let spec = &made[0].data["spec"];
+        assert_eq!(spec["endpointSelector"]["matchLabels"]["app"], "server");
+        assert_eq!(spec["ingress"][0]["toPorts"][0]["ports"][0]["port"], "1");
+        assert_eq!(spec["ingress"][1]["toPorts"][0]["rules"]["http"][0]["path"], r"/a\.b");
+    }
+}
