@@ -1,0 +1,246 @@
+//! The agent of one node.
+
+pub(crate) mod api;
+pub(crate) mod cluster;
+pub(crate) mod config;
+pub(crate) mod crds;
+pub(crate) mod endpoint;
+mod lifecycle;
+mod plan;
+mod regenerate;
+pub(crate) mod status;
+
+use std::ffi::OsString;
+use std::future::pending;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use crate::behaviour::Behaviours;
+use crate::behaviour::identity_backend::Backend;
+use crate::chain;
+use crate::datapath::netlink::{Netlink, NetlinkError};
+use crate::datapath::node::{self, NodeError};
+use crate::identity::Store;
+use crate::identity::crd::Crd;
+use crate::identity::kvstore::Kvstore;
+use crate::identity::local::Local;
+use crate::kubernetes::ClientError;
+use crate::proxy::Proxy;
+use crate::version::{Version, VersionError};
+use crate::wait::pause;
+use api::{Reply, Request};
+use cluster::{Cluster, NodeAddress};
+use config::{ConfigError, Settings};
+use endpoint::{EndpointError, Endpoints};
+
+use regenerate::Programmed;
+use status::Status;
+
+/// Where endpoints are kept.
+pub(crate) const STATE: &str = "/var/run/cilium/state";
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The agent cannot run at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentError {
+    /// The version.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The kernel.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// State on disk.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// A socket of its own.
+    #[error("the agent cannot listen on {what}")]
+    Listen {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The name of the node.
+    #[error("K8S_NODE_NAME is not set; the DaemonSet has to set it to spec.nodeName")]
+    Nameless,
+}
+
+/// A running agent.
+struct Agent {
+    node: NodeAddress,
+    cluster_name: String,
+    masquerade: bool,
+    client: Client,
+    cluster: Cluster,
+    store: Store,
+    endpoints: Mutex<Endpoints>,
+    /// Counts changes; the rules of generation n hold everything that was known at change n.
+    wanted: watch::Sender<u64>,
+    applied: watch::Sender<u64>,
+    status: Arc<Status>,
+    proxy: Proxy,
+}
+
+impl Agent {
+    fn endpoints(&self) -> MutexGuard<'_, Endpoints> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a change and returns its number.
+    fn changed(&self) -> u64 {
+        let mut generation = 0;
+        self.wanted.send_modify(|count| {
+            *count += 1;
+            generation = *count;
+        });
+        generation
+    }
+}
+
+/// Runs the agent until it fails.
+pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
+    let version = Version::from_env()?;
+    let behaviours = Behaviours::of(version)?;
+    let settings = Settings::load(&args, std::env::vars_os())?;
+    let backend = behaviours.backend.select(&settings)?;
+    tracing::info!(%version, ?backend, "starting");
+
+    let status = Arc::new(Status::starting());
+    let agent: Arc<OnceLock<Arc<Agent>>> = Arc::default();
+    listen(status.clone(), agent.clone())?;
+
+    let netlink = Netlink::open()?;
+    node::prepare(&netlink).await?;
+    let client = crate::kubernetes::client()?;
+    let endpoints = restore()?;
+    let node = introduce(&client, behaviours, &status).await?;
+    let wanted = watch::Sender::new(0);
+    let cluster = Cluster::follow(&client, &node_name()?, &wanted);
+    let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
+    let store = start_store(backend, &settings, &client, &status);
+    let starting = Arc::new(Agent {
+        node,
+        cluster_name: settings.get("cluster-name").unwrap_or("default").to_owned(),
+        masquerade: settings.enabled("masquerade", true)?,
+        client,
+        cluster,
+        store,
+        endpoints: Mutex::new(endpoints),
+        wanted,
+        applied: watch::Sender::new(0),
+        status,
+        proxy,
+    });
+    starting.synchronize().await;
+    let ready = || {
+        starting.status.note("agent", None);
+        tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
+        agent.get_or_init(|| starting.clone());
+    };
+    starting.keep_regenerating(Programmed::unknown(netlink), ready).await;
+    pending().await
+}
+
+impl Agent {
+    /// Waits for everything that the first plan depends on: until then the kernel keeps what it has.
+    async fn synchronize(self: &Arc<Self>) {
+        self.cluster.synced().await;
+        self.store.synced().await;
+        while let Err(error) = self.adopt().await {
+            tracing::warn!(error = chain(&error), "endpoints could not be adopted, retrying");
+            self.status.note("agent", Some(chain(&error)));
+            pause(RETRY).await;
+        }
+        let agent = self.clone();
+        let mut view = self.store.view();
+        tokio::spawn(async move {
+            while view.changed().await.is_ok() {
+                agent.changed();
+            }
+        });
+    }
+
+    /// Finds the identities of the endpoints that an earlier agent left.
+    async fn adopt(&self) -> Result<(), lifecycle::LifecycleError> {
+        self.refresh(true).await?;
+        let held = self.endpoints().all().iter().map(|endpoint| endpoint.ip).collect();
+        Ok(self.store.withdraw_stale(self.node.ip, &held).await?)
+    }
+}
+
+/// Answers on the agent's socket from the start; pods are served once the agent is ready.
+fn listen(status: Arc<Status>, agent: Arc<OnceLock<Arc<Agent>>>) -> Result<(), AgentError> {
+    let failed = |source| AgentError::Listen { what: api::SOCKET, source };
+    let listener = api::listen(Path::new(api::SOCKET)).map_err(failed)?;
+    tokio::spawn(api::serve(listener, move |request| {
+        let (status, agent) = (status.clone(), agent.clone());
+        async move {
+            let problem = status.problem();
+            match (request, agent.get()) {
+                (Request::Status, _) => problem.map_or(Reply::Ok, |reason| Reply::NotReady { reason }),
+                (request, Some(agent)) => agent.answer(request).await,
+                (_, None) => Reply::NotReady { reason: problem.unwrap_or_else(|| "starting".to_owned()) },
+            }
+        }
+    }));
+    Ok(())
+}
+
+fn restore() -> Result<Endpoints, AgentError> {
+    let links = node::interfaces()?;
+    Ok(Endpoints::restore(Path::new(STATE), |endpoint| links.contains(&endpoint.interface()))?)
+}
+
+/// Registers the custom resources and waits until this node has its prefix.
+async fn introduce(
+    client: &Client,
+    behaviours: Behaviours,
+    status: &Status,
+) -> Result<NodeAddress, AgentError> {
+    let name = node_name()?;
+    loop {
+        let problem = match crds::register(client, behaviours.custom_resources).await {
+            Ok(()) => match Api::<Node>::all(client.clone()).get(&name).await {
+                Ok(node) => match cluster::node_address(&node) {
+                    Some(node) => return Ok(node),
+                    None => format!("node {name} has no podCIDR yet; the controller manager gives it"),
+                },
+                Err(error) => chain(&error),
+            },
+            Err(error) => chain(&error),
+        };
+        tracing::warn!(problem, "the API server is not available, retrying");
+        status.note("agent", Some(problem));
+        pause(RETRY).await;
+    }
+}
+
+fn start_store(backend: Backend, settings: &Settings, client: &Client, status: &Arc<Status>) -> Store {
+    match backend {
+        Backend::Kvstore => Store::Kvstore(Kvstore::start(settings.etcd_config(), status.clone())),
+        Backend::Crd => Store::Crd(Crd::start(client)),
+        Backend::NodeLocal => {
+            tracing::warn!("kvstore is not set: identities of this node are not shared with other nodes");
+            Store::Local(Local::new())
+        }
+    }
+}
+
+fn node_name() -> Result<String, AgentError> {
+    std::env::var("K8S_NODE_NAME").map_err(|_| AgentError::Nameless)
+}

@@ -1,0 +1,128 @@
+//! The loop that keeps the kernel and the proxy in step with what is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Agent;
+use super::lifecycle::LifecycleError;
+use super::plan::{Known, Plan, plan};
+use crate::chain;
+use crate::datapath::cidr::Cidr;
+use crate::datapath::netlink::{Netlink, NextHop};
+use crate::datapath::nft::{self, ToolError};
+use crate::datapath::node::{self, NodeError};
+use crate::policy::model::Policy;
+use crate::policy::resolve::{self, ResolveError};
+use crate::service;
+use crate::wait::pause;
+
+/// Changes that arrive together are applied together.
+const COALESCE: Duration = Duration::from_millis(2);
+const RETRY: Duration = Duration::from_millis(500);
+
+#[derive(Debug, thiserror::Error)]
+enum RegenerateError {
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// What was programmed last.
+pub(super) struct Programmed {
+    netlink: Netlink,
+    script: String,
+    routes: BTreeMap<Cidr, NextHop>,
+}
+
+impl Programmed {
+    /// Begins with nothing known of the kernel's state: the first plan is always applied.
+    pub(super) fn unknown(netlink: Netlink) -> Self {
+        Self { netlink, script: String::new(), routes: BTreeMap::new() }
+    }
+}
+
+impl Agent {
+    /// Applies the state of now, then that of every change; `first` is told when the first is in force.
+    pub(super) async fn keep_regenerating(&self, mut programmed: Programmed, first: impl FnOnce()) {
+        let mut first = Some(first);
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let generation = *wanted.borrow_and_update();
+            match self.regenerate(&mut programmed).await {
+                Ok(()) => {
+                    self.status.note("datapath", None);
+                    self.applied.send_replace(generation);
+                    if let Some(first) = first.take() {
+                        first();
+                    }
+                    // The sender lives in `self`.
+                    drop(wanted.changed().await);
+                    pause(COALESCE).await;
+                }
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "the datapath could not be programmed, retrying");
+                    self.status.note("datapath", Some(chain(&error)));
+                    pause(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn regenerate(&self, programmed: &mut Programmed) -> Result<(), RegenerateError> {
+        self.refresh(false).await?;
+        let Plan { script, routes, proxy } = self.plan()?;
+        if routes != programmed.routes {
+            node::sync_routes(&programmed.netlink, &routes).await?;
+            programmed.routes = routes;
+        }
+        self.proxy.set_policy(proxy);
+        if script != programmed.script {
+            nft::apply(&script).await?;
+            tracing::debug!(bytes = script.len(), "packet rules replaced");
+            programmed.script = script;
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> Result<Plan, ResolveError> {
+        let services = self.cluster.services();
+        let slices = self.cluster.slices();
+        let slices: Vec<_> = slices.iter().map(Arc::as_ref).collect();
+        plan(Known {
+            node: self.node,
+            nodes: &self.cluster.nodes(),
+            node_ips: &self.cluster.node_ips(),
+            masquerade: self.masquerade,
+            frontends: service::frontends(services.iter().map(Arc::as_ref), &slices),
+            policies: &self.policies(),
+            view: &self.store.view().borrow(),
+            endpoints: &self.endpoints().all(),
+            proxy_port: self.proxy.port(),
+        })
+    }
+
+    /// The policies that can be enforced; each of the others is reported and left out.
+    fn policies(&self) -> Vec<Policy> {
+        let objects = self.cluster.policies();
+        let import = |object: &Arc<_>| match Policy::from_object(object) {
+            Ok(policy) => match resolve::check(&policy) {
+                Ok(()) => Some(policy),
+                Err(error) => {
+                    tracing::error!(namespace = policy.namespace, %error, "cannot import policy");
+                    None
+                }
+            },
+            Err(error) => {
+                tracing::error!(error = chain(&error), "cannot import policy");
+                None
+            }
+        };
+        objects.iter().filter_map(import).collect()
+    }
+}

@@ -1,0 +1,93 @@
+//! The command `cilium` inside the agent's image.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::agent::api::{Reply, Request, SOCKET, ask};
+use crate::version::Version;
+
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The file by which the pre-flight pod says that its image has arrived.
+const READY: &str = "/tmp/ready";
+
+/// Runs a command, writing to `out`.
+pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<ExitCode> {
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    match words[..] {
+        ["status", ..] => status(Path::new(SOCKET), out).await,
+        ["version", ..] => {
+            match Version::from_env() {
+                Ok(version) => writeln!(out, "Client: {version}")?,
+                Err(error) => writeln!(out, "{error}")?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        // Upstream's pod runs `touch /tmp/ready; sleep 1h` in a shell; this image has none.
+        ["preflight", "wait"] => {
+            std::fs::create_dir_all("/tmp")?;
+            std::fs::write(READY, "")?;
+            crate::terminated().await;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["preflight", "ready"] => {
+            Ok(if Path::new(READY).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        _ => {
+            writeln!(out, "usage: cilium status [--brief] | version | preflight wait|ready")?;
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+async fn status(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
+    let problem = match timeout(PATIENCE, ask(socket, &Request::Status)).await {
+        Ok(Ok(Reply::Ok)) => {
+            writeln!(out, "OK")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(Ok(Reply::NotReady { reason } | Reply::Failed { reason })) => reason,
+        Ok(Ok(other)) => format!("the agent answered {other:?}"),
+        Ok(Err(error)) => format!("the agent cannot be reached at {}: {error}", socket.display()),
+        Err(_) => "the agent did not answer in time".to_owned(),
+    };
+    writeln!(out, "error: {problem}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::api::{listen, serve};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::in_order(Reply::Ok, ExitCode::SUCCESS, "OK\n")]
+    #[case::starting(Reply::NotReady { reason: "agent: starting".into() }, ExitCode::FAILURE, "error: agent: starting\n")]
+    #[tokio::test]
+    async fn status_says_what_the_agent_says(
+        #[case] reply: Reply,
+        #[case] code: ExitCode,
+        #[case] text: &str,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("sock");
+        let answer = move |_| std::future::ready(reply.clone());
+        let server = tokio::spawn(serve(listen(&socket).unwrap(), answer));
+        let mut out = Vec::new();
+        assert_eq!(status(&socket, &mut out).await.unwrap(), code);
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn an_absent_agent_is_an_error() {
+        let mut out = Vec::new();
+        assert_eq!(status(Path::new("/nonexistent"), &mut out).await.unwrap(), ExitCode::FAILURE);
+        assert!(String::from_utf8(out).unwrap().contains("/nonexistent"));
+    }
+}

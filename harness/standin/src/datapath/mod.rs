@@ -1,0 +1,9 @@
+//! What the kernel does for the pods of a node.
+
+pub(crate) mod cidr;
+pub(crate) mod ipam;
+pub(crate) mod netlink;
+pub(crate) mod nft;
+pub(crate) mod node;
+pub(crate) mod pod;
+pub(crate) mod ruleset;

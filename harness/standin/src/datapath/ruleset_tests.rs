@@ -1,0 +1,141 @@
+use super::*;
+use crate::policy::resolve::HttpMatch;
+use rstest::rstest;
+
+const POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
+
+fn ruleset() -> Ruleset {
+    let frontend = |port, backends: &[u8]| Frontend {
+        ip: Ipv4Addr::new(10, 96, 0, 10),
+        transport: Transport::Tcp,
+        port,
+        node_port: (port == 80).then_some(30080),
+        backends: backends.iter().map(|host| (Ipv4Addr::new(10, 244, 0, *host), 8080)).collect(),
+    };
+    Ruleset {
+        pod_cidr: "10.244.0.0/24".parse().unwrap(),
+        cluster: ["10.244.1.0/24", "10.250.0.11"].iter().map(|it| it.parse().unwrap()).collect(),
+        masquerade: true,
+        ipcache: BTreeMap::from([(POD, 300), (Ipv4Addr::new(10, 250, 0, 11), HOST)]),
+        frontends: vec![frontend(80, &[2, 3]), frontend(443, &[])],
+        endpoints: BTreeMap::from([(POD, Verdicts::default())]),
+        proxy_port: 10000,
+    }
+}
+
+fn chain(script: &str, name: &str) -> Vec<String> {
+    let body = script.split(&format!("\tchain {name} {{\n")).nth(1).unwrap_or_default();
+    body.lines().take_while(|line| line.trim() != "}").map(|line| line.trim().to_owned()).collect()
+}
+
+fn allow(peers: Peers, ports: &[(Transport, u16)], http: Vec<HttpMatch>) -> Allow {
+    Allow { peers, ports: ports.iter().copied().collect(), http }
+}
+
+fn ingress_rules(allows: Vec<Allow>) -> Vec<String> {
+    let mut ruleset = ruleset();
+    ruleset.endpoints = BTreeMap::from([(POD, Verdicts { ingress: Some(allows), egress: None })]);
+    let script = ruleset.render();
+    assert!(script.contains("10.244.0.2 : jump ingress_10_244_0_2"), "{script}");
+    let mut rules = chain(&script, "ingress_10_244_0_2");
+    assert_eq!(rules.pop().as_deref(), Some("counter drop"));
+    rules.drain(..3);
+    rules
+}
+
+#[test]
+fn the_table_is_replaced_in_one_transaction() {
+    let script = ruleset().render();
+    assert!(
+        script.starts_with("table inet cilium\ndelete table inet cilium\ntable inet cilium {\n"),
+        "{script}"
+    );
+    assert!(
+        !script.contains("policy drop"),
+        "a chain with a dropping policy drops while it is being replaced"
+    );
+}
+
+#[test]
+fn a_service_is_spread_over_its_backends_and_refused_without_any() {
+    let script = ruleset().render();
+    assert_eq!(
+        chain(&script, "service_10_96_0_10_tcp_80"),
+        ["meta l4proto tcp dnat ip addr . port to numgen random mod 2 map \
+             { 0 : 10.244.0.2 . 8080, 1 : 10.244.0.3 . 8080 }"]
+    );
+    assert!(script.contains("10.96.0.10 . tcp . 80 : goto service_10_96_0_10_tcp_80"), "{script}");
+    assert!(script.contains("elements = { tcp . 30080 : goto service_10_96_0_10_tcp_80 }"), "{script}");
+    assert!(script.contains("elements = { 10.96.0.10 . tcp . 443 }"), "{script}");
+}
+
+#[rstest]
+#[case::on(true, 1)]
+#[case::off(false, 0)]
+fn masquerading_spares_the_cluster(#[case] masquerade: bool, #[case] expected: usize) {
+    let script = Ruleset { masquerade, ..ruleset() }.render();
+    let rule =
+        "ip saddr 10.244.0.0/24 ip daddr != { 10.244.0.0/24, 10.244.1.0/24, 10.250.0.11/32 } masquerade";
+    assert_eq!(script.matches(rule).count(), expected, "{script}");
+}
+
+#[test]
+fn an_endpoint_without_policy_has_no_chain() {
+    let script = ruleset().render();
+    assert!(!script.contains("chain ingress_") && !script.contains("chain egress_"), "{script}");
+}
+
+#[rstest]
+#[case::anyone(allow(Peers::Any, &[], vec![]), &["meta mark set 0 accept"])]
+#[case::identities(
+    allow(Peers::Identities(BTreeSet::from([300, 301])), &[(Transport::Tcp, 80)], vec![]),
+    &["meta mark { 300, 301 } tcp dport { 80 } meta mark set 0 accept"]
+)]
+#[case::both_protocols(
+    allow(Peers::Any, &[(Transport::Tcp, 53), (Transport::Udp, 53)], vec![]),
+    &["tcp dport { 53 } meta mark set 0 accept", "udp dport { 53 } meta mark set 0 accept"]
+)]
+#[case::every_port_of_a_protocol(
+    allow(Peers::Any, &[(Transport::Udp, 0)], vec![]), &["meta l4proto udp meta mark set 0 accept"]
+)]
+#[case::outside_addresses(
+    allow(
+        Peers::Cidr { cidr: "10.0.0.0/8".parse().unwrap(), except: vec!["10.96.0.0/12".parse().unwrap()] }, &[], vec![]
+    ),
+    &["meta mark 2 ip saddr 10.0.0.0/8 ip saddr != { 10.96.0.0/12 } meta mark set 0 accept"]
+)]
+fn allowed_traffic_is_accepted(#[case] allow: Allow, #[case] expected: &[&str]) {
+    assert_eq!(ingress_rules(vec![allow]), expected);
+}
+
+#[test]
+fn http_goes_to_the_proxy_or_is_reset_but_never_past_it() {
+    let policy = serde_json::json!({"metadata": {"name": "p"}, "spec": {"endpointSelector": {}, "ingress": [{
+        "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}], "rules": {"http": [{"path": "/"}]}}]}]}});
+    let policy = crate::policy::model::Policy::from_object(&serde_json::from_value(policy).unwrap()).unwrap();
+    let labels = crate::identity::labels::Labels::parse("k8s:io.kubernetes.pod.namespace=default;");
+    let verdicts = crate::policy::resolve::resolve(&[policy], &labels, &BTreeMap::new()).unwrap();
+    assert_eq!(
+        ingress_rules(verdicts.ingress.unwrap()),
+        [
+            "tcp dport { 8080 } tproxy ip to 127.0.0.1:10000 meta mark set 0x200 accept",
+            "tcp dport { 8080 } reject with tcp reset",
+        ]
+    );
+}
+
+#[test]
+fn egress_that_is_allowed_goes_on_to_the_receivers_rules() {
+    let mut ruleset = ruleset();
+    let egress = Some(vec![allow(Peers::Any, &[(Transport::Udp, 53)], vec![])]);
+    ruleset.endpoints = BTreeMap::from([(POD, Verdicts { ingress: None, egress })]);
+    assert_eq!(
+        chain(&ruleset.render(), "egress_10_244_0_2"),
+        [
+            "meta mark set 2",
+            "meta mark set ip daddr map @ipcache",
+            "udp dport { 53 } meta mark set 0 return",
+            "counter drop"
+        ]
+    );
+}

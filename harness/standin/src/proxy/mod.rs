@@ -1,0 +1,88 @@
+//! The HTTP proxy.
+//!
+//! It lives and dies with the agent's process, as upstream's does in these versions: when the agent stops, connections
+//! through the proxy are cut, and new ones are refused by the packet rules until the next agent listens.
+
+mod http;
+pub(crate) mod policy;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::wait::pause;
+use policy::ProxyPolicy;
+
+/// The ports that upstream's proxies use.
+const PORTS: RangeInclusive<u16> = 10000..=20000;
+const BACKLOG: i32 = 1024;
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A listening proxy.
+pub(crate) struct Proxy {
+    port: u16,
+    policy: watch::Sender<Arc<ProxyPolicy>>,
+}
+
+impl Proxy {
+    /// Listens on the first free port and serves; until a policy is set, everything is denied.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (listener, port) = bind()?;
+        let policy = watch::Sender::default();
+        tokio::spawn(accept(listener, policy.subscribe()));
+        Ok(Self { port, policy })
+    }
+
+    /// The port on the loopback address.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sets the policy for requests to come, on connections that exist as well.
+    pub(crate) fn set_policy(&self, policy: ProxyPolicy) {
+        self.policy.send_replace(Arc::new(policy));
+    }
+}
+
+/// Binds a socket that may take connections meant for other addresses.
+fn bind() -> io::Result<(TcpListener, u16)> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in PORTS {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        socket.set_ip_transparent_v4(true)?;
+        socket.set_reuse_address(true)?;
+        match socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()) {
+            Ok(()) => {
+                socket.listen(BACKLOG)?;
+                return Ok((TcpListener::from_std(socket.into())?, port));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn accept(listener: TcpListener, policy: watch::Receiver<Arc<ProxyPolicy>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let policy = policy.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = http::relay(stream, policy).await {
+                        tracing::debug!(%error, "a proxied connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the proxy could not accept a connection");
+                pause(RETRY).await;
+            }
+        }
+    }
+}
