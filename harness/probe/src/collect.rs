@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{AsyncBufReadExt as _, TryStreamExt as _};
+use futures_util::AsyncBufReadExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::LogParams;
@@ -56,14 +56,17 @@ enum ReadError {
 }
 
 /// Reads a log to its end and returns the number of lines.
+///
+/// A line without its end is half a line, and may read as a whole one: it is left for the next reading.
 async fn read(pods: &Api<Pod>, pod: &str, params: &LogParams, store: &Store) -> Result<u64, ReadError> {
     let open = timeout(SILENCE, pods.log_stream(pod, params)).await.map_err(|_| ReadError::Silent)?;
-    let mut lines = pin!(open.map_err(|error| ReadError::Open(Box::new(error)))?.lines());
-    let mut count = 0;
+    let mut stream = pin!(open.map_err(|error| ReadError::Open(Box::new(error)))?);
+    let (mut count, mut line) = (0, String::new());
     loop {
-        match timeout(SILENCE, lines.try_next()).await {
-            Ok(Ok(Some(line))) => store.take(pod, &line),
-            Ok(Ok(None)) => return Ok(count),
+        line.clear();
+        match timeout(SILENCE, stream.read_line(&mut line)).await {
+            Ok(Ok(1..)) if line.ends_with('\n') => store.take(pod, line.trim_end()),
+            Ok(Ok(_)) => return Ok(count),
             // What came before still counts: the caller goes on from there.
             Ok(Err(error)) if count == 0 => return Err(ReadError::Broken(error)),
             Err(_) if count == 0 => return Err(ReadError::Silent),
@@ -81,5 +84,155 @@ async fn has_ended(pods: &Api<Pod>, pod: &str) -> Option<bool> {
             let phase = pod.status.and_then(|status| status.phase);
             Some(matches!(phase.as_deref(), Some("Succeeded" | "Failed")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+
+    use futures_util::StreamExt as _;
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use http_body_util::combinators::BoxBody;
+    use hyper::body::{Bytes, Frame, Incoming};
+    use hyper::service::service_fn;
+    use hyper::{Request, Response, StatusCode};
+    use hyper_util::rt::TokioIo;
+    use kube::{Client, Config};
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::flow::tests::flow;
+    use crate::flow::{Kind, Layer, Protocol};
+    use crate::sample::{Class, Sample};
+    use crate::wire::{Part, Start, batch_lines, start_line};
+
+    const PERIOD: u64 = 10_000_000;
+
+    /// What the API server says to one request for the log.
+    enum Answer {
+        /// The container is not started yet.
+        Waiting,
+        /// These lines, and then the stream ends.
+        Lines(String),
+        /// These bytes of a longer answer, and then the connection breaks.
+        Broken(String),
+    }
+
+    struct Api {
+        logs: Mutex<VecDeque<Answer>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Api {
+        fn answer(&self, request: &Request<Incoming>) -> Response<BoxBody<Bytes, io::Error>> {
+            let mut logs = self.logs.lock().unwrap();
+            let (mut status, mut end) = (StatusCode::OK, None);
+            let body = if request.uri().path().ends_with("/log") {
+                self.asked.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
+                match logs.pop_front().unwrap() {
+                    Answer::Waiting => {
+                        status = StatusCode::BAD_REQUEST;
+                        json!({"kind": "Status", "code": 400, "message": "ContainerCreating"}).to_string()
+                    }
+                    Answer::Lines(lines) => lines,
+                    Answer::Broken(lines) => {
+                        end = Some(Err(io::ErrorKind::ConnectionReset.into()));
+                        lines
+                    }
+                }
+            } else {
+                // The pod lives until only the last reading of its log is left.
+                let phase = if logs.len() > 1 { "Running" } else { "Failed" };
+                json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "client-1"},
+                       "status": {"phase": phase}})
+                .to_string()
+            };
+            let first = stream::iter([Ok(Frame::data(Bytes::from(body)))]);
+            // By the time of the break, what came before has been sent.
+            let rest = stream::iter(end).then(async |error| {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                error
+            });
+            let mut response = Response::new(BoxBody::new(StreamBody::new(first.chain(rest))));
+            *response.status_mut() = status;
+            response
+        }
+
+        async fn serve(self: Arc<Self>, listener: TcpListener) {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let api = Arc::clone(&self);
+                let service = service_fn(move |request| {
+                    let response = api.answer(&request);
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                tokio::spawn(async move {
+                    let server = hyper::server::conn::http1::Builder::new();
+                    drop(server.serve_connection(TokioIo::new(stream), service).await);
+                });
+            }
+        }
+    }
+
+    fn batch(number: u32) -> String {
+        let sample = |seq: u32| Sample {
+            seq,
+            due_ns: u64::from(seq) * PERIOD,
+            class: Class::Answered,
+            late_us: 60,
+            sent_us: Some(60),
+            ended_us: Some(300),
+            cut: false,
+        };
+        let samples = (number * 10..number * 10 + 10).map(sample).collect();
+        batch_lines(number.into(), &[Part { flow: 0, planned: number * 10 + 10, samples }]).0.concat()
+    }
+
+    /// Most of a line: what it says is wrong, though it reads as a whole one.
+    fn half(line: &str) -> String {
+        line[..line.len() - 3].to_owned()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_or_doubled_by_streams_that_break_and_a_pod_that_dies() {
+        let flow = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+        let start = start_line(&[Start { flow: flow.id.clone(), start_ns: 0, period_ns: PERIOD }]);
+        let logs = [
+            Answer::Waiting,
+            Answer::Broken([start.clone(), batch(0), batch(1), half(&batch(2))].concat()),
+            Answer::Lines([batch(1), half(&batch(2))].concat()),
+            Answer::Lines(batch(2)),
+            Answer::Lines([start, batch(0), batch(1), batch(2), batch(3)].concat()),
+        ];
+        let api = Arc::new(Api { logs: Mutex::new(logs.into()), asked: Mutex::default() });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let server = tokio::spawn(Arc::clone(&api).serve(listener));
+        let mut config = Config::new(url);
+        config.default_retry = false;
+        let pods = kube::Api::namespaced(Client::try_from(config).unwrap(), "seatrial-7");
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::create(folder.path(), [flow]).unwrap());
+        follow(pods, "client-1".into(), Arc::clone(&store)).await;
+        server.abort();
+
+        let (samples, failure) = store.samples(40 * PERIOD);
+        assert!(failure.is_none());
+        assert_eq!(samples[0].fault, None);
+        assert_eq!(samples[0].samples.len(), 40);
+        assert!(samples[0].samples.iter().all(|sample| sample.ended_us == Some(300)));
+        let asked = api.asked.lock().unwrap();
+        assert_eq!(asked[..2], ["&follow=true", "&follow=true"]);
+        assert!(asked[2].contains("sinceSeconds=2"), "{asked:?}");
+        assert_eq!(asked[4], "", "the last reading is of the whole log");
     }
 }

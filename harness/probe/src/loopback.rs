@@ -184,8 +184,9 @@ async fn a_server_that_is_gone_for_a_while_is_measured() {
         assert!(outage.min_ns() >= inner - 100 * MS, "{id}: {outage:?}, at least {inner}");
         let held = samples.flow.kind == Kind::Held;
         assert_eq!(outage.connections_cut, u64::from(held), "{id}");
-        let cut = matches!(outage.class, Class::Reset | Class::Closed | Class::Refused);
-        assert!(cut, "{id}: {}", outage.class);
+        // A datagram can lie unread in the socket that is closed: lost, and nobody says so.
+        let told = matches!(outage.class, Class::Reset | Class::Closed | Class::Refused);
+        assert!(told || samples.flow.kind == Kind::Packet, "{id}: {}", outage.class);
         let refused = samples.samples.iter().filter(|sample| sample.class == Class::Refused).count();
         assert!(refused >= 30, "{id}: {refused} refused");
     }
