@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::yaml::{self, Entry, Node, Position, Style, Value, YamlError};
 
 /// The name of Cilium's ConfigMap.
-pub const NAME: &str = "cilium-config";
+pub(crate) const NAME: &str = "cilium-config";
 
 /// Cilium's ConfigMap inside a text: a manifest, an export, a `List` or one of several documents.
 #[derive(Clone, Debug)]

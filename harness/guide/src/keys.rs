@@ -12,32 +12,32 @@ use crate::version::{Minor, Version, VersionSpec};
 /// One key of the ConfigMap.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its name.
-    pub key: String,
+    pub(crate) key: String,
     #[serde(default)]
     defaults: Vec<Default>,
     introduced: Option<Minor>,
     /// First minor that deprecates it.
-    pub deprecated: Option<Minor>,
+    pub(crate) deprecated: Option<Minor>,
     /// First minor that does not read it any more.
-    pub removed: Option<Minor>,
+    pub(crate) removed: Option<Minor>,
     /// Before this minor the arguments of the DaemonSet decide.
-    pub args_before: Option<Minor>,
+    pub(crate) args_before: Option<Minor>,
     /// The key whose place it took.
-    pub renamed_from: Option<Rename>,
+    pub(crate) renamed_from: Option<Rename>,
     /// Values that a later minor writes differently.
-    pub replaced: Option<Replacement>,
+    pub(crate) replaced: Option<Replacement>,
     /// What happens when a cluster meets it for the first time.
     #[serde(default)]
-    pub when_new: WhenNew,
+    pub(crate) when_new: WhenNew,
     /// What a changed value does to a running cluster.
     #[serde(default)]
-    pub on_change: OnChange,
+    pub(crate) on_change: OnChange,
     /// Comment that the template carries above it.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// What a person should know about it.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     source: Option<String>,
     confidence: Option<Confidence>,
 }
@@ -52,19 +52,19 @@ struct Default {
 /// A rename from an older key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rename {
+pub(crate) struct Rename {
     /// The older key.
-    pub key: String,
+    pub(crate) key: String,
     /// First minor with the new name.
-    pub into: Minor,
+    pub(crate) into: Minor,
     /// What becomes of the value.
-    pub value: Mapping,
+    pub(crate) value: Mapping,
 }
 
 /// What a rename does to the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mapping {
+pub(crate) enum Mapping {
     /// Nothing.
     Same,
     /// `"true"` and `"false"` change places.
@@ -74,27 +74,27 @@ pub enum Mapping {
 /// Values that are written differently from some minor on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Replacement {
+pub(crate) struct Replacement {
     /// First minor that does not read the old values.
-    pub into: Minor,
+    pub(crate) into: Minor,
     /// Old values and what to set instead.
-    pub values: Vec<ReplacedValue>,
+    pub(crate) values: Vec<ReplacedValue>,
 }
 
 /// One old value and what to set instead.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReplacedValue {
+pub(crate) struct ReplacedValue {
     /// The old value.
-    pub at: String,
+    pub(crate) at: String,
     /// Keys and values that mean the same.
-    pub set: BTreeMap<String, String>,
+    pub(crate) set: BTreeMap<String, String>,
 }
 
 /// What a rebase does with a key that is new to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum WhenNew {
+pub(crate) enum WhenNew {
     /// Takes the target's default.
     #[default]
     Adopt,
@@ -167,19 +167,19 @@ pub(crate) fn comment(name: &str) -> Option<&'static str> {
 
 impl Key {
     /// Returns the value in the default ConfigMap of a release.
-    pub fn default_at(&self, version: &Version) -> Option<&str> {
+    pub(crate) fn default_at(&self, version: &Version) -> Option<&str> {
         let release = Version { pre: None, ..version.clone() };
         let at = self.defaults.iter().rev().find(|default| default.since.0 <= release)?;
         at.value.as_deref()
     }
 
     /// Returns the first minor that reads it.
-    pub fn introduced(&self) -> Option<Minor> {
+    pub(crate) fn introduced(&self) -> Option<Minor> {
         self.introduced.or_else(|| self.defaults.first().map(|default| default.since.0.minor()))
     }
 
     /// Returns where its facts were read and how sure they are.
-    pub fn origin(&self) -> (String, Confidence) {
+    pub(crate) fn origin(&self) -> (String, Confidence) {
         let introduced = self.introduced();
         let template = CLASSIC.templates.iter().find(|template| Some(template.minor) == introduced);
         match (&self.source, template) {
@@ -194,7 +194,7 @@ impl Key {
 
 impl Replacement {
     /// Returns what to set instead of an old value.
-    pub fn of(&self, value: &str) -> Option<&BTreeMap<String, String>> {
+    pub(crate) fn of(&self, value: &str) -> Option<&BTreeMap<String, String>> {
         self.values.iter().find(|replaced| replaced.at == value).map(|replaced| &replaced.set)
     }
 }

@@ -195,7 +195,10 @@ impl Context<'_> {
         }
         match fact.deprecated.filter(|deprecated| *deprecated <= to) {
             Some(deprecated) => keep(Class::Deprecated, format!("deprecated in {deprecated}")),
-            None => keep(Class::Kept, "yours".to_owned()),
+            None => match fact.args_before.filter(|first| to < *first) {
+                Some(first) => keep(Class::Kept, format!("yours, but before {first} the DaemonSet decides")),
+                None => keep(Class::Kept, "yours".to_owned()),
+            },
         }
     }
 

@@ -1,0 +1,176 @@
+//! Finds policies and dashboards that will not survive a change of version.
+
+mod advice;
+mod metrics;
+mod policies;
+mod prefixes;
+pub mod render;
+mod rules;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use metrics::METRICS_PREFIX;
+pub use rules::{RuleId, UnknownRule};
+
+use crate::kernel::Kernel;
+use crate::policy::{self, Policy};
+use crate::version::{Minor, Version};
+use crate::yaml::{self, Position, YamlError};
+
+/// A file to lint.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its name, as findings print it.
+    pub file: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// Which change of version the files must survive.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Version before.
+    pub from: Version,
+    /// Version after.
+    pub to: Version,
+    /// Oldest kernel of the nodes, if known.
+    pub kernel: Option<Kernel>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Good to know.
+    Note,
+    /// Traffic or observation may change.
+    Warning,
+    /// A policy is refused or traffic breaks.
+    Error,
+}
+
+/// Something that a change of version breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: RuleId,
+    /// How bad it is.
+    pub level: Level,
+    /// File.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, and with which object.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// What a lint looked at and found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Always `seatrial/lint/v1`.
+    pub schema: String,
+    /// Version before.
+    pub from: Version,
+    /// Version after.
+    pub to: Version,
+    /// Files read.
+    pub files: usize,
+    /// Policies found in them.
+    pub policies: usize,
+    /// PromQL expressions found in them.
+    pub expressions: usize,
+    /// Findings, by file and place.
+    pub findings: Vec<Finding>,
+}
+
+/// A file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{error}")]
+pub struct BrokenFile {
+    /// File.
+    pub file: String,
+    /// Where and why.
+    #[source]
+    pub error: YamlError,
+}
+
+impl Change {
+    /// Tells whether an upgrade passes into a minor.
+    fn enters(&self, major: u16, minor: u16) -> bool {
+        let minor = Minor::new(major, minor);
+        self.from.minor() < minor && minor <= self.to.minor()
+    }
+}
+
+impl Report {
+    /// The name of the JSON form.
+    pub const SCHEMA: &'static str = "seatrial/lint/v1";
+
+    /// Tells whether something is to be done: notes ask for nothing.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.level == Level::Note)
+    }
+}
+
+/// A policy and the file it is in.
+struct Located<'a> {
+    file: &'a str,
+    policy: Policy,
+}
+
+impl Located<'_> {
+    fn finding(&self, rule: RuleId, level: Level, at: Position, message: String, help: String) -> Finding {
+        let file = self.file.to_owned();
+        Finding { rule, level, file, line: at.line, column: at.column, message, help }
+    }
+}
+
+/// Checks files against a change of version.
+///
+/// # Errors
+/// Returns every file that cannot be read, with the place; no finding is reported then.
+pub fn lint(sources: &[Source<'_>], change: &Change) -> Result<Report, Vec<BrokenFile>> {
+    let mut policies = Vec::new();
+    let mut expressions = 0;
+    let mut findings = Vec::new();
+    let mut broken = Vec::new();
+    for source in sources {
+        let documents = match yaml::documents(source.text) {
+            Ok(documents) => documents,
+            Err(error) => {
+                broken.push(BrokenFile { file: source.file.to_owned(), error });
+                continue;
+            }
+        };
+        for document in &documents {
+            let found = policy::read(document).into_iter();
+            policies.extend(found.map(|policy| Located { file: source.file, policy }));
+            expressions += metrics::check(source.file, document, change, &mut findings);
+        }
+    }
+    if !broken.is_empty() {
+        return Err(broken);
+    }
+    policies::check(&policies, change, &mut findings);
+    prefixes::check(&policies, change, &mut findings);
+    findings.sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
+    Ok(Report {
+        schema: Report::SCHEMA.to_owned(),
+        from: change.from.clone(),
+        to: change.to.clone(),
+        files: sources.len(),
+        policies: policies.len(),
+        expressions,
+        findings,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Rules about single policies and what they rely on.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::{Change, Finding, Level, Located, RuleId};
+use crate::data::{self, Confidence};
+use crate::policy::{Feature, Policy, Rule};
+use crate::version::{Minor, Version};
+use crate::yaml::{Node, Position, Value};
+
+/// When a policy feature came.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Support {
+    feature: Feature,
+    since: Version,
+    #[serde(default)]
+    ignored: bool,
+    name: String,
+    source: String,
+    #[expect(dead_code, reason = "part of every entry; checked by parsing")]
+    confidence: Confidence,
+}
+
+static SUPPORT: LazyLock<Vec<Support>> =
+    LazyLock::new(|| data::load("policy-features.yaml", include_str!("../../data/policy-features.yaml")));
+
+pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Vec<Finding>) {
+    let with_dns = selectors_with_dns(policies);
+    for located in policies {
+        for rule in &located.policy.rules {
+            invalid(located, rule, findings);
+            unsupported(located, rule, change, findings);
+            container_labels(located, rule, change, findings);
+            dns_polling(located, rule, change, &with_dns, findings);
+            host_vs_world(located, rule, change, findings);
+            remote_node(located, rule, change, findings);
+        }
+    }
+}
+
+fn first(rule: &Rule, feature: Feature) -> Option<Position> {
+    rule.uses.iter().find(|(used, _)| *used == feature).map(|(_, position)| *position)
+}
+
+fn invalid(located: &Located<'_>, rule: &Rule, findings: &mut Vec<Finding>) {
+    for (position, message) in &rule.invalid {
+        let message = format!("policy {}: {message}", located.policy.name);
+        let help = "the agent refuses the whole policy: correct the CIDR".to_owned();
+        findings.push(located.finding(RuleId::InvalidCidr, Level::Error, *position, message, help));
+    }
+}
+
+fn unsupported(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {
+    for support in SUPPORT.iter().filter(|support| change.to < support.since) {
+        let places = rule.uses.iter().filter(|(feature, _)| *feature == support.feature);
+        for (_, position) in places {
+            let (level, what, help) = if support.ignored {
+                (Level::Warning, "ignores", "check that the rest of the policy is enough for that version")
+            } else {
+                (
+                    Level::Error,
+                    "does not support",
+                    "remove it before the downgrade, or stay on a version that has it",
+                )
+            };
+            let message = format!(
+                "policy {}: {} {what} {}, which came with {} ({})",
+                located.policy.name, change.to, support.name, support.since, support.source
+            );
+            findings.push(located.finding(
+                RuleId::UnsupportedFeature,
+                level,
+                *position,
+                message,
+                help.to_owned(),
+            ));
+        }
+    }
+}
+
+fn container_labels(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {
+    if !change.enters(1, 6) && !change.enters(1, 7) {
+        return;
+    }
+    let gone = change.to.minor() >= Minor::new(1, 7);
+    for (_, position) in rule.uses.iter().filter(|(feature, _)| *feature == Feature::ContainerLabel) {
+        let name = &located.policy.name;
+        let (level, message, help) = if gone {
+            (
+                Level::Error,
+                format!("policy {name} selects a container: label, which {} does not read", change.to),
+                "select a pod label instead".to_owned(),
+            )
+        } else {
+            (
+                Level::Warning,
+                format!(
+                    "policy {name} selects a container: label, which the default ConfigMap of 1.6 turns off"
+                ),
+                "keep `container-runtime: auto` in the ConfigMap, or select a pod label instead".to_owned(),
+            )
+        };
+        findings.push(located.finding(RuleId::ContainerLabels, level, *position, message, help));
+    }
+}
+
+/// A namespace and a selector, as text that is equal for equal selectors.
+type Selected = (String, String);
+
+fn selected(policy: &Policy, rule: &Rule) -> Selected {
+    let namespace = policy.name.split_once('/').map_or("", |(namespace, _)| namespace);
+    (namespace.to_owned(), rule.selector.as_ref().map(canonical).unwrap_or_default())
+}
+
+fn selectors_with_dns(policies: &[Located<'_>]) -> HashSet<Selected> {
+    let rules =
+        policies.iter().flat_map(|located| located.policy.rules.iter().map(|rule| (&located.policy, rule)));
+    rules
+        .filter(|(_, rule)| first(rule, Feature::DnsRules).is_some())
+        .map(|(policy, rule)| selected(policy, rule))
+        .collect()
+}
+
+fn dns_polling(
+    located: &Located<'_>,
+    rule: &Rule,
+    change: &Change,
+    with_dns: &HashSet<Selected>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(position) = first(rule, Feature::FqdnName).or_else(|| first(rule, Feature::FqdnPattern)) else {
+        return;
+    };
+    let (namespace, selector) = selected(&located.policy, rule);
+    let everyone = (namespace.clone(), "{}".to_owned());
+    if with_dns.contains(&(namespace, selector)) || with_dns.contains(&everyone) {
+        return;
+    }
+    let (level, why) = if change.enters(1, 4) {
+        (Level::Error, "stops polling DNS: cached names are blocked until a pod asks again")
+    } else if change.enters(1, 9) {
+        (Level::Error, "has no DNS poller any more: the names never resolve to addresses")
+    } else {
+        return;
+    };
+    let message = format!(
+        "policy {} uses toFQDNs without a DNS rule for the same pods, and {} {why}",
+        located.policy.name, change.to
+    );
+    let help = "add a toPorts rule with `rules.dns` for the same pods; for a seamless upgrade run the preflight \
+                with preflight.tofqdnsPreCache and keep tofqdns-enable-poller \"true\" for the time being";
+    findings.push(located.finding(RuleId::DnsPolling, level, position, message, help.to_owned()));
+}
+
+fn host_vs_world(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {
+    let world = first(rule, Feature::EntityWorld).or_else(|| first(rule, Feature::CidrZero));
+    let (true, Some(position), None) = (change.enters(1, 1), first(rule, Feature::Ingress), world) else {
+        return;
+    };
+    let message = format!(
+        "policy {} restricts ingress: 1.0 takes masqueraded traffic from outside for the host and lets it in, {} does not",
+        located.policy.name, change.to
+    );
+    let help = "allow `fromEntities: [world]` where outside traffic is wanted, or set legacy-host-allows-world \"true\"";
+    findings.push(located.finding(RuleId::HostVsWorld, Level::Warning, position, message, help.to_owned()));
+}
+
+fn remote_node(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {
+    let covered = first(rule, Feature::EntityRemoteNode).is_some();
+    let (true, Some(position), false) = (change.enters(1, 7), first(rule, Feature::EntityHost), covered)
+    else {
+        return;
+    };
+    let message = format!(
+        "policy {} allows host: with the defaults of 1.7 other nodes are remote-node and no longer match",
+        located.policy.name
+    );
+    let help = "keep enable-remote-node-identity \"false\", or add remote-node after the upgrade";
+    findings.push(located.finding(RuleId::RemoteNode, Level::Warning, position, message, help.to_owned()));
+}
+
+/// Writes a selector so that equal selectors give equal text, whatever their order.
+fn canonical(node: &Node) -> String {
+    match &node.value {
+        Value::Scalar { text, .. } => format!("{text:?}"),
+        Value::Sequence(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Mapping { entries, .. } => {
+            let mut pairs: Vec<_> =
+                entries.iter().map(|entry| format!("{:?}:{}", entry.key, canonical(&entry.value))).collect();
+            pairs.sort_unstable();
+            format!("{{{}}}", pairs.join(","))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The rules by name, each with its page of documentation.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleId {
+    /// Labels of the container runtime in a selector.
+    ContainerLabels,
+    /// Metrics that the target deprecates.
+    DeprecatedMetrics,
+    /// `toFQDNs` without a rule that lets the DNS proxy see the queries.
+    DnsPolling,
+    /// Traffic from the world that was classified as host.
+    HostVsWorld,
+    /// A CIDR that cannot be read.
+    InvalidCidr,
+    /// Too many unique prefix lengths.
+    PrefixLengths,
+    /// Policies that mean other nodes when they say host.
+    RemoteNode,
+    /// Features that the target does not have.
+    UnsupportedFeature,
+}
+
+/// A name that is not a rule's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no rule is called {name:?}: the rules are {}", RuleId::ALL.map(RuleId::name).join(", "))]
+pub struct UnknownRule {
+    name: String,
+}
+
+impl RuleId {
+    /// All rules, by name.
+    pub const ALL: [Self; 8] = [
+        Self::ContainerLabels,
+        Self::DeprecatedMetrics,
+        Self::DnsPolling,
+        Self::HostVsWorld,
+        Self::InvalidCidr,
+        Self::PrefixLengths,
+        Self::RemoteNode,
+        Self::UnsupportedFeature,
+    ];
+
+    /// Returns its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ContainerLabels => "container-labels",
+            Self::DeprecatedMetrics => "deprecated-metrics",
+            Self::DnsPolling => "dns-polling",
+            Self::HostVsWorld => "host-vs-world",
+            Self::InvalidCidr => "invalid-cidr",
+            Self::PrefixLengths => "prefix-lengths",
+            Self::RemoteNode => "remote-node",
+            Self::UnsupportedFeature => "unsupported-feature",
+        }
+    }
+
+    /// Returns its page of documentation, in Markdown.
+    pub const fn page(self) -> &'static str {
+        match self {
+            Self::ContainerLabels => include_str!("../../data/rules/container-labels.md"),
+            Self::DeprecatedMetrics => include_str!("../../data/rules/deprecated-metrics.md"),
+            Self::DnsPolling => include_str!("../../data/rules/dns-polling.md"),
+            Self::HostVsWorld => include_str!("../../data/rules/host-vs-world.md"),
+            Self::InvalidCidr => include_str!("../../data/rules/invalid-cidr.md"),
+            Self::PrefixLengths => include_str!("../../data/rules/prefix-lengths.md"),
+            Self::RemoteNode => include_str!("../../data/rules/remote-node.md"),
+            Self::UnsupportedFeature => include_str!("../../data/rules/unsupported-feature.md"),
+        }
+    }
+
+    /// Returns the first sentence of its page.
+    pub fn summary(self) -> &'static str {
+        self.page().lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for RuleId {
+    type Err = UnknownRule;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+            .ok_or_else(|| UnknownRule { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_page_under_its_name() {
+        for rule in RuleId::ALL {
+            assert!(rule.page().starts_with(&format!("# {rule}\n")), "{rule}");
+            assert!(rule.page().lines().count() > 10, "{rule}");
+            assert!(rule.summary().ends_with('.'), "{rule}");
+            assert_eq!(rule.name().parse(), Ok(rule));
+        }
+    }
+
+    #[test]
+    fn an_unknown_rule_lists_the_known_ones() {
+        let message = "x".parse::<RuleId>().unwrap_err().to_string();
+        assert!(message.starts_with("no rule is called \"x\": the rules are container-labels, "));
+    }
+}
