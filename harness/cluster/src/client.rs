@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
@@ -42,6 +42,21 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
 pub async fn nodes_registered(client: &kube::Client, count: usize, deadline: Duration) -> Result<(), Timeout> {
     let condition = format!("{count} nodes to register");
     nodes(client, &condition, count, deadline, |_| true).await
+}
+
+/// Waits until pods can be made in a namespace, which needs its default service account.
+///
+/// # Errors
+/// When the deadline passes first.
+pub async fn namespace_ready(client: &kube::Client, namespace: &str, deadline: Duration) -> Result<(), Timeout> {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let probe = async || match api.get_opt("default").await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("it does not exist; the controller manager makes it".to_owned()),
+        Err(e) => Err(e.to_string()),
+    };
+    let condition = format!("the service account {namespace}/default");
+    wait::until(&condition, deadline, Duration::from_millis(20), probe).await
 }
 
 /// Waits until `count` nodes are Ready.

@@ -10,7 +10,7 @@ pub mod sandbox;
 mod spawn;
 pub mod wait;
 
-pub use client::{ClientError, client, nodes_ready, nodes_registered};
+pub use client::{ClientError, client, namespace_ready, nodes_ready, nodes_registered};
 pub use clock::monotonic_ns;
 pub use components::{Component, Components};
 pub use images::Image;

@@ -1,5 +1,7 @@
 //! The images of a run: this program under the names of all its roles, and the tools that the roles call.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use cluster::images::{Image, Layer, LayerBuilder, REGISTRY, host_program};
 use tempfile::TempDir;
@@ -16,9 +18,10 @@ pub(crate) struct Bundle {
 impl Bundle {
     /// Packs this program.
     pub(crate) async fn new() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("no temporary folder could be made")?;
+        let folder = tempfile::tempdir().context("no temporary folder for the images could be made")?;
         let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;
-        layer.program(std::path::Path::new("/proc/self/exe"), "/usr/bin/seatrial").await?;
+        let own = std::env::current_exe().context("this program's own file cannot be found")?;
+        layer.program(&own, "/usr/bin/seatrial").await?;
         for role in roles::IN_IMAGES {
             layer.link(&format!("/usr/bin/{role}"), "seatrial")?;
         }
@@ -29,13 +32,32 @@ impl Bundle {
         Ok(Self { base: layer.finish()?, folder })
     }
 
-    /// The image in which one role is the entry point.
+    /// A registry name for images whose tags are given: the content address is in the name.
+    pub(crate) fn registry(&self, name: &str) -> String {
+        format!("{REGISTRY}/{}/{name}", self.base.short())
+    }
+
+    /// An image for one role, tagged by its content.
     pub(crate) fn role(&self, role: &str) -> Image {
-        Image {
-            reference: format!("{REGISTRY}/{role}:{}", self.base.short()),
-            layers: vec![self.base.clone()],
-            entrypoint: vec![format!("/usr/bin/{role}")],
-            env: vec![],
-        }
+        self.named(format!("{REGISTRY}/{role}:{}", self.base.short()), role, Vec::new())
+    }
+
+    /// An image under a name of the caller's choice.
+    pub(crate) fn named(&self, reference: String, role: &str, env: Vec<(String, String)>) -> Image {
+        Image { reference, layers: vec![self.base.clone()], entrypoint: vec![format!("/usr/bin/{role}")], env }
+    }
+
+    /// An image of another program alone.
+    pub(crate) async fn program(&self, name: &str, program: &Path) -> anyhow::Result<Image> {
+        let mut layer = LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))?;
+        layer.program(program, &format!("/usr/bin/{name}")).await?;
+        layer.folder("/tmp")?;
+        let layer = layer.finish()?;
+        Ok(Image {
+            reference: format!("{REGISTRY}/{name}:{}", layer.short()),
+            layers: vec![layer],
+            entrypoint: vec![format!("/usr/bin/{name}")],
+            env: Vec::new(),
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{commands, exit};
+use crate::{commands, errors, exit, run};
 
 /// What an upgrade of Cilium does to your traffic, measured on an ephemeral cluster.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
+    Run(run::Args),
     /// Bring up, list and take down clusters by hand.
     #[command(subcommand)]
     Cluster(commands::cluster::Command),
@@ -36,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match cli.command {
+            Command::Run(args) => run::run(args).await,
             Command::Cluster(command) => commands::cluster::run(command).await,
             Command::Gc => commands::gc::run().await,
         }
@@ -48,10 +51,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Prints an error with its causes; bad usage has an exit code of its own.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    let mut text = format!("error: {error}\n");
-    for cause in error.chain().skip(1) {
-        text += &format!("  because: {cause}\n");
-    }
+    let text = format!("error: {}\n", errors::causes(error).join("\n  because: "));
     // With standard error closed there is nobody left to tell.
     let told = std::io::stderr().write_all(text.as_bytes());
     let usage = error.is::<exit::Usage>();

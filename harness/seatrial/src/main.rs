@@ -3,9 +3,12 @@
 mod bundle;
 mod cli;
 mod commands;
+mod errors;
 mod exit;
 mod paths;
 mod roles;
+mod run;
+mod subjects;
 
 use std::process::ExitCode;
 

@@ -8,23 +8,40 @@ use std::process::ExitCode;
 #[derive(Debug)]
 pub(crate) enum Role {
     Sandbox(cluster::sandbox::Role),
+    Probe(probe::role::Role),
+    Standin(standin::Role),
     Pause,
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 1] = ["pause"];
+pub(crate) const IN_IMAGES: [&str; 10] = [
+    "pause",
+    "probe-client",
+    "probe-server",
+    "cilium-agent",
+    "cilium-operator",
+    "cilium",
+    "cilium-cni",
+    "init-container.sh",
+    "cni-install.sh",
+    "cni-uninstall.sh",
+];
 
 impl Role {
     pub(crate) fn from_argv0(argv0: &OsStr) -> Option<Self> {
         let name = Path::new(argv0).file_name()?.to_str()?;
         cluster::sandbox::Role::from_name(name)
             .map(Self::Sandbox)
+            .or_else(|| probe::role::role(name).map(Self::Probe))
+            .or_else(|| standin::role(name).map(Self::Standin))
             .or_else(|| (name == "pause").then_some(Self::Pause))
     }
 
     pub(crate) fn run(self, args: Vec<OsString>) -> ExitCode {
         match self {
             Self::Sandbox(role) => role.run(&args),
+            Self::Probe(role) => probe::role::run(role, args),
+            Self::Standin(role) => standin::run(role, args),
             Self::Pause => pause(),
         }
     }
@@ -39,5 +56,18 @@ fn pause() -> ExitCode {
     match signals.thread_block().and_then(|()| signals.wait()) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_in_an_image_is_a_role_and_the_command_is_none() {
+        for name in IN_IMAGES {
+            assert!(Role::from_argv0(OsStr::new(&format!("/usr/bin/{name}"))).is_some(), "{name}");
+        }
+        assert!(Role::from_argv0(OsStr::new("/usr/bin/seatrial")).is_none());
     }
 }

@@ -12,6 +12,8 @@ mod rollback;
 mod rollout;
 mod snapshot;
 
+use std::collections::BTreeMap;
+
 pub use apply::ApplyError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
@@ -31,3 +33,34 @@ pub const OPERATOR: &str = "cilium-operator";
 pub const CONFIG_MAP: &str = "cilium-config";
 /// The pre-flight DaemonSet.
 pub const PREFLIGHT: &str = "cilium-pre-flight-check";
+/// Group, version and kind of its policies.
+pub const POLICY: (&str, &str, &str) = ("cilium.io", "v2", "CiliumNetworkPolicy");
+
+/// The part that a pod of the subject plays: `agent`, `operator`, `preflight`; none for other pods.
+#[must_use]
+pub fn role(labels: &BTreeMap<String, String>) -> Option<&'static str> {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    match (label("k8s-app"), label("name"), label("io.cilium/app")) {
+        (Some(DAEMONSET), ..) => Some("agent"),
+        (_, Some(OPERATOR), _) | (.., Some("operator")) => Some("operator"),
+        (Some(app), ..) if app.starts_with(PREFLIGHT) => Some("preflight"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::agent("k8s-app", "cilium", Some("agent"))]
+    #[case::operator("name", "cilium-operator", Some("operator"))]
+    #[case::preflight("k8s-app", "cilium-pre-flight-check", Some("preflight"))]
+    #[case::validator("k8s-app", "cilium-pre-flight-check-deployment", Some("preflight"))]
+    #[case::other("k8s-app", "kube-dns", None)]
+    fn labels_have_roles(#[case] key: &str, #[case] value: &str, #[case] expected: Option<&str>) {
+        assert_eq!(role(&BTreeMap::from([(key.to_owned(), value.to_owned())])), expected);
+    }
+}

@@ -235,10 +235,10 @@ impl Sandbox {
         }
     }
 
-    /// Memory that its processes and its tmpfs hold now, bytes.
-    #[must_use]
-    pub fn memory(&self) -> Option<u64> {
-        cgroup::memory(&self.entry.cgroup)
+    /// Returns a function that tells the memory that its processes and its tmpfs hold now, bytes.
+    pub fn memory_meter(&self) -> impl Fn() -> Option<u64> + Send + use<> {
+        let cgroup = self.entry.cgroup.clone();
+        move || cgroup::memory(&cgroup)
     }
 
     /// Lets it outlive this process; it is then removed by [`down`].

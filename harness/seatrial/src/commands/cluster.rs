@@ -112,6 +112,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             CniChoice::Bridge => cluster::nodes_ready(&client, nodes, deadline).await?,
             CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
         }
+        cluster::namespace_ready(&client, "default", deadline).await?;
         let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
         progress(format!("{nodes} nodes {state}"));
         anyhow::Ok(sandbox)

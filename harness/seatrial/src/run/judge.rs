@@ -1,0 +1,233 @@
+//! From what was measured to a verdict.
+
+use std::collections::BTreeMap;
+
+use probe::attribution::{Observed, Rules};
+use probe::budget::{Budgets, Restart, Words};
+use probe::flow::Layer;
+use probe::noise::Noise;
+use probe::sample::FlowSamples;
+use probe::summary::Summary;
+use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
+
+use super::measure::{self, Transition, Window};
+use super::recorder::Recorder;
+use super::request::Request;
+use super::steps::State;
+use crate::errors;
+
+/// What a run was judged to be, and why.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: String,
+    pub(crate) noise: run::Noise,
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) budgets: Vec<Budget>,
+}
+
+/// Ends the measurement and judges it, together with how the steps ended.
+pub(crate) async fn outcome(
+    request: &Request,
+    recorder: &Recorder,
+    state: &mut State,
+    interrupted: bool,
+    failure: Option<&anyhow::Error>,
+) -> Judged {
+    let delivered = match &state.session {
+        Some(session) => Some(session.finish().await),
+        None => None,
+    };
+    let until_ns = probe::clock::now_ns();
+    let (flows, store_failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
+    let mut judged = measured(request, recorder, &state.windows, &flows, until_ns);
+    if interrupted {
+        judged.verdict = Verdict::Interrupted;
+        judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
+    } else if let Some(failure) = failure {
+        judged.verdict = Verdict::Errored;
+        judged.reason = errors::line(failure);
+    } else if let Some(failure) = store_failure {
+        judged.verdict = Verdict::Errored;
+        judged.reason = errors::line(&failure.into());
+    }
+    judged
+}
+
+fn measured(
+    request: &Request,
+    recorder: &Recorder,
+    windows: &[Window],
+    flows: &[FlowSamples],
+    until_ns: u64,
+) -> Judged {
+    let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
+    let noise = Noise::of(flows, from_ns, until_ns);
+    let (observations, steps) = recorder.with(|run| (run.observations.clone(), run.steps.clone()));
+    let seen: Vec<Observed> = observations.iter().map(|o| observed(o, recorder)).collect();
+    let rules = Rules::standard();
+    let reported = flows
+        .iter()
+        .map(|flow| measure::flow(flow, (from_ns, until_ns), &noise, &seen, &rules, &steps, recorder))
+        .collect();
+    let mut judgement = Judgement::new(request, &seen, &noise);
+    for (index, window) in windows.iter().enumerate() {
+        let to_ns = windows.get(index + 1).map_or(until_ns, |next| next.from_ns);
+        match &window.transition {
+            None => judgement.baseline(flows, window.from_ns, to_ns),
+            Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
+        }
+    }
+    let (verdict, reason) = judgement.verdict(flows);
+    Judged {
+        verdict,
+        reason,
+        noise: run::Noise {
+            canary_clean: noise.canary_lost == 0,
+            canary_lost: noise.canary_lost,
+            lateness_p50_us: noise.lateness_p50_us as f64,
+            lateness_p99_us: noise.lateness_p99_us as f64,
+            lateness_max_us: noise.lateness_max_us as f64,
+        },
+        flows: reported,
+        findings: judgement.findings,
+        budgets: judgement.budgets,
+    }
+}
+
+fn observed(timed: &TimedObservation, recorder: &Recorder) -> Observed {
+    let what = timed.what.clone();
+    Observed {
+        at_ns: recorder.ns(timed.at_ms),
+        node: what.node,
+        role: what.role,
+        object: what.object,
+        change: what.change,
+        detail: what.detail,
+    }
+}
+
+/// Judges window by window and gathers what was found.
+struct Judgement<'a> {
+    request: &'a Request,
+    seen: &'a [Observed],
+    noise: &'a Noise,
+    table: Budgets,
+    findings: Vec<Finding>,
+    budgets: Vec<Budget>,
+    /// Flows that lost something while nothing was done.
+    unclean: Vec<String>,
+    noisy: bool,
+}
+
+impl<'a> Judgement<'a> {
+    fn new(request: &'a Request, seen: &'a [Observed], noise: &'a Noise) -> Self {
+        let table = Budgets::standard();
+        let (findings, budgets, unclean) = (Vec::new(), Vec::new(), Vec::new());
+        Self { request, seen, noise, table, findings, budgets, unclean, noisy: false }
+    }
+
+    fn baseline(&mut self, flows: &[FlowSamples], from_ns: u64, to_ns: u64) {
+        for flow in flows {
+            let summary = Summary::of(flow, from_ns, to_ns, self.noise);
+            let accused = summary.outages.iter().filter(|outage| !outage.noisy);
+            self.unclean.extend(accused.map(|outage| format!("{}: {}", flow.flow.id, outage.class)));
+        }
+    }
+
+    fn transition(&mut self, flows: &[FlowSamples], transition: &Transition, from_ns: u64, to_ns: u64) {
+        let seen: Vec<Observed> =
+            self.seen.iter().filter(|o| from_ns <= o.at_ns && o.at_ns < to_ns).cloned().collect();
+        let restarts = Restart::all(&seen, "agent");
+        let words = Words { l3: &transition.l3, l7: &transition.l7 };
+        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
+            let summary = Summary::of(flow, from_ns, to_ns, self.noise);
+            let judged = self.table.judge(&flow.flow, &summary.outages, words, &restarts);
+            self.noisy |= judged.noisy;
+            for violation in &judged.violations {
+                self.finding(&flow.flow.id, transition, violation);
+            }
+            let layer = match flow.flow.layer {
+                Layer::L3 | Layer::L4 => "L3 and L4".to_owned(),
+                other => other.to_string(),
+            };
+            let longest_ns = summary.outages.iter().map(probe::outage::Outage::min_ns).max();
+            rows.entry(layer).or_default().add(&flow.flow.id, &judged, longest_ns);
+        }
+        for (layer, row) in rows {
+            self.budgets.push(row.budget(format!("{layer}, {}", transition.name)));
+        }
+    }
+
+    fn finding(&mut self, flow: &str, transition: &Transition, violation: &str) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: None,
+            flow: Some(flow.to_owned()),
+            summary: violation.to_owned(),
+            evidence: format!("during {}; the flow's outages and their causes are in the report", transition.name),
+            reproduce: self.request.command(),
+        });
+    }
+
+    fn verdict(&self, flows: &[FlowSamples]) -> (Verdict, String) {
+        let faults: Vec<_> = flows
+            .iter()
+            .filter_map(|flow| Some(format!("{}: {}", flow.flow.id, flow.fault.as_ref()?)))
+            .collect();
+        if !faults.is_empty() {
+            return (Verdict::Errored, format!("samples are missing: {}", faults.join("; ")));
+        }
+        if !self.unclean.is_empty() {
+            let flows = self.unclean.join("; ");
+            return (Verdict::Errored, format!("traffic was lost before anything was done: {flows}"));
+        }
+        if let Some(first) = self.findings.first() {
+            let more = self.findings.len() - 1;
+            let more = if more == 0 { String::new() } else { format!(", and {more} more findings") };
+            return (Verdict::Failed, format!("{}{more}", first.summary));
+        }
+        if self.noisy {
+            let reason = "outages fell into moments in which the machine was too busy to measure";
+            return (Verdict::Noisy, format!("{reason}; run it again on a quieter machine"));
+        }
+        (Verdict::Passed, "every flow stayed inside what the guide allows".to_owned())
+    }
+}
+
+/// One line of the budget table: the flows of a layer together.
+#[derive(Default)]
+struct Row {
+    words: String,
+    rule: String,
+    worst: Option<(u64, String)>,
+    flows: usize,
+    broken: usize,
+    judged: bool,
+}
+
+impl Row {
+    fn add(&mut self, flow: &str, judged: &probe::budget::Judgement, longest_ns: Option<u64>) {
+        self.words.clone_from(&judged.words);
+        self.rule.clone_from(&judged.rule);
+        self.flows += 1;
+        self.broken += usize::from(judged.kept == Some(false));
+        self.judged |= judged.kept.is_some();
+        if let Some(longest_ns) = longest_ns
+            && self.worst.as_ref().is_none_or(|(worst, _)| *worst < longest_ns)
+        {
+            self.worst = Some((longest_ns, format!("{flow}: {}", judged.measured)));
+        }
+    }
+
+    fn budget(self, name: String) -> Budget {
+        let measured = match self.worst {
+            None => format!("{} flows, nothing lost", self.flows),
+            Some((_, worst)) => format!("{} flows, worst {worst}", self.flows),
+        };
+        let kept = self.judged.then_some(self.broken == 0);
+        Budget { name, words: self.words, rule: self.rule, measured, kept }
+    }
+}

@@ -1,0 +1,58 @@
+//! `seatrial run`: boot, install, measure, upgrade, roll back, judge, report, take down.
+
+mod judge;
+mod measure;
+mod observe;
+mod recorder;
+mod request;
+mod steps;
+
+use std::sync::Arc;
+
+use cluster::Ledger;
+
+pub(crate) use request::Args;
+
+use crate::{errors, paths};
+use recorder::Recorder;
+use request::Request;
+use steps::State;
+
+/// Runs the command to its report and returns the exit code.
+pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
+    let request = Request::from_args(args)?;
+    let recorder = Arc::new(Recorder::start(&request)?);
+    let ledger = Ledger::new(&paths::state());
+    let mut state = State::default();
+    let ended = tokio::select! {
+        ended = steps::drive(&request, &recorder, &ledger, &mut state) => Some(ended),
+        () = interrupted() => None,
+    };
+    let interrupted = ended.is_none();
+    if interrupted {
+        recorder.interrupt();
+    }
+    let failure = ended.and_then(Result::err);
+    let outcome = judge::outcome(&request, &recorder, &mut state, interrupted, failure.as_ref()).await;
+    recorder.judged(outcome);
+    let down = recorder.step("take down", steps::take_down(&request, &recorder, &ledger, state)).await;
+    if let Err(e) = &down {
+        recorder.errored(&format!("the cluster could not be taken down: {}; run `seatrial gc`", errors::line(e)));
+    }
+    recorder.finish(&request)
+}
+
+/// Ends at the first Ctrl-C or SIGTERM; later ones find the run taking itself down already.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+

@@ -1,0 +1,234 @@
+//! Watches the cluster and records what happens to the objects that an outage can be put down to.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use kube::api::{Api, DynamicObject};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Resource, ResourceExt as _};
+use report::event::Observation;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+
+use super::recorder::Recorder;
+
+/// Starts all watchers; they end when they are aborted.
+pub(crate) fn watch(client: &kube::Client, probes: &str, recorder: &Arc<Recorder>) -> Vec<JoinHandle<()>> {
+    let subjects: Api<Pod> = Api::namespaced(client.clone(), subject::NAMESPACE);
+    let probe_pods: Api<Pod> = Api::namespaced(client.clone(), probes);
+    let nodes: Api<Node> = Api::all(client.clone());
+    let config: Api<ConfigMap> = Api::namespaced(client.clone(), subject::NAMESPACE);
+    let config_only = watcher::Config::default().fields(&format!("metadata.name={}", subject::CONFIG_MAP));
+    let (group, version, kind) = subject::POLICY;
+    let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let policies: Api<DynamicObject> = Api::namespaced_with(client.clone(), probes, &policy);
+    let any = watcher::Config::default;
+    vec![
+        follow(subjects, any(), recorder, Pods::new(|pod| subject::role(pod.labels()))),
+        follow(probe_pods, any(), recorder, Pods::new(|_| Some("probe"))),
+        follow(nodes, any(), recorder, Nodes::default()),
+        follow(config, config_only, recorder, Writes::of("config", "configmap")),
+        follow(policies, any(), recorder, Writes::of("policy", "policy")),
+    ]
+}
+
+/// Turns the states of one kind of object into what happened to it.
+trait Watch<K>: Send + 'static {
+    fn applied(&mut self, object: &K) -> Vec<Observation>;
+    fn deleted(&mut self, object: &K) -> Vec<Observation>;
+}
+
+fn follow<K, W>(
+    api: Api<K>,
+    config: watcher::Config,
+    recorder: &Arc<Recorder>,
+    mut watch: W,
+) -> JoinHandle<()>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    W: Watch<K>,
+{
+    let recorder = Arc::clone(recorder);
+    tokio::spawn(async move {
+        let mut events = watcher(api, config).boxed();
+        while let Some(event) = events.next().await {
+            let at_ns = probe::clock::now_ns();
+            let seen = match event {
+                Ok(Event::Apply(object) | Event::InitApply(object)) => watch.applied(&object),
+                Ok(Event::Delete(object)) => watch.deleted(&object),
+                Ok(Event::Init | Event::InitDone) => Vec::new(),
+                Err(e) => {
+                    // The watcher goes on by itself, from a new list.
+                    tracing::debug!(error = %e, "a watch was cut");
+                    pause().await;
+                    Vec::new()
+                }
+            };
+            for observation in seen {
+                recorder.observe(at_ns, observation);
+            }
+        }
+    })
+}
+
+async fn pause() {
+    #[expect(clippy::disallowed_methods, reason = "the pause before a cut watch is opened again")]
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// What was last seen of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct PodState {
+    deleted: bool,
+    started: bool,
+    ready: bool,
+    terminated: bool,
+}
+
+/// Pods, each with the role that its labels give it; pods without a role are not recorded.
+struct Pods {
+    role: fn(&Pod) -> Option<&'static str>,
+    states: BTreeMap<String, PodState>,
+}
+
+impl Pods {
+    fn new(role: fn(&Pod) -> Option<&'static str>) -> Self {
+        Self { role, states: BTreeMap::new() }
+    }
+
+    fn observation(&self, pod: &Pod, change: &str) -> Option<Observation> {
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+        Some(Observation {
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            role: (self.role)(pod)?.to_owned(),
+            object: format!("pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any()),
+            change: change.to_owned(),
+            detail: container.and_then(|container| container.image.clone()),
+        })
+    }
+}
+
+impl Watch<Pod> for Pods {
+    fn applied(&mut self, pod: &Pod) -> Vec<Observation> {
+        let now = pod_state(pod);
+        let before = self.states.insert(pod.uid().unwrap_or_default(), now.clone()).unwrap_or_default();
+        let changes = [
+            (!before.deleted && now.deleted, "deleted"),
+            (!before.started && now.started, "started"),
+            (!before.ready && now.ready, "ready"),
+            (before.ready && !now.ready && !now.deleted, "not-ready"),
+            (!before.terminated && now.terminated, "terminated"),
+        ];
+        changes.iter().filter(|(happened, _)| *happened).filter_map(|(_, c)| self.observation(pod, c)).collect()
+    }
+
+    fn deleted(&mut self, pod: &Pod) -> Vec<Observation> {
+        let before = self.states.remove(&pod.uid().unwrap_or_default()).unwrap_or_default();
+        // A pod that goes without its end having been seen has ended at the latest now.
+        let unseen = !before.terminated && before.started;
+        unseen.then(|| self.observation(pod, "terminated")).flatten().into_iter().collect()
+    }
+}
+
+fn pod_state(pod: &Pod) -> PodState {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten();
+    let states: Vec<_> = containers.filter_map(|c| c.state.as_ref()).collect();
+    let conditions = status.and_then(|s| s.conditions.as_ref()).into_iter().flatten();
+    PodState {
+        deleted: pod.metadata.deletion_timestamp.is_some(),
+        started: states.iter().any(|state| state.running.is_some()),
+        ready: conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+        terminated: !states.is_empty() && states.iter().all(|state| state.terminated.is_some()),
+    }
+}
+
+/// Nodes: whether they are Ready.
+#[derive(Default)]
+struct Nodes {
+    ready: BTreeMap<String, bool>,
+}
+
+impl Watch<Node> for Nodes {
+    fn applied(&mut self, node: &Node) -> Vec<Observation> {
+        let conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
+        let Some(condition) = conditions.into_iter().find(|c| c.type_ == "Ready") else { return Vec::new() };
+        let (name, ready) = (node.name_any(), condition.status == "True");
+        if self.ready.insert(name.clone(), ready) == Some(ready) {
+            return Vec::new();
+        }
+        vec![Observation {
+            node: Some(name.clone()),
+            role: "node".to_owned(),
+            object: format!("node {name}"),
+            change: if ready { "ready" } else { "not-ready" }.to_owned(),
+            detail: condition.message.clone(),
+        }]
+    }
+
+    fn deleted(&mut self, node: &Node) -> Vec<Observation> {
+        self.ready.remove(&node.name_any());
+        Vec::new()
+    }
+}
+
+/// Objects of which only writes matter, and status is no write.
+struct Writes {
+    role: &'static str,
+    kind: &'static str,
+    seen: BTreeMap<String, String>,
+}
+
+impl Writes {
+    fn of(role: &'static str, kind: &'static str) -> Self {
+        Self { role, kind, seen: BTreeMap::new() }
+    }
+
+    fn observation<K: Resource>(&self, object: &K, change: &str) -> Observation {
+        Observation {
+            node: None,
+            role: self.role.to_owned(),
+            object: format!("{} {}", self.kind, object.name_any()),
+            change: change.to_owned(),
+            detail: None,
+        }
+    }
+}
+
+impl<K: Resource> Watch<K> for Writes {
+    fn applied(&mut self, object: &K) -> Vec<Observation> {
+        let version = object.meta().generation.map_or_else(
+            || object.resource_version().unwrap_or_default(),
+            // A policy's status is written by the agents; only its content counts.
+            |generation| generation.to_string(),
+        );
+        if self.seen.insert(object.name_any(), version.clone()).is_some_and(|before| before == version) {
+            return Vec::new();
+        }
+        vec![self.observation(object, "written")]
+    }
+
+    fn deleted(&mut self, object: &K) -> Vec<Observation> {
+        self.seen.remove(&object.name_any());
+        vec![self.observation(object, "removed")]
+    }
+}
+
+/// Records the peak of the cluster's memory, once a second.
+pub(crate) async fn memory(meter: impl Fn() -> Option<u64> + Send, recorder: Arc<Recorder>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        if let Some(now) = meter() {
+            recorder.with(|run| {
+                let peak = run.provider.memory_peak_bytes.unwrap_or_default().max(now);
+                run.provider.memory_peak_bytes = Some(peak);
+            });
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a run is asked to do, checked before anything exists.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args as ClapArgs, ValueEnum};
+use guide::{Plan, Version, VersionSpec};
+
+use crate::commands::cluster::{Place, new_id};
+use crate::exit::Usage;
+use crate::subjects::SubjectName;
+
+/// Arguments of `seatrial run`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Version that is running, such as 1.5, 1.5.x or v1.5.13; without a patch, the latest one.
+    from: String,
+    /// Version to upgrade to.
+    to: String,
+    /// Roll back afterwards with `rollout undo`, and measure that as well.
+    #[arg(long)]
+    rollback: bool,
+    /// Where the cluster comes from.
+    #[arg(long, value_enum, default_value_t = ProviderName::Sandbox)]
+    provider: ProviderName,
+    /// What is upgraded.
+    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
+    subject: SubjectName,
+    /// Number of nodes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    nodes: u8,
+    /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for the run's folder.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Leave the cluster running.
+    #[arg(long)]
+    keep: bool,
+    /// List the flows that lost nothing as well.
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A way to get a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// In namespaces of this machine; no container engine needed.
+    Sandbox,
+}
+
+/// A checked request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) id: String,
+    pub(crate) plan: Plan,
+    pub(crate) rollback: bool,
+    pub(crate) subject: SubjectName,
+    pub(crate) nodes: u8,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) out: PathBuf,
+    pub(crate) keep: bool,
+    pub(crate) verbose: bool,
+    pub(crate) place: Place,
+}
+
+impl Request {
+    /// Checks the arguments; nothing was created when it fails.
+    pub(crate) fn from_args(args: Args) -> anyhow::Result<Self> {
+        let (from, to) = (version(&args.from)?, version(&args.to)?);
+        let plan = guide::plan(&from, &to).map_err(|e| Usage(e.to_string()))?;
+        for version in versions_of(&plan) {
+            args.subject.supports(&version)?;
+        }
+        let config = match &args.config {
+            None => BTreeMap::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Usage(format!("the ConfigMap {} cannot be read: {e}", path.display())))?;
+                subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
+            }
+        };
+        if !nix::unistd::geteuid().is_root() {
+            let command = std::env::args().collect::<Vec<_>>().join(" ");
+            return Err(anyhow::anyhow!("a sandbox needs root (it makes namespaces): sudo {command}"));
+        }
+        let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
+        Ok(Self {
+            id: new_id(),
+            plan,
+            rollback: args.rollback,
+            subject: args.subject,
+            nodes: args.nodes,
+            config,
+            out,
+            keep: args.keep,
+            verbose: args.verbose,
+            place: args.place,
+        })
+    }
+
+    /// Every version that will run, each once, in order.
+    pub(crate) fn versions(&self) -> Vec<Version> {
+        versions_of(&self.plan)
+    }
+
+    /// The command that runs this again.
+    pub(crate) fn command(&self) -> String {
+        let versions = self.versions();
+        let mut words = vec!["seatrial run".to_owned()];
+        words.extend(versions.first().into_iter().chain(versions.last()).map(ToString::to_string));
+        words.extend(self.rollback.then(|| "--rollback".to_owned()));
+        words.push(format!("--nodes {}", self.nodes));
+        words.join(" ")
+    }
+}
+
+fn versions_of(plan: &Plan) -> Vec<Version> {
+    let first = plan.stages.first().map(|stage| stage.from.clone());
+    first.into_iter().chain(plan.stages.iter().map(|stage| stage.to.clone())).collect()
+}
+
+fn version(text: &str) -> Result<Version, Usage> {
+    let spec: VersionSpec = text.parse().map_err(|e| Usage(format!("{e}")))?;
+    guide::resolve(&spec).map_err(|e| Usage(e.to_string()))
+}

@@ -1,0 +1,140 @@
+//! The stand-in: charts and images from this program, and an etcd for its identities.
+
+use anyhow::Context as _;
+use cluster::{Component, Components, Image};
+use guide::Version;
+use kube::api::DynamicObject;
+use serde_json::json;
+use subject::Chart;
+use tempfile::TempDir;
+
+use super::{Facts, Release};
+use crate::bundle::Bundle;
+use crate::exit::Usage;
+
+const ETCD_PORT: u16 = 32_379;
+
+/// Says which versions it plays.
+pub(super) fn supports(version: &Version) -> Result<(), Usage> {
+    let minor = version.minor().to_string();
+    if standin::MINORS.contains(&minor.as_str()) {
+        return Ok(());
+    }
+    let minors = standin::MINORS.join(", ");
+    Err(Usage(format!("the stand-in plays Cilium {minors}, not {version}; choose versions among these")))
+}
+
+/// Charts on disk and images, for some versions.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    versions: Vec<Version>,
+    registry: String,
+    images: Vec<Image>,
+    etcd: Image,
+    charts: TempDir,
+}
+
+impl Prepared {
+    pub(super) async fn new(
+        versions: &[Version],
+        bundle: &Bundle,
+        components: &Components,
+    ) -> anyhow::Result<Self> {
+        let registry = bundle.registry("standin");
+        let mut images = Vec::new();
+        for version in versions {
+            let known = version.tag().parse().context("the stand-in does not know the version")?;
+            for name in standin::images(known, &version.tag()) {
+                let env = vec![("STANDIN_VERSION".to_owned(), version.tag())];
+                images.push(bundle.named(format!("{registry}/{name}"), "cilium-agent", env));
+            }
+        }
+        images.sort_by(|a, b| a.reference.cmp(&b.reference));
+        images.dedup_by(|a, b| a.reference == b.reference);
+        let charts = tempfile::tempdir().context("no temporary folder for the charts")?;
+        for version in versions {
+            write_chart(charts.path(), &version.minor().to_string())?;
+        }
+        let etcd = components.resolve(Component::Etcd, &|_| ()).await?;
+        let etcd = bundle.program("etcd", &etcd).await?;
+        Ok(Self { versions: versions.to_vec(), registry, images, etcd, charts })
+    }
+
+    pub(super) fn images(&self) -> Vec<Image> {
+        self.images.iter().chain([&self.etcd]).cloned().collect()
+    }
+
+    pub(super) fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
+        let (host, port) = cluster::sandbox::API_INSIDE;
+        let endpoint = endpoint(facts).context("the cluster has no nodes")?;
+        let release = |version: &Version| Release {
+            version: version.clone(),
+            image: format!("{}/cilium:{}", self.registry, version.tag()),
+            chart: Chart {
+                helm: facts.helm.clone(),
+                path: self.charts.path().join(version.minor().to_string()),
+                kubernetes: facts.kubernetes.clone(),
+                values: vec![
+                    ("global.registry".to_owned(), self.registry.clone()),
+                    ("global.tag".to_owned(), version.tag()),
+                    ("global.pullPolicy".to_owned(), "Never".to_owned()),
+                    ("global.k8sServiceHost".to_owned(), host.to_owned()),
+                    ("global.k8sServicePort".to_owned(), port.to_string()),
+                    ("global.etcd.enabled".to_owned(), "true".to_owned()),
+                    ("global.etcd.endpoints[0]".to_owned(), endpoint.clone()),
+                ],
+            },
+        };
+        Ok(self.versions.iter().map(release).collect())
+    }
+
+    /// The etcd that holds identities, on the first node's own address.
+    pub(super) fn prerequisites(&self, facts: &Facts) -> Vec<DynamicObject> {
+        let (Some((node, _)), Some(endpoint)) = (facts.nodes.first(), endpoint(facts)) else { return Vec::new() };
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "cilium-etcd", "namespace": subject::NAMESPACE, "labels": {"app": "etcd"}},
+            "spec": {
+                "nodeName": node,
+                "hostNetwork": true,
+                "priorityClassName": "system-node-critical",
+                "automountServiceAccountToken": false,
+                "tolerations": [{"operator": "Exists"}],
+                "containers": [{
+                    "name": "etcd",
+                    "image": self.etcd.reference,
+                    "imagePullPolicy": "Never",
+                    "command": ["etcd"],
+                    "args": [
+                        "--data-dir=/tmp/etcd",
+                        "--unsafe-no-fsync",
+                        format!("--listen-client-urls={endpoint}"),
+                        format!("--advertise-client-urls={endpoint}"),
+                        "--listen-peer-urls=http://127.0.0.1:32380",
+                    ],
+                }],
+            },
+        });
+        match serde_json::from_value(pod) {
+            Ok(pod) => vec![pod],
+            Err(e) => unreachable!("a literal object has kind and name: {e}"),
+        }
+    }
+}
+
+fn endpoint(facts: &Facts) -> Option<String> {
+    facts.nodes.first().map(|(_, address)| format!("http://{address}:{ETCD_PORT}"))
+}
+
+fn write_chart(folder: &std::path::Path, minor: &str) -> anyhow::Result<()> {
+    let files = standin::chart(minor).with_context(|| format!("there is no chart for {minor}"))?;
+    for (path, text) in files {
+        let path = folder.join(minor).join(path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))?;
+    }
+    Ok(())
+}
