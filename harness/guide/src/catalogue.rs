@@ -25,10 +25,32 @@ pub struct Line {
     pub chart: Option<Span<Version>>,
     /// Registry of its images.
     pub registry: String,
+    /// Registry of its older patches.
+    pub registry_before: Option<OlderRegistry>,
     /// Where this was read.
     pub source: String,
     /// How sure it is.
     pub confidence: Confidence,
+}
+
+/// A registry that older patches of a minor were published in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OlderRegistry {
+    /// First patch that is in the newer one.
+    pub patch: Version,
+    /// The older registry.
+    pub registry: String,
+}
+
+impl Line {
+    /// Returns the registry that holds the images of a release.
+    pub fn registry_of(&self, version: &Version) -> &str {
+        match &self.registry_before {
+            Some(older) if *version < older.patch => &older.registry,
+            _ => &self.registry,
+        }
+    }
 }
 
 /// A version that the guide does not know.

@@ -5,10 +5,11 @@ pub mod catalogue;
 mod configmap;
 mod data;
 mod hazard;
+pub mod identity;
 mod kernel;
 mod keys;
 pub mod lint;
-mod plan;
+pub mod plan;
 pub mod policy;
 pub mod rebase;
 mod required;
@@ -22,7 +23,9 @@ pub use data::{Confidence, Span};
 pub use hazard::{Applies, Facts, Hazard};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
-pub use plan::{Direction, Options, Plan, PlanError, Stage, plan, plan_with};
+pub use plan::{
+    Direction, Options, Plan, PlanError, Preflight, Rollback, Stage, Step, Variant, plan, plan_for, plan_with,
+};
 pub use required::{ConfigChange, required_changes};
 pub use transition::{Impact, Row};
 pub use version::{Minor, ParseVersionError, Version, VersionSpec};

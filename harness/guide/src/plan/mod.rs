@@ -1,23 +1,37 @@
 //! From two versions to the stages between them. Pure: nothing here looks at a cluster.
 
+mod preflight;
+mod procedure;
+pub mod render;
 mod route;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use route::{Options, PlanError, plan, plan_with};
+pub use preflight::{Preflight, Variant};
+pub use procedure::{Rollback, Step};
+pub use route::{Options, PlanError, plan, plan_for, plan_with};
 
-use crate::data::Confidence;
+use crate::data::{Confidence, Span};
+use crate::hazard::Hazard;
 use crate::required::ConfigChange;
 use crate::transition::Impact;
-use crate::version::Version;
+use crate::version::{Minor, Version};
 
 /// The way from one version to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// Always `seatrial/plan/v1`.
+    pub schema: String,
+    /// Version before.
+    pub from: Version,
+    /// Version after.
+    pub to: Version,
     /// The hops, in order; each starts where the last one ended.
     pub stages: Vec<Stage>,
+    /// What a person should know about the whole way.
+    pub notes: Vec<String>,
 }
 
 /// Which way a stage goes.
@@ -52,6 +66,23 @@ pub struct Stage {
     pub source: String,
     /// How sure the impact is.
     pub confidence: Confidence,
+    /// Kubernetes minors that the version after was tested with.
+    pub kubernetes: Option<Span<Minor>>,
+    /// Whether the cluster's Kubernetes is among them; absent when either is not known.
+    pub kubernetes_ok: Option<bool>,
     /// ConfigMap keys that must be set before it starts.
     pub config_changes: Vec<ConfigChange>,
+    /// What to run before the agents are touched.
+    pub preflight: Vec<Preflight>,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// What can go wrong on this cluster.
+    pub hazards: Vec<Hazard>,
+    /// How to go back.
+    pub rollback: Rollback,
+}
+
+impl Plan {
+    /// The name of the JSON form.
+    pub const SCHEMA: &'static str = "seatrial/plan/v1";
 }

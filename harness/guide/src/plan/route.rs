@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::catalogue;
 use crate::data::Confidence;
-use crate::plan::{Direction, Plan, Stage};
+use crate::hazard::{Facts, hazards};
+use crate::plan::preflight::preflights;
+use crate::plan::{Direction, Plan, Stage, procedure};
 use crate::required::required_changes;
 use crate::transition::{self, Row};
 use crate::version::{Minor, Version};
@@ -43,7 +45,7 @@ pub enum PlanError {
         /// Version after.
         to: Version,
         /// The way through listed hops.
-        staged: Plan,
+        staged: Box<Plan>,
     },
     /// No sequence of listed hops leads to the target.
     #[error("no sequence of listed hops leads from {from} to {to}: install {to} anew")]
@@ -68,6 +70,19 @@ pub fn plan(from: &Version, to: &Version) -> Result<Plan, PlanError> {
 /// # Errors
 /// Fails when the options do not allow the target or no listed hops lead there.
 pub fn plan_with(from: &Version, to: &Version, options: Options) -> Result<Plan, PlanError> {
+    plan_for(from, to, options, &Facts::default())
+}
+
+/// Plans for a cluster of which something is known.
+///
+/// # Errors
+/// Fails when the options do not allow the target or no listed hops lead there.
+pub fn plan_for(
+    from: &Version,
+    to: &Version,
+    options: Options,
+    facts: &Facts<'_>,
+) -> Result<Plan, PlanError> {
     if from == to {
         return Err(PlanError::SameVersion { version: from.clone() });
     }
@@ -78,17 +93,23 @@ pub fn plan_with(from: &Version, to: &Version, options: Options) -> Result<Plan,
     let (low, high) = if down { (to, from) } else { (from, to) };
     let stops = stops(low, high).ok_or_else(|| PlanError::NoRoute { from: from.clone(), to: to.clone() })?;
     let hops = stops.windows(2).filter_map(|pair| match pair {
-        [low, high] if down => stage(high, low),
-        [low, high] => stage(low, high),
+        [low, high] if down => stage(high, low, facts),
+        [low, high] => stage(low, high, facts),
         _ => None,
     });
     let mut stages: Vec<_> = hops.collect();
     if down {
         stages.reverse();
     }
-    let staged = Plan { stages };
+    let staged = Plan {
+        schema: Plan::SCHEMA.to_owned(),
+        from: from.clone(),
+        to: to.clone(),
+        stages,
+        notes: notes(from, to),
+    };
     if options.direct && low.minor() != high.minor() && transition::listed(low, high).is_none() {
-        return Err(PlanError::Unlisted { from: from.clone(), to: to.clone(), staged });
+        return Err(PlanError::Unlisted { from: from.clone(), to: to.clone(), staged: Box::new(staged) });
     }
     Ok(staged)
 }
@@ -132,7 +153,7 @@ fn route(first: Minor, high: &Version) -> Option<Vec<Minor>> {
     None
 }
 
-fn stage(from: &Version, to: &Version) -> Option<Stage> {
+fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     let down = to < from;
     let (low, high) = if down { (to, from) } else { (from, to) };
     let (row, direction) = if low.minor() == high.minor() {
@@ -147,6 +168,9 @@ fn stage(from: &Version, to: &Version) -> Option<Stage> {
         Direction::Up => required_changes(from.minor(), to.minor()),
         Direction::Down | Direction::Micro => Vec::new(),
     };
+    let kubernetes = catalogue::line(to.minor()).and_then(|line| line.kubernetes.clone());
+    let kubernetes_ok =
+        kubernetes.as_ref().zip(facts.kubernetes).map(|(range, minor)| range.contains(&minor));
     Some(Stage {
         from: from.clone(),
         to: to.clone(),
@@ -154,10 +178,35 @@ fn stage(from: &Version, to: &Version) -> Option<Stage> {
         daemonset_required: row.daemonset_required,
         l3: row.l3,
         l7: row.l7,
+        kubernetes,
+        kubernetes_ok,
+        config_changes,
+        preflight: if direction == Direction::Down { Vec::new() } else { preflights(from, to, facts) },
+        steps: procedure::steps(from, to, direction, &row, facts),
+        hazards: hazards(from, to, facts),
+        rollback: procedure::rollback(from, to, direction, facts),
         source: row.source,
         confidence: row.confidence,
-        config_changes,
     })
+}
+
+/// Says what concerns the whole way.
+fn notes(from: &Version, to: &Version) -> Vec<String> {
+    let mut notes = Vec::new();
+    let known = |version: &Version| catalogue::line(version.minor()).map(|line| line.latest.clone());
+    if let Some(latest) = known(to).filter(|latest| to < latest) {
+        notes.push(format!("{latest} is the latest patch of {}: prefer it to {to}", to.minor()));
+    }
+    if from.pre.is_some() || to.pre.is_some() {
+        notes.push("the guide makes no promise about pre-releases".to_owned());
+    }
+    if from.minor() != to.minor() && to < from {
+        notes.push(
+            "the guide states no impact for downgrades; the impact here is that of the same hop upwards"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 fn arrows(plan: &Plan) -> String {

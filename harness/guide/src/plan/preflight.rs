@@ -1,0 +1,207 @@
+//! Which preflight a stage needs, and how it is run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::hazard::Facts;
+use crate::policy::Feature;
+use crate::version::{Minor, Version};
+
+/// File that the DNS pre-cache is written to, on every node.
+const PRE_CACHE: &str = "/var/run/cilium/dns-precache-upgrade.json";
+
+/// Kubernetes minors for which the preflight that removes service maps was published.
+const RM_SVC_V2: [Minor; 2] = [Minor::new(1, 10), Minor::new(1, 15)];
+
+/// A preflight to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preflight {
+    /// What it does.
+    pub variant: Variant,
+    /// Why it is needed.
+    pub why: String,
+    /// Commands, in order.
+    pub commands: Vec<String>,
+    /// Where this was read.
+    pub source: String,
+}
+
+/// What a preflight does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// Pulls the new image on every node.
+    Pull,
+    /// Writes what the DNS poller knows to a file that the new agent reads.
+    FqdnPreCache,
+    /// Removes service maps of an earlier time on 1.5.
+    RmSvcV2,
+    /// Checks all policies against the new schema.
+    ValidateCnp,
+    /// Copies identities from the kvstore to CRDs, numbers kept.
+    MigrateIdentity,
+}
+
+/// Returns the preflights of an upgrade, in the order to run them.
+pub(super) fn preflights(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec<Preflight> {
+    let crosses = |major, minor| {
+        let minor = Minor::new(major, minor);
+        from.minor() < minor && minor <= to.minor()
+    };
+    let mut found = Vec::new();
+    if crosses(1, 5) && facts.previously >= Some(Minor::new(1, 5)) {
+        found.push(rm_svc_v2(facts.kubernetes));
+    }
+    let names = facts.policies.is_none_or(|policies| policies.contains(&Feature::FqdnName));
+    if crosses(1, 4) && names {
+        found.push(fqdn_pre_cache(to, facts.kubernetes));
+    } else if to.minor() >= Minor::new(1, 4) {
+        found.push(pull(to, facts.kubernetes));
+    }
+    if *to >= Version::new(1, 6, 9) {
+        found.push(validate_cnp(to));
+    }
+    let wants_crd = facts.config.is_some_and(|config| config.get("identity-allocation-mode") == Some("crd"));
+    if crosses(1, 6) && wants_crd {
+        found.push(migrate_identity(to));
+    }
+    found
+}
+
+fn pull(to: &Version, kubernetes: Option<Minor>) -> Preflight {
+    Preflight {
+        variant: Variant::Pull,
+        why: "the image is on every node before an agent stops, and a tag that does not exist is found before that"
+            .to_owned(),
+        commands: run(to, kubernetes, &[]),
+        source: "1.6 guide, running a pre-flight DaemonSet; `kubectl create` needs -f, which the guide leaves out"
+            .to_owned(),
+    }
+}
+
+fn fqdn_pre_cache(to: &Version, kubernetes: Option<Minor>) -> Preflight {
+    // The guide writes preflight.tofqdnsPrecache, which the chart does not know.
+    let set = format!("preflight.tofqdnsPreCache={PRE_CACHE}");
+    let mut commands = run(to, kubernetes, &[&set]);
+    commands.insert(
+        0,
+        format!("kubectl -n kube-system patch configmap cilium-config --type merge -p '{{\"data\":{{\"tofqdns-enable-poller\":\"true\",\"tofqdns-pre-cache\":\"{PRE_CACHE}\"}}}}'"),
+    );
+    Preflight {
+        variant: Variant::FqdnPreCache,
+        why: "pods that have a name in their cache keep their connections until they ask the DNS proxy"
+            .to_owned(),
+        commands,
+        source: "1.6 guide, upgrade steps for DNS polling; the chart's key is preflight.tofqdnsPreCache"
+            .to_owned(),
+    }
+}
+
+fn rm_svc_v2(kubernetes: Option<Minor>) -> Preflight {
+    let folder = kubernetes.map(|minor| minor.clamp(RM_SVC_V2[0], RM_SVC_V2[1]).to_string());
+    let folder = folder.unwrap_or_else(|| "KUBERNETES_MINOR".to_owned());
+    let url = format!(
+        "https://raw.githubusercontent.com/cilium/cilium/1.6.4/examples/kubernetes/{folder}/cilium-pre-flight-with-rm-svc-v2.yaml"
+    );
+    Preflight {
+        variant: Variant::RmSvcV2,
+        why: "the cluster has been on 1.5 before: its old service maps would be used again".to_owned(),
+        commands: vec![format!("kubectl apply -f {url}"), ready(), format!("kubectl delete -f {url}")],
+        source: "1.6 guide, upgrading from >=1.4.0 to 1.5.y, step 2".to_owned(),
+    }
+}
+
+fn validate_cnp(to: &Version) -> Preflight {
+    let required = to.minor() >= Minor::new(1, 9);
+    let why = "policies that the new schema refuses are found before the upgrade";
+    Preflight {
+        variant: Variant::ValidateCnp,
+        why: if required { format!("{why}; the guide requires it") } else { why.to_owned() },
+        commands: vec![
+            "kubectl -n kube-system rollout status deployment/cilium-pre-flight-check".to_owned(),
+            "kubectl -n kube-system logs deployment/cilium-pre-flight-check -c cnp-validator".to_owned(),
+        ],
+        source: "charts 1.6.9 and later: preflight.validateCNPs; 1.10 guide, 1.9 notes".to_owned(),
+    }
+}
+
+fn migrate_identity(to: &Version) -> Preflight {
+    let set = ["global.etcd.enabled=true", "global.etcd.ssl=true"];
+    let mut commands = run(to, None, &set);
+    commands.insert(
+        commands.len() - 1,
+        "kubectl -n kube-system exec ds/cilium-pre-flight-check -- cilium preflight migrate-identity"
+            .to_owned(),
+    );
+    Preflight {
+        variant: Variant::MigrateIdentity,
+        why: "identity-allocation-mode is crd: old and new agents must agree on the numbers during the roll"
+            .to_owned(),
+        commands,
+        source:
+            "1.6 guide, migrating from kvstore-backed identities; the pods are named cilium-pre-flight-check"
+                .to_owned(),
+    }
+}
+
+/// Renders, starts, awaits and removes a preflight.
+fn run(to: &Version, kubernetes: Option<Minor>, set: &[&str]) -> Vec<String> {
+    if to.minor() < Minor::new(1, 6) {
+        let folder = kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
+        let url = format!(
+            "https://raw.githubusercontent.com/cilium/cilium/{to}/examples/kubernetes/{folder}/cilium-pre-flight.yaml"
+        );
+        return vec![format!("kubectl create -f {url}"), ready(), format!("kubectl delete -f {url}")];
+    }
+    let off = if to.minor() < Minor::new(1, 9) {
+        "--set agent.enabled=false --set config.enabled=false --set operator.enabled=false"
+    } else {
+        "--set agent=false --set operator.enabled=false"
+    };
+    let extra: String = set.iter().map(|set| format!(" --set {set}")).collect();
+    let template = super::procedure::helm_template(to);
+    vec![
+        format!("{template} --set preflight.enabled=true {off}{extra} > cilium-preflight.yaml"),
+        "kubectl create -f cilium-preflight.yaml".to_owned(),
+        ready(),
+        "kubectl delete -f cilium-preflight.yaml".to_owned(),
+    ]
+}
+
+/// The guide compares READY with the number of agents.
+fn ready() -> String {
+    "kubectl -n kube-system rollout status daemonset/cilium-pre-flight-check".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configmap::ConfigMap;
+    use rstest::rstest;
+    use std::collections::BTreeSet;
+
+    fn variants(from: &str, to: &str, facts: &Facts<'_>) -> Vec<Variant> {
+        let found = preflights(&from.parse().unwrap(), &to.parse().unwrap(), facts);
+        found.into_iter().map(|preflight| preflight.variant).collect()
+    }
+
+    #[rstest]
+    #[case::none_before_1_4("1.1.6", "1.2.8", &[])]
+    #[case::unknown_policies("1.3.8", "1.4.10", &[Variant::FqdnPreCache])]
+    #[case::plain("1.5.13", "1.6.4", &[Variant::Pull])]
+    #[case::validator("1.5.13", "1.6.9", &[Variant::Pull, Variant::ValidateCnp])]
+    fn by_version(#[case] from: &str, #[case] to: &str, #[case] expected: &[Variant]) {
+        assert_eq!(variants(from, to, &Facts::default()), expected);
+    }
+
+    #[test]
+    fn by_what_is_known() {
+        let none = BTreeSet::new();
+        let facts = Facts { policies: Some(&none), previously: Some(Minor::new(1, 5)), ..Facts::default() };
+        assert_eq!(variants("1.3.8", "1.5.13", &facts), [Variant::RmSvcV2, Variant::Pull]);
+        let config = ConfigMap::read("kind: ConfigMap\ndata:\n  identity-allocation-mode: crd\n").unwrap();
+        let facts = Facts { config: Some(&config), ..Facts::default() };
+        assert_eq!(variants("1.5.13", "1.6.4", &facts), [Variant::Pull, Variant::MigrateIdentity]);
+    }
+}

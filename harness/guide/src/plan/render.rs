@@ -1,0 +1,194 @@
+//! A plan for people: text for a terminal, Markdown for a change request. JSON is the plan itself.
+
+use std::fmt::Write as _;
+
+use super::{Direction, Plan, Stage};
+use crate::hazard::{Applies, Hazard};
+
+/// Writes a plan as text: a table of stages, then each stage.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let header = ["FROM", "TO", "DAEMONSET", "L3 IMPACT", "L7 IMPACT", "CONFIGMAP"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(plan.stages.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        put(&mut out, cells.join("  ").trim_end());
+    }
+    for note in &plan.notes {
+        put(&mut out, &format!("note: {note}"));
+    }
+    for (index, stage) in plan.stages.iter().enumerate() {
+        put(&mut out, "");
+        put(
+            &mut out,
+            &format!("Stage {} of {}: {} to {}", index + 1, plan.stages.len(), stage.from, stage.to),
+        );
+        stage_text(&mut out, stage);
+    }
+    out
+}
+
+fn row(stage: &Stage) -> [String; 6] {
+    let daemonset = if stage.daemonset_required { "required" } else { "image only" };
+    let changes = match stage.config_changes.len() {
+        0 => "-".to_owned(),
+        1 => "1 required key".to_owned(),
+        count => format!("{count} required keys"),
+    };
+    [
+        stage.from.to_string(),
+        stage.to.to_string(),
+        daemonset.to_owned(),
+        stage.l3.to_string(),
+        stage.l7.to_string(),
+        changes,
+    ]
+}
+
+fn stage_text(out: &mut String, stage: &Stage) {
+    if let Some(line) = kubernetes(stage) {
+        put(out, &format!("  {line}"));
+    }
+    for change in &stage.config_changes {
+        put(out, &format!("  set {}: {}", change.key, quoted(&change.value)));
+        put(out, &format!("      {}", change.why));
+    }
+    for hazard in &stage.hazards {
+        put(out, &format!("  {} {}: {}", applies(hazard), hazard.id, hazard.feels));
+        put(out, &format!("      {}", hazard.remedy));
+    }
+    for preflight in &stage.preflight {
+        put(out, &format!("  preflight: {}", preflight.why));
+        commands(out, &preflight.commands);
+    }
+    for step in &stage.steps {
+        put(out, &format!("  {}", step.name));
+        commands(out, &step.commands);
+        if let Some(note) = &step.note {
+            put(out, &format!("      note: {note}"));
+        }
+    }
+    put(out, "  to go back");
+    commands(out, &stage.rollback.commands);
+    for left in &stage.rollback.not_undone {
+        put(out, &format!("      not undone: {left}"));
+    }
+    for hazard in &stage.rollback.hazards {
+        put(out, &format!("      {} {}: {}; {}", applies(hazard), hazard.id, hazard.feels, hazard.remedy));
+    }
+}
+
+fn commands(out: &mut String, commands: &[String]) {
+    for command in commands {
+        put(out, &format!("    $ {command}"));
+    }
+}
+
+/// Writes a plan as Markdown that can be pasted into a change request.
+pub fn markdown(plan: &Plan) -> String {
+    let mut out = String::new();
+    put(&mut out, &format!("# Cilium {} to {}", plan.from, plan.to));
+    put(&mut out, "");
+    put(&mut out, "| from | to | DaemonSet | L3 impact | L7 impact | ConfigMap |");
+    put(&mut out, "|---|---|---|---|---|---|");
+    for stage in &plan.stages {
+        put(&mut out, &format!("| {} |", row(stage).join(" | ")));
+    }
+    if !plan.notes.is_empty() {
+        put(&mut out, "");
+    }
+    for note in &plan.notes {
+        put(&mut out, &format!("> {note}"));
+    }
+    for (index, stage) in plan.stages.iter().enumerate() {
+        put(&mut out, "");
+        put(&mut out, &format!("## Stage {}: {} to {}", index + 1, stage.from, stage.to));
+        stage_markdown(&mut out, stage);
+    }
+    out
+}
+
+fn stage_markdown(out: &mut String, stage: &Stage) {
+    put(out, "");
+    let how = match stage.direction {
+        Direction::Up => "Upgrade",
+        Direction::Down => "Downgrade",
+        Direction::Micro => "Patch release",
+    };
+    put(out, &format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end().to_owned());
+    if !stage.config_changes.is_empty() {
+        put(out, "\nSet before it starts:\n");
+        for change in &stage.config_changes {
+            put(out, &format!("- `{}: {}`: {}", change.key, quoted(&change.value), change.why));
+        }
+    }
+    if !stage.hazards.is_empty() {
+        put(out, "\nHazards:\n");
+        stage.hazards.iter().for_each(|hazard| put(out, &hazard_markdown(hazard)));
+    }
+    let preflights =
+        stage.preflight.iter().map(|preflight| ("Preflight", &preflight.why, &preflight.commands, None));
+    let steps = stage.steps.iter().map(|step| ("Step", &step.name, &step.commands, step.note.as_ref()));
+    for (kind, name, commands, note) in preflights.chain(steps) {
+        put(out, &format!("\n### {kind}: {name}\n"));
+        fenced(out, commands);
+        if let Some(note) = note {
+            put(out, &format!("\nNote: {note}."));
+        }
+    }
+    put(out, "\n### Rollback\n");
+    fenced(out, &stage.rollback.commands);
+    if !stage.rollback.not_undone.is_empty() {
+        put(out, "\nNot undone by this:\n");
+        stage.rollback.not_undone.iter().for_each(|left| put(out, &format!("- {left}")));
+    }
+    if !stage.rollback.hazards.is_empty() {
+        put(out, "\nHazards on the way back:\n");
+        stage.rollback.hazards.iter().for_each(|hazard| put(out, &hazard_markdown(hazard)));
+    }
+}
+
+fn hazard_markdown(hazard: &Hazard) -> String {
+    format!(
+        "- **{}** ({}): {}. {}. _{}_",
+        hazard.id,
+        applies(hazard),
+        hazard.feels,
+        hazard.remedy,
+        hazard.source
+    )
+}
+
+fn fenced(out: &mut String, commands: &[String]) {
+    put(out, "```sh");
+    commands.iter().for_each(|command| put(out, command));
+    put(out, "```");
+}
+
+fn kubernetes(stage: &Stage) -> Option<String> {
+    let range = stage.kubernetes.as_ref()?;
+    let tested = format!("{} is tested with Kubernetes {} to {}", stage.to, range.from, range.to);
+    Some(match stage.kubernetes_ok {
+        Some(false) => format!("WARNING: {tested}, and yours is not one of them"),
+        _ => tested,
+    })
+}
+
+fn applies(hazard: &Hazard) -> &'static str {
+    match hazard.applies {
+        Applies::Yes => "hazard",
+        Applies::Perhaps => "possible hazard",
+    }
+}
+
+/// Quotes a value as a ConfigMap would.
+fn quoted(value: &str) -> String {
+    if value.contains('"') { format!("'{value}'") } else { format!("\"{value}\"") }
+}
+
+/// Appends a line to a string, which cannot fail.
+fn put(out: &mut String, line: impl AsRef<str>) {
+    writeln!(out, "{}", line.as_ref()).unwrap_or_default();
+}
