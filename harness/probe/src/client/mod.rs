@@ -27,9 +27,9 @@ use recorder::{Ledger, Recorder};
 const BATCH_NS: u64 = 100_000_000;
 /// Time from the start of the prober to its first probe: sockets are open by then.
 const HEAD_START_NS: u64 = 50_000_000;
-/// Flows that fall due together; the next as many follow [`SLOT_NS`] later.
-const FLOWS_PER_SLOT: usize = 16;
-const SLOT_NS: u64 = 1_000_000;
+/// Flows are spread over their period in steps of this: together, for a wake-up costs more than a probe,
+/// but not all of the slow ones at once, so that none waits long for its turn.
+const SLOT_NS: u64 = 10_000_000;
 
 /// Why a prober cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -113,8 +113,9 @@ async fn schedule(
     let mut lanes = Vec::new();
     let ledger = Ledger::new(flows.len());
     for (index, flow) in flows.into_iter().enumerate() {
-        let due = Due { seq: 0, at_ns: start_ns + (index / FLOWS_PER_SLOT) as u64 * SLOT_NS };
         let period_ns = flow.period_ns;
+        let slot = index as u64 % (period_ns / SLOT_NS).max(1);
+        let due = Due { seq: 0, at_ns: start_ns + slot * SLOT_NS };
         starts.push(Start { flow: flow.id.clone(), start_ns: due.at_ns, period_ns });
         let probes = spawn(flow, ledger.recorder(index))?;
         lanes.push(Lane { due, period_ns, probes });
