@@ -76,6 +76,11 @@ pub fn line(minor: Minor) -> Option<&'static Line> {
     lines().iter().find(|line| line.minor == minor)
 }
 
+/// Returns the latest release of the minor before, the usual start of an upgrade.
+pub fn predecessor(version: &Version) -> Option<&'static Version> {
+    lines().iter().rev().find(|line| line.minor < version.minor()).map(|line| &line.latest)
+}
+
 /// Finds the release that a version spec names; a wildcard names the latest known patch.
 ///
 /// # Errors

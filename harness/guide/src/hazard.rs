@@ -57,9 +57,9 @@ pub enum Applies {
     Perhaps,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(crate) struct Entry {
     id: String,
     hop: Hop,
     #[serde(default)]
@@ -71,7 +71,7 @@ struct Entry {
     confidence: Confidence,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Hop {
     Word(AnyHop),
@@ -80,43 +80,43 @@ enum Hop {
     MicroIn(MicroIn),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum AnyHop {
     Any,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Crosses {
     crosses: Minor,
     from: Option<Minors>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BackOver {
     back_over: Minor,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MicroIn {
     micro_in: Minors,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Condition {
     Config(ConfigTest),
     Policy(Feature),
-    KernelUpTo(Kernel),
+    KernelUpTo(#[schemars(with = "String")] Kernel),
     KubernetesFrom(Minor),
     Previously(Minor),
     ToBefore(Version),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConfigTest {
     key: String,

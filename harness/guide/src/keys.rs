@@ -10,7 +10,7 @@ use crate::data::{self, Confidence};
 use crate::version::{Minor, Version, VersionSpec};
 
 /// One key of the ConfigMap.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
     /// Its name.
@@ -42,15 +42,16 @@ pub(crate) struct Key {
     confidence: Option<Confidence>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Default {
+    #[schemars(with = "String")]
     since: Since,
     value: Option<String>,
 }
 
 /// A rename from an older key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rename {
     /// The older key.
@@ -62,7 +63,7 @@ pub(crate) struct Rename {
 }
 
 /// What a rename does to the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mapping {
     /// Nothing.
@@ -72,7 +73,7 @@ pub(crate) enum Mapping {
 }
 
 /// Values that are written differently from some minor on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replacement {
     /// First minor that does not read the old values.
@@ -82,7 +83,7 @@ pub(crate) struct Replacement {
 }
 
 /// One old value and what to set instead.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplacedValue {
     /// The old value.
@@ -92,7 +93,7 @@ pub(crate) struct ReplacedValue {
 }
 
 /// What a rebase does with a key that is new to a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WhenNew {
     /// Takes the target's default.
@@ -118,7 +119,7 @@ pub enum OnChange {
 }
 
 /// A template of the default ConfigMap.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Template {
     minor: Minor,
@@ -139,9 +140,9 @@ impl<'de> Deserialize<'de> for Since {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     #[serde(default)]
     templates: Vec<Template>,
     keys: Vec<Key>,

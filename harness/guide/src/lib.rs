@@ -13,6 +13,7 @@ pub mod plan;
 pub mod policy;
 pub mod rebase;
 mod required;
+pub mod schema;
 mod transition;
 mod version;
 pub mod yaml;

@@ -26,9 +26,9 @@ pub struct ConfigChange {
     pub keep_existing: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(crate) struct Entry {
     into: Minor,
     from: Minors,
     key: String,

@@ -49,18 +49,19 @@ pub struct Row {
     pub confidence: Confidence,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Table {
+pub(crate) struct Table {
     listed: Vec<Listed>,
     consecutive: Consecutive,
     micro: Vec<Micro>,
     full_manifests: Vec<FullManifests>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Listed {
+    #[schemars(with = "String")]
     from: From,
     to: Minor,
     daemonset_required: bool,
@@ -70,7 +71,7 @@ struct Listed {
     confidence: Confidence,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Consecutive {
     from: Minor,
@@ -81,7 +82,7 @@ struct Consecutive {
     confidence: Confidence,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Micro {
     minors: Minors,
@@ -91,7 +92,7 @@ struct Micro {
     confidence: Confidence,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FullManifests {
     patch: Version,

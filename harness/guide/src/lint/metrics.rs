@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr};
 use promql_parser::util::{ExprVisitor, walk_expr};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Change, Finding, Level, RuleId};
@@ -18,9 +19,9 @@ pub const METRICS_PREFIX: &str = "cilium_";
 /// What all deprecated metrics have in common: expressions without it need no parser.
 const COMMON: &str = "policy_l7_";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Metric {
+pub(crate) struct Metric {
     metric: String,
     deprecated: Minor,
     instead: String,

@@ -1,9 +1,9 @@
 //! Finds policies and dashboards that will not survive a change of version.
 
 mod advice;
-mod metrics;
-mod policies;
-mod prefixes;
+pub(crate) mod metrics;
+pub(crate) mod policies;
+pub(crate) mod prefixes;
 pub mod render;
 mod rules;
 
@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use metrics::METRICS_PREFIX;
+pub use prefixes::prefix_lengths;
 pub use rules::{RuleId, UnknownRule};
 
 use crate::kernel::Kernel;

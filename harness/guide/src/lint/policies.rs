@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Change, Finding, Level, Located, RuleId};
@@ -12,9 +13,9 @@ use crate::version::{Minor, Version};
 use crate::yaml::{Node, Position, Value};
 
 /// When a policy feature came.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Support {
+pub(crate) struct Support {
     feature: Feature,
     since: Version,
     #[serde(default)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Change, Finding, Level, Located, RuleId, advice};
@@ -12,22 +13,23 @@ use crate::policy::{Family, Policy, Prefix};
 use crate::version::Minor;
 use crate::yaml::Position;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
+    #[schemars(with = "String")]
     kernel: Kernel,
     always: Always,
     limits: Vec<Limit>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Always {
     ipv4: BTreeSet<u8>,
     ipv6: BTreeSet<u8>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Limit {
     minors: Minors,
@@ -51,6 +53,18 @@ pub(super) fn always(family: Family) -> &'static BTreeSet<u8> {
         Family::V4 => &FILE.always.ipv4,
         Family::V6 => &FILE.always.ipv6,
     }
+}
+
+/// Returns the unique prefix lengths that policies need, those that always count included.
+pub fn prefix_lengths<'a>(family: Family, policies: impl IntoIterator<Item = &'a Policy>) -> BTreeSet<u8> {
+    let mut lengths = always(family).clone();
+    let rules = policies.into_iter().flat_map(|policy| &policy.rules);
+    rules.flat_map(|rule| &rule.prefixes).for_each(|prefix| add(&mut lengths, family, prefix));
+    lengths
+}
+
+fn add(lengths: &mut BTreeSet<u8>, family: Family, prefix: &Prefix) {
+    lengths.extend(prefix.cidrs.iter().filter(|cidr| cidr.family == family).map(|cidr| cidr.length));
 }
 
 pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Vec<Finding>) {
@@ -79,7 +93,7 @@ fn check_family(
         let mut result = held.clone();
         let mut over = None;
         for prefix in counted(&located.policy, limit) {
-            result.extend(prefix.cidrs.iter().filter(|cidr| cidr.family == family).map(|cidr| cidr.length));
+            add(&mut result, family, prefix);
             if result.len() > max {
                 over = over.or(Some(prefix.position));
             }
@@ -148,10 +162,8 @@ mod tests {
     #[test]
     fn counts_seven_in_the_guides_example() {
         let text = include_str!("testdata/guide-cidr.yaml");
-        let policy = &policy::read(&yaml::documents(text).unwrap()[0])[0];
-        let cidrs = policy.rules[0].prefixes.iter().flat_map(|prefix| &prefix.cidrs);
-        let mut lengths = always(Family::V4).clone();
-        lengths.extend(cidrs.map(|cidr| cidr.length));
+        let policies = policy::read(&yaml::documents(text).unwrap()[0]);
+        let lengths = prefix_lengths(Family::V4, &policies);
         assert_eq!(lengths, BTreeSet::from([0, 8, 9, 10, 11, 12, 32]));
     }
 }

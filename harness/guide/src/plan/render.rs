@@ -117,7 +117,7 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
         Direction::Down => "Downgrade",
         Direction::Micro => "Patch release",
     };
-    put(out, &format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end().to_owned());
+    put(out, &format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end());
     if !stage.config_changes.is_empty() {
         put(out, "\nSet before it starts:\n");
         for change in &stage.config_changes {
@@ -189,6 +189,6 @@ fn quoted(value: &str) -> String {
 }
 
 /// Appends a line to a string, which cannot fail.
-fn put(out: &mut String, line: impl AsRef<str>) {
-    writeln!(out, "{}", line.as_ref()).unwrap_or_default();
+fn put(out: &mut String, line: &str) {
+    writeln!(out, "{line}").unwrap_or_default();
 }

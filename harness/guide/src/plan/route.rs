@@ -164,10 +164,15 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     } else {
         (transition::listed(low, high)?, Direction::Up)
     };
-    let config_changes = match direction {
+    let mut config_changes = match direction {
         Direction::Up => required_changes(from.minor(), to.minor()),
         Direction::Down | Direction::Micro => Vec::new(),
     };
+    let value = |key: &str| facts.config.and_then(|config| config.get(key));
+    config_changes.retain(|change| match value(&change.key) {
+        Some(value) => !change.keep_existing && value != change.value,
+        None => true,
+    });
     let kubernetes = catalogue::line(to.minor()).and_then(|line| line.kubernetes.clone());
     let kubernetes_ok =
         kubernetes.as_ref().zip(facts.kubernetes).map(|(range, minor)| range.contains(&minor));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use cidr::{Cidr, Family, ParseCidrError, resultant};
 pub use read::read;
 
-use crate::yaml::{Node, Position};
+use crate::yaml::{self, Node, Position, YamlError};
 
 /// One policy object, or one rule of the old JSON form.
 #[derive(Clone, Debug, Default)]
@@ -89,4 +89,13 @@ impl Policy {
     pub fn features(&self) -> BTreeSet<Feature> {
         self.rules.iter().flat_map(|rule| &rule.uses).map(|(feature, _)| *feature).collect()
     }
+}
+
+/// Returns the features that the policies in a text use.
+///
+/// # Errors
+/// Fails with the place when the text cannot be read.
+pub fn features_in(text: &str) -> Result<BTreeSet<Feature>, YamlError> {
+    let policies = yaml::documents(text)?.iter().flat_map(read).collect::<Vec<_>>();
+    Ok(policies.iter().flat_map(Policy::features).collect())
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::template::{Template, comments_above};
 use super::{Decision, RebaseError, Request, scalar};
 use crate::configmap::ConfigMap;
 use crate::keys;
-use crate::yaml::{Entry, Node, Style, Value, YamlError};
+use crate::yaml::{Entry, Node, Style, Value};
 
 /// Metadata that the API server makes.
 const SERVER_MADE: [&str; 7] = [
@@ -22,12 +23,6 @@ const SERVER_MADE: [&str; 7] = [
 /// The annotation that kubectl makes.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A template of the target version: its keys in order, with values and comments.
-#[derive(Clone, Debug)]
-pub struct Template {
-    entries: Vec<(String, String, Vec<String>)>,
-}
-
 /// The edited text and the splices that made it.
 pub(super) struct Edited {
     pub(super) text: String,
@@ -37,39 +32,6 @@ pub(super) struct Edited {
 struct Splice {
     at: Range<usize>,
     with: String,
-}
-
-impl Template {
-    /// Reads a template from a manifest.
-    ///
-    /// # Errors
-    /// Fails with the place when the text is not a ConfigMap.
-    pub fn read(text: &str) -> Result<Self, YamlError> {
-        let config = ConfigMap::read(text)?;
-        let entry = |entry: &Entry| {
-            let value = entry.value.text()?.to_owned();
-            Some((entry.key.clone(), value, comments_above(text, entry)))
-        };
-        Ok(Self { entries: config.entries().iter().filter_map(entry).collect() })
-    }
-
-    /// Returns the value of a key.
-    pub fn value(&self, key: &str) -> Option<&str> {
-        self.entry(key).map(|(_, value, _)| value.as_str())
-    }
-
-    /// Returns the keys in order.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(key, ..)| key.as_str())
-    }
-
-    fn comments(&self, key: &str) -> &[String] {
-        self.entry(key).map_or(&[], |(_, _, comments)| comments)
-    }
-
-    fn entry(&self, key: &str) -> Option<&(String, String, Vec<String>)> {
-        self.entries.iter().find(|(name, ..)| name == key)
-    }
 }
 
 /// Applies the decisions to the text.
@@ -295,15 +257,7 @@ fn block_end(text: &str, node: &Node) -> usize {
     end
 }
 
-fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
-    let above = &text[..line_start(text, entry.bytes.start)];
-    let lines = above.lines().rev().map(str::trim).take_while(|line| line.starts_with('#'));
-    let mut comments: Vec<_> = lines.map(ToOwned::to_owned).collect();
-    comments.reverse();
-    comments
-}
-
-fn line_start(text: &str, at: usize) -> usize {
+pub(super) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 

@@ -6,7 +6,9 @@
 
 mod decide;
 mod edit;
+pub mod render;
 mod scalar;
+mod template;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -19,7 +21,7 @@ use crate::keys::OnChange;
 use crate::version::Version;
 use crate::yaml::{Position, YamlError};
 
-pub use edit::Template;
+pub use template::Template;
 
 /// What a rebase is to do.
 #[derive(Clone, Debug)]

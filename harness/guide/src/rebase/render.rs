@@ -1,0 +1,122 @@
+//! A rebase for people and programs: a diff, an explanation for each key, JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use similar::TextDiff;
+
+use super::{Class, Decision, Rebased};
+use crate::keys::OnChange;
+use crate::version::Version;
+
+/// A rebase as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Always `seatrial/rebase/v1`.
+    pub schema: String,
+    /// Version that the file was for.
+    pub from: Version,
+    /// Version that it is for now.
+    pub to: Version,
+    /// Whether something is to be done.
+    pub pending: bool,
+    /// What was decided for each key.
+    pub decisions: Vec<Decision>,
+    /// Server-made metadata that was dropped.
+    pub dropped: Vec<String>,
+    /// The new file.
+    pub text: String,
+}
+
+impl Report {
+    /// The name of the JSON form.
+    pub const SCHEMA: &'static str = "seatrial/rebase/v1";
+
+    /// Makes the JSON form of a rebase.
+    pub fn new(from: &Version, to: &Version, rebased: &Rebased) -> Self {
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            from: from.clone(),
+            to: to.clone(),
+            pending: rebased.is_pending(),
+            decisions: rebased.decisions.clone(),
+            dropped: rebased.dropped.clone(),
+            text: rebased.text.clone(),
+        }
+    }
+}
+
+/// Writes a unified diff; equal texts give nothing.
+pub fn diff(file: &str, before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    diff.unified_diff().context_radius(3).header(file, &format!("{file} (rebased)")).to_string()
+}
+
+/// Counts the decisions in one line, without the keys that stay as they are.
+pub fn summary(rebased: &Rebased) -> String {
+    let mut counts = BTreeMap::<Class, usize>::new();
+    for decision in &rebased.decisions {
+        *counts.entry(decision.class).or_default() += 1;
+    }
+    let quiet = [Class::Kept, Class::Omitted];
+    let parts = counts.iter().filter(|(class, _)| !quiet.contains(class));
+    let mut parts: Vec<_> = parts.map(|(class, count)| format!("{count} {}", name(*class))).collect();
+    if !rebased.dropped.is_empty() {
+        parts.push(format!("{} server-made fields dropped", rebased.dropped.len()));
+    }
+    if parts.is_empty() { "nothing to be done".to_owned() } else { parts.join(", ") }
+}
+
+/// Explains the decision on each key.
+pub fn explain(rebased: &Rebased) -> String {
+    let mut out = String::new();
+    let width = rebased.decisions.iter().map(|decision| decision.key.len()).max().unwrap_or(0);
+    for decision in &rebased.decisions {
+        let Decision { key, class, why, source, effect, .. } = decision;
+        let effect = match effect {
+            OnChange::None => "",
+            OnChange::Disrupts => " [disrupts traffic]",
+            OnChange::FlushesState => " [flushes state]",
+        };
+        let source = source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
+        let line = format!("{key:width$}  {:15}  {}{why}{effect}{source}\n", name(*class), values(decision));
+        out.write_str(&line).unwrap_or_default();
+    }
+    out
+}
+
+fn values(decision: &Decision) -> String {
+    let short = |value: &str| match value.lines().nth(1) {
+        Some(_) => format!("{} lines", value.lines().count()),
+        None => format!("{value:?}"),
+    };
+    match (&decision.before, &decision.after) {
+        (Some(before), Some(after)) if before != after => {
+            format!("{} becomes {}: ", short(before), short(after))
+        }
+        (None, Some(after)) => format!("{}: ", short(after)),
+        (Some(before), None) => format!("was {}: ", short(before)),
+        _ => String::new(),
+    }
+}
+
+fn name(class: Class) -> &'static str {
+    match class {
+        Class::Kept => "kept",
+        Class::Unknown => "unknown",
+        Class::Added => "added",
+        Class::Omitted => "omitted",
+        Class::Required => "required",
+        Class::Renamed => "renamed",
+        Class::Inverted => "inverted",
+        Class::Replaced => "replaced",
+        Class::Adopted => "adopted",
+        Class::Deprecated => "deprecated",
+        Class::Removed => "removed",
+        Class::DefaultFlipped => "default changed",
+        Class::Conflict => "in conflict",
+    }
+}

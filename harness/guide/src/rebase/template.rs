@@ -1,0 +1,75 @@
+//! Templates: the ConfigMap of a version, built in or given.
+
+use super::edit::line_start;
+use super::scalar;
+use crate::configmap::ConfigMap;
+use crate::keys::{self, Key};
+use crate::version::Version;
+use crate::yaml::{Entry, YamlError};
+
+/// A template of the target version: its keys in order, with values and comments.
+#[derive(Clone, Debug)]
+pub struct Template {
+    entries: Vec<(String, String, Vec<String>)>,
+}
+
+impl Template {
+    /// Reads a template from a manifest.
+    ///
+    /// # Errors
+    /// Fails with the place when the text is not a ConfigMap.
+    pub fn read(text: &str) -> Result<Self, YamlError> {
+        let config = ConfigMap::read(text)?;
+        let entry = |entry: &Entry| {
+            let value = entry.value.text()?.to_owned();
+            Some((entry.key.clone(), value, comments_above(text, entry)))
+        };
+        Ok(Self { entries: config.entries().iter().filter_map(entry).collect() })
+    }
+
+    /// Makes the default ConfigMap of a release.
+    pub fn built_in(version: &Version) -> Self {
+        let entry = |key: &Key| {
+            let value = key.default_at(version)?.to_owned();
+            let comment = key.comment.iter().map(|comment| format!("# {comment}")).collect();
+            Some((key.key.clone(), value, comment))
+        };
+        Self { entries: keys::up_to(version.minor()).filter_map(entry).collect() }
+    }
+
+    /// Writes it as a manifest.
+    pub fn manifest(&self) -> String {
+        let head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cilium-config\n  namespace: kube-system\ndata:\n";
+        let entries = self.entries.iter();
+        let lines = entries.flat_map(|(key, value, comments)| comments.iter().cloned().chain(scalar::entry(key, value)));
+        let indented = lines.map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") });
+        std::iter::once(head.to_owned()).chain(indented).collect()
+    }
+
+    /// Returns the value of a key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.entry(key).map(|(_, value, _)| value.as_str())
+    }
+
+    /// Returns the keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, ..)| key.as_str())
+    }
+
+    pub(super) fn comments(&self, key: &str) -> &[String] {
+        self.entry(key).map_or(&[], |(_, _, comments)| comments)
+    }
+
+    fn entry(&self, key: &str) -> Option<&(String, String, Vec<String>)> {
+        self.entries.iter().find(|(name, ..)| name == key)
+    }
+}
+
+/// Returns the comment lines directly above an entry.
+pub(super) fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
+    let above = &text[..line_start(text, entry.bytes.start)];
+    let lines = above.lines().rev().map(str::trim).take_while(|line| line.starts_with('#'));
+    let mut comments: Vec<_> = lines.map(ToOwned::to_owned).collect();
+    comments.reverse();
+    comments
+}

@@ -1,0 +1,24 @@
+//! JSON schemas of the documents that seatrial writes and of the data files that it reads.
+
+use schemars::{Schema, schema_for};
+
+use crate::lint::{metrics, policies, prefixes};
+use crate::{catalogue, hazard, identity, keys, lint, plan, rebase, required, transition};
+
+/// Returns every schema by name: documents first, then data files.
+pub fn all() -> [(&'static str, Schema); 12] {
+    [
+        ("plan", schema_for!(plan::Plan)),
+        ("rebase", schema_for!(rebase::render::Report)),
+        ("lint", schema_for!(lint::Report)),
+        ("identity-migration", schema_for!(Vec<identity::Migration>)),
+        ("data-versions", schema_for!(Vec<catalogue::Line>)),
+        ("data-transitions", schema_for!(transition::Table)),
+        ("data-required", schema_for!(Vec<required::Entry>)),
+        ("data-keys", schema_for!(keys::File)),
+        ("data-hazards", schema_for!(Vec<hazard::Entry>)),
+        ("data-policy-features", schema_for!(Vec<policies::Support>)),
+        ("data-policy-limits", schema_for!(prefixes::File)),
+        ("data-metrics", schema_for!(Vec<metrics::Metric>)),
+    ]
+}
