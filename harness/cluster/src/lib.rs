@@ -3,6 +3,8 @@
 mod client;
 mod clock;
 pub mod components;
+pub mod dns;
+pub mod doctor;
 pub mod images;
 pub mod ledger;
 mod pki;

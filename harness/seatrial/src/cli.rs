@@ -22,11 +22,15 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 enum Command {
     /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
     Run(run::Args),
+    /// Show a recorded run again, or write its reports.
+    Report(commands::report::Args),
     /// Bring up, list and take down clusters by hand.
     #[command(subcommand)]
     Cluster(commands::cluster::Command),
     /// Remove what crashed runs have left behind; live clusters are never touched.
     Gc,
+    /// Say what this machine lacks for a sandbox, and the command that brings it.
+    Doctor(commands::doctor::Args),
 }
 
 /// Runs the command.
@@ -40,6 +44,8 @@ pub(crate) fn main() -> ExitCode {
         match cli.command {
             Command::Run(args) => run::run(args).await,
             Command::Cluster(command) => commands::cluster::run(command).await,
+            Command::Report(args) => commands::report::run(&args),
+            Command::Doctor(args) => commands::doctor::run(args).await,
             Command::Gc => commands::gc::run().await,
         }
     });

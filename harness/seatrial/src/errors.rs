@@ -24,6 +24,14 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
     causes(error).join(": ")
 }
 
+/// Fails with a list of what is missing on this machine for a sandbox, before anything is made.
+pub(crate) fn machine_is_ready() -> anyhow::Result<()> {
+    let missing = cluster::doctor::missing();
+    let lines: Vec<_> = missing.iter().map(|check| format!("{}: {}", check.what, check.detail)).collect();
+    anyhow::ensure!(lines.is_empty(), "this machine lacks what a sandbox needs:\n  {}", lines.join("\n  "));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use kube::core::Status;

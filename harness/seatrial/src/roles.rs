@@ -10,12 +10,14 @@ pub(crate) enum Role {
     Sandbox(cluster::sandbox::Role),
     Probe(probe::role::Role),
     Standin(standin::Role),
+    ClusterDns,
     Pause,
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 10] = [
+pub(crate) const IN_IMAGES: [&str; 11] = [
     "pause",
+    cluster::dns::ROLE,
     "probe-client",
     "probe-server",
     "cilium-agent",
@@ -34,6 +36,7 @@ impl Role {
             .map(Self::Sandbox)
             .or_else(|| probe::role::role(name).map(Self::Probe))
             .or_else(|| standin::role(name).map(Self::Standin))
+            .or_else(|| (name == cluster::dns::ROLE).then_some(Self::ClusterDns))
             .or_else(|| (name == "pause").then_some(Self::Pause))
     }
 
@@ -42,6 +45,7 @@ impl Role {
             Self::Sandbox(role) => role.run(&args),
             Self::Probe(role) => probe::role::run(role, args),
             Self::Standin(role) => standin::run(role, args),
+            Self::ClusterDns => cluster::dns::run(),
             Self::Pause => pause(),
         }
     }

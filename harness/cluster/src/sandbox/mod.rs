@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down};
 pub use spec::Cni;
+pub(crate) use spec::DNS_ADDRESS;
 
 /// Address under which pods and agents reach the API server without any service translation.
 pub const API_INSIDE: (&str, u16) = (spec::CONTROL_PLANE, spec::API_PORT);

@@ -80,6 +80,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
 }
 
 async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
+    crate::errors::machine_is_ready()?;
     let started = Instant::now();
     let progress = |message: String| {
         let line = format!("{:6.2} s  {message}\n", started.elapsed().as_secs_f64());
@@ -91,6 +92,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
     let id = new_id();
     let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
     let bundle = Bundle::new().await?;
+    let dns = bundle.role(cluster::dns::ROLE);
     let request = SandboxRequest {
         id: id.clone(),
         nodes: options.nodes,
@@ -101,7 +103,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         api_port: options.place.api_port,
         keep: true,
         logs: logs.path().to_owned(),
-        images: vec![bundle.role("pause")],
+        images: vec![bundle.role("pause"), dns.clone()],
     };
     let components = Components::new(options.place.components, paths::cache());
     let up = async {
@@ -113,6 +115,8 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
         }
         cluster::namespace_ready(&client, "default", deadline).await?;
+        let subject = subject::Subject::new(client, deadline);
+        subject.apply(&cluster::dns::objects(&dns.reference)).await?;
         let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
         progress(format!("{nodes} nodes {state}"));
         anyhow::Ok(sandbox)

@@ -145,7 +145,8 @@ impl<'a> Judgement<'a> {
         for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
             let summary = Summary::of(flow, from_ns, to_ns, self.noise);
             let judged = self.table.judge(&flow.flow, &summary.outages, words, &restarts);
-            self.noisy |= judged.noisy;
+            // Noise matters only where the budget hangs on what it may have caused.
+            self.noisy |= judged.noisy && judged.kept.is_none();
             for violation in &judged.violations {
                 self.finding(&flow.flow.id, transition, violation);
             }

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use guide::{Plan, Version, VersionSpec};
 
 use crate::commands::cluster::{Place, new_id};
+use crate::errors;
 use crate::exit::Usage;
 use crate::subjects::SubjectName;
 
@@ -84,10 +85,7 @@ impl Request {
                 subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
             }
         };
-        if !nix::unistd::geteuid().is_root() {
-            let command = std::env::args().collect::<Vec<_>>().join(" ");
-            return Err(anyhow::anyhow!("a sandbox needs root (it makes namespaces): sudo {command}"));
-        }
+        errors::machine_is_ready()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
         Ok(Self {
             id: new_id(),

@@ -59,7 +59,9 @@ pub(crate) async fn drive(
     let prepared = subjects::prepare(request.subject, &request.versions(), &bundle, &components).await?;
     let probe_image = bundle.role("probe");
 
-    let mut images = vec![bundle.role("pause"), probe_image.clone()];
+    let dns_image = bundle.role(cluster::dns::ROLE);
+
+    let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
     images.extend(prepared.images());
     let client = recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
     let client = client.0;
@@ -68,6 +70,7 @@ pub(crate) async fn drive(
     let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
     let releases = prepared.releases(&facts)?;
     let subject = Subject::new(client.clone(), ROLLOUT);
+    subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let [first, ..] = &releases[..] else { anyhow::bail!("a plan without versions") };
     let name = format!("install {}", first.version);
     recorder.step(&name, install(&subject, &prepared, &facts, first, request, &client)).await?;

@@ -75,6 +75,11 @@ impl Prepared {
                 path: self.charts.path().join(version.minor().to_string()),
                 kubernetes: facts.kubernetes.clone(),
                 values: vec![
+                    // Upstream looks every 30 s; a kubelet that looks often tells readiness when it happens.
+                    ("agent.readiness.initialDelaySeconds".to_owned(), "0".to_owned()),
+                    ("agent.readiness.periodSeconds".to_owned(), "1".to_owned()),
+                    ("preflight.readiness.initialDelaySeconds".to_owned(), "0".to_owned()),
+                    ("preflight.readiness.periodSeconds".to_owned(), "1".to_owned()),
                     ("global.registry".to_owned(), self.registry.clone()),
                     ("global.tag".to_owned(), version.tag()),
                     ("global.pullPolicy".to_owned(), "Never".to_owned()),

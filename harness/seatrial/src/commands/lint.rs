@@ -1,0 +1,151 @@
+//! `seatrial lint`.
+
+use std::fs;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use guide::lint::{Change, RuleId, Source, lint, render};
+use guide::{Kernel, VersionSpec, catalogue};
+
+use crate::exit::{self, Usage};
+
+/// Kinds that `--cluster` reads.
+const KINDS: [&str; 3] = ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "networkpolicies"];
+
+/// Arguments of `seatrial lint`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Version that runs now; without it, the latest of the minor before.
+    #[arg(long, value_name = "VERSION")]
+    from: Option<VersionSpec>,
+    /// Version to go to.
+    #[arg(long, value_name = "VERSION", required_unless_present = "explain")]
+    to: Option<VersionSpec>,
+    /// Oldest kernel of the nodes, as `uname -r` prints it.
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<Kernel>,
+    /// Policies, Prometheus rules and Grafana dashboards: files, folders, or - for standard input.
+    paths: Vec<PathBuf>,
+    /// Read the policies of the cluster that kubectl points at, and change nothing.
+    #[arg(long)]
+    cluster: bool,
+    /// How to print findings.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Explain a rule and stop.
+    #[arg(long, value_name = "RULE")]
+    explain: Option<RuleId>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+    Github,
+    Sarif,
+}
+
+/// Checks policies and dashboards against a change of version.
+pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
+    if let Some(rule) = args.explain {
+        write!(out, "{}", rule.page())?;
+        return Ok(exit::PASSED);
+    }
+    let change = change(args)?;
+    let mut files = read_paths(&args.paths)?;
+    if args.cluster {
+        files.extend(read_cluster()?);
+    } else if args.paths.is_empty() {
+        return Err(Usage("nothing to lint: name files or folders, or use --cluster".to_owned()).into());
+    }
+    let sources: Vec<_> = files.iter().map(|(file, text)| Source { file, text }).collect();
+    let report = match lint(&sources, &change) {
+        Ok(report) => report,
+        Err(broken) => {
+            let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
+            return Err(Usage(lines.join("\n")).into());
+        }
+    };
+    match args.output {
+        Output::Text => write!(out, "{}", render::text(&report))?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        Output::Github => write!(out, "{}", render::github(&report))?,
+        Output::Sarif => {
+            let log = render::sarif(&report, env!("CARGO_PKG_VERSION"));
+            writeln!(out, "{}", serde_json::to_string_pretty(&log)?)?;
+        }
+    }
+    if report.policies + report.expressions == 0 {
+        writeln!(err, "no policy, rule or dashboard was found")?;
+        return Ok(exit::SKIPPED);
+    }
+    Ok(if report.is_clean() { exit::PASSED } else { exit::FINDINGS })
+}
+
+fn change(args: &Args) -> Result<Change, Usage> {
+    let resolve = |spec| guide::resolve(spec).map_err(|e| Usage(e.to_string()));
+    let to = args.to.as_ref().map(resolve).transpose()?;
+    let to = to.ok_or_else(|| Usage("give the version to go to with --to".to_owned()))?;
+    let from = match &args.from {
+        Some(spec) => resolve(spec)?,
+        None => catalogue::predecessor(&to).unwrap_or(&to).clone(),
+    };
+    Ok(Change { from, to, kernel: args.kernel })
+}
+
+/// Reads files, the YAML and JSON files in folders, and standard input for `-`.
+pub(crate) fn read_paths(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Usage> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map_err(|e| Usage(format!("standard input: {e}")))?;
+            files.push(("-".to_owned(), text));
+        } else {
+            let cannot = |e| Usage(format!("cannot read {}: {e}", path.display()));
+            for file in list(path).map_err(cannot)? {
+                let text = fs::read_to_string(&file);
+                let text = text.map_err(|e| Usage(format!("cannot read {}: {e}", file.display())))?;
+                files.push((file.display().to_string(), text));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Lists the YAML and JSON files below a path, in order; hidden ones are left out. A file is itself.
+fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_unstable();
+    let mut files = Vec::new();
+    for entry in entries {
+        let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let wanted = entry.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if !hidden && (wanted || entry.is_dir()) {
+            files.extend(list(&entry)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Asks kubectl, so that contexts, proxies and logins work as the user has set them up.
+fn read_cluster() -> anyhow::Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for kind in KINDS {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["get", kind, "--all-namespaces", "--output", "yaml"]);
+        let output = kubectl.output().context("cannot run kubectl: install it, or lint files")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            files.push((format!("cluster:{kind}"), String::from_utf8(output.stdout)?));
+        } else if !said.contains("doesn't have a resource type") {
+            anyhow::bail!("kubectl cannot list {kind}: {}", said.trim());
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,160 @@
+//! `seatrial rebase`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use guide::VersionSpec;
+use guide::rebase::{Class, Rebased, Request, Template, rebase, render};
+
+use crate::exit::{self, Usage};
+
+/// Arguments of `seatrial rebase`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Version that the file is for.
+    #[arg(long, value_name = "VERSION")]
+    from: VersionSpec,
+    /// Version that it shall be for.
+    #[arg(long, value_name = "VERSION")]
+    to: VersionSpec,
+    /// A manifest or an export that holds the ConfigMap cilium-config; - reads standard input.
+    file: PathBuf,
+    /// ConfigMap of the target, or a chart (folder or .tgz, rendered by helm), instead of the built-in defaults.
+    #[arg(long, value_name = "PATH")]
+    template: Option<PathBuf>,
+    /// Take the target's default for this key although that changes how the cluster behaves.
+    #[arg(long, value_name = "KEY")]
+    adopt: Vec<String>,
+    /// Put the template's comments above keys that have none.
+    #[arg(long)]
+    comments: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+    /// Change nothing, print the diff and exit with 1 when something is to be done.
+    #[arg(long, conflicts_with = "in_place")]
+    check: bool,
+    /// Write the file, atomically; the old one stays beside it as FILE.bak.
+    #[arg(long)]
+    in_place: bool,
+    /// Say on standard error why each key is treated as it is.
+    #[arg(long)]
+    explain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Yaml,
+    Diff,
+    Json,
+}
+
+/// Rebases a ConfigMap.
+pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
+    let resolve = |spec| guide::resolve(spec).map_err(|e| Usage(e.to_string()));
+    let (from, to) = (resolve(&args.from)?, resolve(&args.to)?);
+    let name = args.file.display().to_string();
+    let text = read(&args.file)?;
+    let template = args.template.as_deref().map(read_template).transpose()?;
+    let request = Request {
+        from: &from,
+        to: &to,
+        template: template.as_ref(),
+        adopt: args.adopt.iter().cloned().collect::<BTreeSet<_>>(),
+        comments: args.comments,
+    };
+    let rebased = rebase(&text, &request).map_err(|e| Usage(format!("{name}:{e}")))?;
+    if args.explain {
+        write!(err, "{}", render::explain(&rebased))?;
+    }
+    let default = if args.check { Output::Diff } else { Output::Yaml };
+    match args.output.unwrap_or(default) {
+        Output::Yaml if args.in_place => {}
+        Output::Yaml => out.write_all(rebased.text.as_bytes())?,
+        Output::Diff => write_diff(out, &render::diff(&name, &text, &rebased.text))?,
+        Output::Json => {
+            writeln!(out, "{}", serde_json::to_string_pretty(&render::Report::new(&from, &to, &rebased))?)?;
+        }
+    }
+    if args.in_place && rebased.text != text {
+        replace(&args.file, &text, &rebased.text)?;
+    }
+    writeln!(err, "{name}, {from} to {to}: {}", render::summary(&rebased))?;
+    let conflicts = complain(&rebased, err)?;
+    Ok(if conflicts || (args.check && rebased.is_pending()) { exit::FINDINGS } else { exit::PASSED })
+}
+
+fn complain(rebased: &Rebased, err: &mut dyn Write) -> anyhow::Result<bool> {
+    let mut any = false;
+    for decision in rebased.decisions.iter().filter(|decision| decision.class == Class::Conflict) {
+        writeln!(err, "conflict: {}: {}", decision.key, decision.why)?;
+        any = true;
+    }
+    Ok(any)
+}
+
+fn read(path: &Path) -> Result<String, Usage> {
+    let mut text = String::new();
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().read_to_string(&mut text).map(|_| text),
+        _ => fs::read_to_string(path),
+    };
+    read.map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))
+}
+
+fn read_template(path: &Path) -> anyhow::Result<Template> {
+    let chart = path.is_dir() || path.extension().is_some_and(|extension| extension == "tgz");
+    let text = if chart { render_chart(path)? } else { read(path)? };
+    Ok(Template::read(&text).map_err(|e| Usage(format!("{}:{e}", path.display())))?)
+}
+
+/// Renders only the ConfigMap of a chart, as the guide does.
+fn render_chart(chart: &Path) -> anyhow::Result<String> {
+    let mut helm = Command::new("helm");
+    helm.args(["template", "cilium"]).arg(chart).args(["--namespace", "kube-system"]);
+    helm.args(["--set", "agent.enabled=false", "--set", "operator.enabled=false"]);
+    let output = helm.output().context("cannot run helm: install it, or give a rendered ConfigMap")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Usage(format!("helm cannot render {}: {}", chart.display(), said.trim())).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
+    for line in diff.split_inclusive('\n') {
+        let styled = match line.bytes().next() {
+            Some(b'+') => console::style(line).green(),
+            Some(b'-') => console::style(line).red(),
+            Some(b'@') => console::style(line).cyan(),
+            _ => console::style(line),
+        };
+        write!(out, "{styled}")?;
+    }
+    Ok(())
+}
+
+/// Replaces a file in one step and keeps the old text beside it.
+fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        return Err(Usage("--in-place needs a file, not standard input".to_owned()).into());
+    }
+    let mut backup = path.as_os_str().to_owned();
+    backup.push(".bak");
+    let backup = PathBuf::from(backup);
+    if fs::read_to_string(&backup).is_ok_and(|kept| kept != old) {
+        return Err(Usage(format!("{} holds another version: move it away first", backup.display())).into());
+    }
+    fs::write(&backup, old).with_context(|| format!("cannot write {}", backup.display()))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(new.as_bytes())?;
+    file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(path).with_context(|| format!("cannot replace {}", path.display()))?;
+    Ok(())
+}
