@@ -161,7 +161,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-#[cfg(all(test, feature = "e2e"))]
+#[cfg(test)]
+#[cfg(feature = "e2e")]
 #[path = "../tests/datapath.rs"]
 mod datapath_e2e;
 

@@ -1,1 +1,243 @@
+//! The datapath on a cluster of two nodes made of network namespaces, with real sockets.
+//!
+//! Namespaces have no names: they vanish with the test, however it ends.
 
+#[path = "datapath/lab.rs"]
+mod lab;
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lab::{Lab, NEAR, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn from_client(ports: Value) -> Value {
+    json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [
+        {"fromEndpoints": [{"matchLabels": {"app": "client"}}], "toPorts": ports}]})
+}
+
+fn l4() -> Value {
+    from_client(json!([{"ports": [{"port": "7000"}, {"port": "8080"}]}]))
+}
+
+fn l7() -> Value {
+    from_client(json!([{"ports": [{"port": "8080", "protocol": "TCP"}],
+        "rules": {"http": [{"method": "GET", "path": "/public"}]}}]))
+}
+
+#[test]
+fn a_service_reaches_every_backend_from_pods_and_nodes() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    for source in [&lab.client, lab.node_namespace(0)] {
+        let answers: std::collections::BTreeSet<String> =
+            (0..40).map(|_| source.run(|| get(SERVICE, "/public").unwrap().1)).collect();
+        assert_eq!(answers.len(), 2, "{answers:?}");
+    }
+}
+
+#[test]
+fn a_service_without_backends_refuses_at_once() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    let empty = SocketAddrV4::new(*SERVICE.ip(), 81);
+    let begun = Instant::now();
+    let error = lab.client.run(|| connect(empty)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+    assert!(begun.elapsed() < Duration::from_millis(500));
+}
+
+/// Its own policy does not stand in the way, though it stops the same pod at the other backend.
+#[test]
+fn a_pod_reaches_itself_through_its_service() {
+    let lab = Lab::new();
+    lab.program(&[l4()]);
+    let answers: Vec<String> =
+        (0..20).filter_map(|_| lab.near.run(|| get(SERVICE, "/")).ok()).map(|(_, name)| name).collect();
+    assert!(!answers.is_empty());
+    assert!(answers.iter().all(|name| name == "near"), "{answers:?}");
+}
+
+#[rstest]
+#[case::same_node(NEAR)]
+#[case::other_node(REMOTE)]
+fn policy_lets_in_whom_it_names(#[case] server: SocketAddrV4) {
+    let lab = Lab::new();
+    lab.program(&[l4()]);
+    assert_eq!(lab.client.run(|| get(server, "/any").unwrap().0), 200);
+    let denied = lab.stranger.run(|| connect(server)).unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::TimedOut, "denied traffic is dropped without an answer: {denied}");
+    let other_port = SocketAddrV4::new(*server.ip(), 9090);
+    assert_eq!(lab.client.run(|| connect(other_port)).unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn nodes_always_reach_their_pods() {
+    let lab = Lab::new();
+    lab.program(&[json!({"endpointSelector": {}, "ingress": [{}]})]);
+    assert_eq!(lab.node_namespace(0).run(|| get(NEAR, "/").unwrap().0), 200);
+    assert!(lab.client.run(|| connect(NEAR)).is_err());
+}
+
+#[test]
+fn egress_policy_holds_on_the_senders_node() {
+    let lab = Lab::new();
+    lab.program(&[json!({"endpointSelector": {"matchLabels": {"app": "client"}}, "egress": [
+        {"toEndpoints": [{"matchLabels": {"app": "server"}}], "toPorts": [{"ports": [{"port": "8080"}]}]}]})]);
+    assert_eq!(lab.client.run(|| get(REMOTE, "/").unwrap().0), 200);
+    assert_eq!(lab.client.run(|| get(NEAR, "/").unwrap().0), 200);
+    let other_port = SocketAddrV4::new(*REMOTE.ip(), 9090);
+    assert!(lab.client.run(|| connect(other_port)).is_err());
+    assert_eq!(lab.stranger.run(|| get(REMOTE, "/").unwrap().0), 200);
+}
+
+#[test]
+fn a_new_policy_reaches_connections_that_exist() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    let mut held = lab.stranger.run(|| connect(REMOTE)).unwrap();
+    assert_eq!(request(&mut held, "/").unwrap().0, 200);
+    lab.program(&[l4()]);
+    let cut = request(&mut held, "/").unwrap_err();
+    assert!(matches!(cut.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{cut}");
+}
+
+#[rstest]
+#[case::same_node(NEAR)]
+#[case::other_node(REMOTE)]
+#[case::service(SERVICE)]
+fn http_policy_answers_for_the_pod(#[case] server: SocketAddrV4) {
+    let lab = Lab::new();
+    let _proxies = lab.start_proxies(&[l7()]);
+    let mut held = lab.client.run(|| connect(server)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(request(&mut held, "/public").unwrap().0, 200);
+        let (status, text) = request(&mut held, "/private").unwrap();
+        assert_eq!((status, text.trim()), (403, "Access denied"));
+    }
+    assert!(lab.stranger.run(|| connect(server)).is_err(), "the proxy is for named peers only");
+}
+
+#[rstest]
+#[case::same_node(NEAR)]
+#[case::other_node(REMOTE)]
+fn while_the_proxy_is_away_connections_are_reset_and_none_passes(#[case] server: SocketAddrV4) {
+    let lab = Lab::new();
+    let proxies = lab.start_proxies(&[l7()]);
+    let mut held = lab.client.run(|| connect(server)).unwrap();
+    assert_eq!(request(&mut held, "/public").unwrap().0, 200);
+
+    drop(proxies);
+    assert!(request(&mut held, "/public").is_err(), "the held connection has to be cut");
+    let refused = lab.client.run(|| connect(server)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{refused}");
+    assert_eq!(lab.node_namespace(0).run(|| get(server, "/").unwrap().0), 200, "nodes need no proxy");
+
+    let _proxies = lab.start_proxies(&[l7()]);
+    assert_eq!(lab.client.run(|| get(server, "/public").unwrap().0), 200);
+    assert_eq!(lab.client.run(|| get(server, "/private").unwrap().0), 403);
+}
+
+#[test]
+fn a_closed_port_behind_the_proxy_is_refused() {
+    let lab = Lab::new();
+    let policy = from_client(json!([{"ports": [{"port": "9191", "protocol": "TCP"}],
+        "rules": {"http": [{"path": "/"}]}}]));
+    let _proxies = lab.start_proxies(&[policy]);
+    let closed = SocketAddrV4::new(*REMOTE.ip(), 9191);
+    let answer = lab.client.run(|| get(closed, "/"));
+    let error = answer.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused), "{error}");
+}
+
+#[rstest]
+#[case::pod(SocketAddrV4::new(*REMOTE.ip(), 7000))]
+#[case::service(SocketAddrV4::new(*SERVICE.ip(), 7000))]
+fn replacing_the_rules_loses_no_packet(#[case] server: SocketAddrV4) {
+    let lab = Lab::new();
+    lab.program(&[l4()]);
+    let done = AtomicBool::new(false);
+    let (sent, lost) = std::thread::scope(|scope| {
+        let end = AtEnd(&done);
+        let probe = scope.spawn(|| lab.client.run(|| ping_until(server, &done)));
+        let other = json!({"endpointSelector": {"matchLabels": {"app": "nobody"}}, "ingress": [{}]});
+        for round in 0..40 {
+            lab.program(if round % 2 == 0 { &[] } else { std::slice::from_ref(&other) });
+            lab.program(&[l4()]);
+        }
+        drop(end);
+        probe.join().unwrap()
+    });
+    assert!(sent > 1000, "only {sent} packets were sent");
+    assert_eq!(lost, 0, "of {sent} packets");
+}
+
+/// A stranger must not get a single packet through while rules that deny it are replaced by rules that deny it.
+#[test]
+fn replacing_the_rules_opens_no_hole() {
+    let lab = Lab::new();
+    lab.program(&[l4()]);
+    let server = SocketAddrV4::new(*REMOTE.ip(), 7000);
+    let done = AtomicBool::new(false);
+    let answers = std::thread::scope(|scope| {
+        let end = AtEnd(&done);
+        let probe = scope.spawn(|| lab.stranger.run(|| flood_until(server, &done)));
+        let other = json!({"endpointSelector": {"matchLabels": {"app": "nobody"}}, "ingress": [{}]});
+        for _ in 0..40 {
+            lab.program(&[l4(), other.clone()]);
+            lab.program(&[l4()]);
+        }
+        drop(end);
+        probe.join().unwrap()
+    });
+    assert_eq!(answers, 0);
+}
+
+#[test]
+fn unreachable_pods_are_reported_to_the_sender() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    let nobody = SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 200), 8080);
+    let error = lab.client.run(|| connect(nobody)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostUnreachable, "{error}");
+}
+
+/// Ends the probe, even if the test fails before.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Sends one packet after the other; each has to be answered before its deadline.
+fn ping_until(server: SocketAddrV4, done: &AtomicBool) -> (u32, u32) {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut sent, mut lost) = (0, 0);
+    while !done.load(Ordering::SeqCst) {
+        sent += 1;
+        if say(&socket, sent).is_err() {
+            lost += 1;
+        }
+    }
+    (sent, lost)
+}
+
+fn flood_until(server: SocketAddrV4, done: &AtomicBool) -> u32 {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut answers = 0;
+    while !done.load(Ordering::SeqCst) {
+        // A full queue is no reason to stop.
+        drop(socket.send(b"x"));
+        answers += u32::from(socket.recv(&mut [0; 8]).is_ok());
+    }
+    answers
+}

@@ -6,7 +6,7 @@ pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
 mod lifecycle;
-mod plan;
+pub(crate) mod plan;
 mod regenerate;
 pub(crate) mod status;
 
@@ -25,7 +25,9 @@ use crate::behaviour::Behaviours;
 use crate::behaviour::identity_backend::Backend;
 use crate::chain;
 use crate::datapath::netlink::{Netlink, NetlinkError};
+use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
+use crate::datapath::table::Table;
 use crate::identity::Store;
 use crate::identity::crd::Crd;
 use crate::identity::kvstore::Kvstore;
@@ -61,6 +63,9 @@ pub(crate) enum AgentError {
     /// The kernel.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The packet rules.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
     /// State on disk.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -126,6 +131,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
 
     let netlink = Netlink::open()?;
     node::prepare(&netlink).await?;
+    let table = Table::open().await?;
     let client = crate::kubernetes::client()?;
     let endpoints = restore()?;
     let node = introduce(&client, behaviours, &status).await?;
@@ -152,7 +158,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
         agent.get_or_init(|| starting.clone());
     };
-    starting.keep_regenerating(Programmed::unknown(netlink), ready).await;
+    starting.keep_regenerating(Programmed::unknown(netlink, table), ready).await;
     pending().await
 }
 

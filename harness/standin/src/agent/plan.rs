@@ -39,7 +39,7 @@ pub(crate) struct Known<'a> {
 /// What shall be done.
 pub(crate) struct Plan {
     /// The packet rules.
-    pub(crate) script: String,
+    pub(crate) ruleset: Ruleset,
     /// The routes to the nodes.
     pub(crate) routes: BTreeMap<Cidr, NextHop>,
     /// The requests that the proxy lets pass.
@@ -74,7 +74,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         endpoints: verdicts,
         proxy_port: known.proxy_port,
     };
-    Ok(Plan { script: ruleset.render(), routes: routes(known.node, known.nodes), proxy })
+    Ok(Plan { ruleset, routes: routes(known.node, known.nodes), proxy })
 }
 
 fn routes(own: NodeAddress, nodes: &[NodeAddress]) -> BTreeMap<Cidr, NextHop> {
@@ -141,23 +141,23 @@ mod tests {
 
     #[test]
     fn a_shared_identity_lets_the_peer_on_another_node_in() {
-        let script = plan_with(&shared()).script;
+        let script = plan_with(&shared()).ruleset.render(1);
         assert!(script.contains("10.244.1.2 : 300"), "{script}");
         assert!(script.contains("meta mark { 300 } meta mark set 0 accept"), "{script}");
     }
 
     #[test]
     fn without_a_shared_store_the_peer_is_unknown_and_stays_out() {
-        let script = plan_with(&View::default()).script;
+        let script = plan_with(&View::default()).ruleset.render(1);
         assert!(!script.contains("10.244.1.2"), "{script}");
-        let chain = script.split("chain ingress_10_244_0_2").nth(1).unwrap();
+        let chain = script.split("chain ingress_10_244_0_2_g1").nth(1).unwrap();
         let rules: Vec<_> =
             chain.lines().skip(1).take_while(|line| line.trim() != "}").map(str::trim).collect();
         assert_eq!(
             rules,
             [
                 "meta mark set 2",
-                "meta mark set ip saddr map @ipcache",
+                "meta mark set ip saddr map @ipcache_g1",
                 "meta mark 1 meta mark set 0 accept",
                 "counter drop"
             ]

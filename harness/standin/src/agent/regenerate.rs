@@ -10,8 +10,9 @@ use super::plan::{Known, Plan, plan};
 use crate::chain;
 use crate::datapath::cidr::Cidr;
 use crate::datapath::netlink::{Netlink, NextHop};
-use crate::datapath::nft::{self, ToolError};
+use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
+use crate::datapath::table::Table;
 use crate::policy::model::Policy;
 use crate::policy::resolve::{self, ResolveError};
 use crate::service;
@@ -36,14 +37,30 @@ enum RegenerateError {
 /// What was programmed last.
 pub(super) struct Programmed {
     netlink: Netlink,
-    script: String,
+    table: Table,
+    /// The rules as generation 0 would have them: equal rules have equal content.
+    content: String,
+    /// Whether earlier generations are gone.
+    swept: bool,
     routes: BTreeMap<Cidr, NextHop>,
 }
 
 impl Programmed {
     /// Begins with nothing known of the kernel's state: the first plan is always applied.
-    pub(super) fn unknown(netlink: Netlink) -> Self {
-        Self { netlink, script: String::new(), routes: BTreeMap::new() }
+    pub(super) fn unknown(netlink: Netlink, table: Table) -> Self {
+        Self { netlink, table, content: String::new(), swept: false, routes: BTreeMap::new() }
+    }
+
+    async fn sweep(&mut self) {
+        if self.swept {
+            return;
+        }
+        match self.table.sweep().await {
+            Ok(()) => self.swept = true,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "old packet rules stay until the next change");
+            }
+        }
     }
 }
 
@@ -61,6 +78,7 @@ impl Agent {
                     if let Some(first) = first.take() {
                         first();
                     }
+                    programmed.sweep().await;
                     // The sender lives in `self`.
                     drop(wanted.changed().await);
                     pause(COALESCE).await;
@@ -76,16 +94,17 @@ impl Agent {
 
     async fn regenerate(&self, programmed: &mut Programmed) -> Result<(), RegenerateError> {
         self.refresh(false).await?;
-        let Plan { script, routes, proxy } = self.plan()?;
+        let Plan { ruleset, routes, proxy } = self.plan()?;
         if routes != programmed.routes {
             node::sync_routes(&programmed.netlink, &routes).await?;
             programmed.routes = routes;
         }
         self.proxy.set_policy(proxy);
-        if script != programmed.script {
-            nft::apply(&script).await?;
-            tracing::debug!(bytes = script.len(), "packet rules replaced");
-            programmed.script = script;
+        let content = ruleset.render(0);
+        if content != programmed.content {
+            programmed.table.replace(&ruleset).await?;
+            programmed.content = content;
+            programmed.swept = false;
         }
         Ok(())
     }

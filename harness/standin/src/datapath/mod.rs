@@ -7,3 +7,4 @@ pub(crate) mod nft;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod ruleset;
+pub(crate) mod table;

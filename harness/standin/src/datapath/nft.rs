@@ -3,6 +3,7 @@
 use std::io;
 use std::process::{Output, Stdio};
 
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -31,7 +32,34 @@ pub(crate) enum ToolError {
 
 /// Runs a script as one transaction.
 pub(crate) async fn apply(script: &str) -> Result<(), ToolError> {
-    run("nft", &["-f", "-"], script).await
+    run("nft", &["-f", "-"], script).await.map(drop)
+}
+
+/// An object of our table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// `chain`, `map` or `set`.
+    pub(crate) kind: String,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+/// The chains, maps and sets of our table, which is made if it is missing.
+pub(crate) async fn objects() -> Result<Vec<Object>, ToolError> {
+    let listing =
+        run("nft", &["-t", "-j", "-f", "-"], &format!("add table {TABLE}\nlist table {TABLE}\n")).await?;
+    Ok(parse(&listing))
+}
+
+fn parse(listing: &[u8]) -> Vec<Object> {
+    let listing: Value = serde_json::from_slice(listing).unwrap_or_default();
+    let items = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
+    let object = |item: &Value| {
+        let (kind, body) = item.as_object()?.iter().next()?;
+        let name = body.get("name")?.as_str()?.to_owned();
+        ["chain", "map", "set"].contains(&kind.as_str()).then(|| Object { kind: kind.clone(), name })
+    };
+    items.filter_map(object).collect()
 }
 
 /// Removes the table with all that the agent programmed.
@@ -41,13 +69,13 @@ pub(crate) async fn clear() -> Result<(), ToolError> {
 
 /// Forgets every tracked connection.
 pub(crate) async fn flush_conntrack() -> Result<(), ToolError> {
-    run("conntrack", &["-F"], "").await
+    run("conntrack", &["-F"], "").await.map(drop)
 }
 
-async fn run(program: &'static str, args: &[&str], input: &str) -> Result<(), ToolError> {
+async fn run(program: &'static str, args: &[&str], input: &str) -> Result<Vec<u8>, ToolError> {
     let output = feed(program, args, input).await.map_err(|source| ToolError::Run { program, source })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(ToolError::Failed { program, message })
@@ -65,4 +93,18 @@ async fn feed(program: &str, args: &[&str], input: &str) -> io::Result<Output> {
         stdin.write_all(input.as_bytes()).await?;
     }
     child.wait_with_output().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_read_from_a_listing() {
+        let listing = br#"{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"name": "cilium"}},
+            {"map": {"name": "ipcache_g1", "map": "mark"}}, {"chain": {"name": "enforce_g1", "handle": 3}},
+            {"rule": {"chain": "enforce_g1", "expr": [{"drop": null}]}}]}"#;
+        let object = |kind: &str, name: &str| Object { kind: kind.into(), name: name.into() };
+        assert_eq!(parse(listing), [object("map", "ipcache_g1"), object("chain", "enforce_g1")]);
+    }
 }

@@ -1,7 +1,9 @@
-//! The node's packet rules, as one nftables script.
+//! The node's packet rules, as an nftables script.
 //!
-//! The script replaces the table in one transaction: packets see the old rules or the new ones, never a mixture and
-//! never none. The table belongs to the kernel, so it stays in force while no agent runs.
+//! The table belongs to the kernel, so it stays in force while no agent runs. Base chains never change; each only jumps to
+//! the chains of the current generation, whose names end in its number. A script adds a generation and moves the jumps in
+//! one transaction. It removes nothing: a packet on its way through the old generation must still find every element of
+//! its maps, which a deletion in the same transaction would take away under it. [`super::table`] sweeps up afterwards.
 //!
 //! Order of a packet from a pod: service translation (priority -100), then policy (priority -50) with the real
 //! destination in sight, egress of the sender first, ingress of the receiver next; an HTTP rule hands the packet to the
@@ -18,6 +20,8 @@ use crate::service::Frontend;
 
 /// The table's name.
 pub(crate) const TABLE: &str = "inet cilium";
+/// What stands between the name of an object and the number of its generation.
+pub(crate) const GENERATION: &str = "_g";
 /// The mark of packets that the routing table hands to the proxy.
 pub(crate) const PROXY_MARK: u32 = 0x200;
 
@@ -40,134 +44,175 @@ pub(crate) struct Ruleset {
     pub(crate) proxy_port: u16,
 }
 
+/// Base chains: name, hook, and the chain of the current generation that each jumps to.
+const HOOKS: [(&str, &str, &str); 5] = [
+    ("nat_prerouting", "type nat hook prerouting priority -100", "translate"),
+    ("nat_output", "type nat hook output priority -100", "translate"),
+    ("policy_prerouting", "type filter hook prerouting priority -50", "enforce"),
+    ("filter_output", "type filter hook output priority 0", "refuse"),
+    ("nat_postrouting", "type nat hook postrouting priority 100", "leave"),
+];
+
 impl Ruleset {
-    /// Writes the script.
-    pub(crate) fn render(&self) -> String {
-        let mut out = vec![format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{")];
-        self.write_lookups(&mut out);
+    /// Writes the script that makes these rules generation `generation`.
+    pub(crate) fn render(&self, generation: u64) -> String {
+        let mut script = Script { generation, lines: vec![format!("table {TABLE} {{")] };
+        self.write_lookups(&mut script);
         for frontend in self.frontends.iter().filter(|it| !it.backends.is_empty()) {
-            write_service(&mut out, frontend);
+            script.service(frontend);
         }
         for (ip, verdicts) in &self.endpoints {
             if let Some(allows) = &verdicts.egress {
-                write_egress(&mut out, *ip, allows);
+                script.egress(*ip, allows);
             }
             if let Some(allows) = &verdicts.ingress {
-                write_ingress(&mut out, *ip, allows, self.proxy_port);
+                script.ingress(*ip, allows, self.proxy_port);
             }
         }
-        self.write_hooks(&mut out);
-        out.push("}\n".to_owned());
-        out.join("\n")
+        self.write_chains(&mut script);
+        script.finish()
     }
 
-    fn write_lookups(&self, out: &mut Vec<String>) {
-        let ipcache = self.ipcache.iter().map(|(ip, identity)| format!("{ip} : {identity}"));
-        write_set(out, "map ipcache", "ipv4_addr : mark", ipcache);
+    fn write_lookups(&self, script: &mut Script) {
+        let ipcache = self.ipcache.iter().map(|(ip, identity)| format!("{ip} : {identity}")).collect();
+        script.set("map", "ipcache", "ipv4_addr : mark", ipcache);
         let (served, unserved): (Vec<&Frontend>, Vec<&Frontend>) =
             self.frontends.iter().partition(|it| !it.backends.is_empty());
         let key = |it: &Frontend| format!("{} . {} . {}", it.ip, it.transport, it.port);
-        let services = served.iter().map(|it| format!("{} : goto {}", key(it), service_chain(it)));
-        write_set(out, "map services", "ipv4_addr . inet_proto . inet_service : verdict", services);
-        let node_ports = served.iter().filter_map(|it| {
-            Some(format!("{} . {} : goto {}", it.transport, it.node_port?, service_chain(it)))
-        });
-        write_set(out, "map node_ports", "inet_proto . inet_service : verdict", node_ports);
-        let unserved = unserved.iter().map(|it| key(it));
-        write_set(out, "set unserved", "ipv4_addr . inet_proto . inet_service", unserved);
-        let own = self.endpoints.keys().map(|ip| format!("{ip} . {ip}"));
-        write_set(out, "set hairpin", "ipv4_addr . ipv4_addr", own);
-        let enforced = |prefix: &'static str, chosen: fn(&Verdicts) -> bool| {
-            let chosen = self.endpoints.iter().filter(move |(_, verdicts)| chosen(verdicts));
-            chosen.map(move |(ip, _)| format!("{ip} : jump {}", endpoint_chain(prefix, *ip)))
+        let to = |it: &Frontend| script.name(&service_chain(it));
+        let services = served.iter().map(|it| format!("{} : goto {}", key(it), to(it))).collect();
+        let node_port =
+            |it: &&Frontend| Some(format!("{} . {} : goto {}", it.transport, it.node_port?, to(it)));
+        let node_ports = served.iter().filter_map(node_port).collect();
+        script.set("map", "services", "ipv4_addr . inet_proto . inet_service : verdict", services);
+        script.set("map", "node_ports", "inet_proto . inet_service : verdict", node_ports);
+        let unserved = unserved.iter().map(|it| key(it)).collect();
+        script.set("set", "unserved", "ipv4_addr . inet_proto . inet_service", unserved);
+        let own = self.endpoints.keys().map(|ip| format!("{ip} . {ip}")).collect();
+        script.set("set", "hairpin", "ipv4_addr . ipv4_addr", own);
+        let enforced = |prefix: &str, chosen: fn(&Verdicts) -> bool| {
+            let chosen = self.endpoints.iter().filter(|(_, verdicts)| chosen(verdicts));
+            let jump = |ip: Ipv4Addr| format!("{ip} : jump {}", script.name(&endpoint_chain(prefix, ip)));
+            chosen.map(|(ip, _)| jump(*ip)).collect()
         };
-        write_set(out, "map egress", "ipv4_addr : verdict", enforced("egress", |it| it.egress.is_some()));
-        write_set(out, "map ingress", "ipv4_addr : verdict", enforced("ingress", |it| it.ingress.is_some()));
+        let (egress, ingress) =
+            (enforced("egress", |it| it.egress.is_some()), enforced("ingress", |it| it.ingress.is_some()));
+        script.set("map", "egress", "ipv4_addr : verdict", egress);
+        script.set("map", "ingress", "ipv4_addr : verdict", ingress);
     }
 
-    fn write_hooks(&self, out: &mut Vec<String>) {
-        let unserved = "ip daddr . meta l4proto . th dport @unserved reject";
-        write_chain(
-            out,
-            "translate",
-            &[
-                "ip daddr . meta l4proto . th dport vmap @services".to_owned(),
-                "fib daddr type local ct mark set 1 meta l4proto . th dport vmap @node_ports".to_owned(),
-            ],
-        );
-        let hook =
-            |kind, hook, priority| format!("type {kind} hook {hook} priority {priority}; policy accept;");
-        let translate = "jump translate".to_owned();
-        write_chain(out, "nat_prerouting", &[hook("nat", "prerouting", -100), translate.clone()]);
-        write_chain(out, "nat_output", &[hook("nat", "output", -100), translate]);
-        write_chain(
-            out,
-            "policy_prerouting",
-            &[
-                hook("filter", "prerouting", -50),
-                unserved.to_owned(),
-                "ct direction reply accept".to_owned(),
-                "ct state related accept".to_owned(),
-                "ip saddr . ip daddr @hairpin accept".to_owned(),
-                "ip saddr vmap @egress".to_owned(),
-                "ip daddr vmap @ingress".to_owned(),
-            ],
-        );
-        write_chain(out, "filter_output", &[hook("filter", "output", 0), unserved.to_owned()]);
-        let mut leaving = vec![
-            hook("nat", "postrouting", 100),
-            "ip saddr . ip daddr @hairpin masquerade".to_owned(),
-            "ct status dnat ct mark 1 masquerade".to_owned(),
+    fn write_chains(&self, script: &mut Script) {
+        let at = |set: &str| format!("@{}", script.name(set));
+        let unserved = format!("ip daddr . meta l4proto . th dport {} reject", at("unserved"));
+        let hairpin = format!("ip saddr . ip daddr {}", at("hairpin"));
+        let translate = vec![
+            format!("ip daddr . meta l4proto . th dport vmap {}", at("services")),
+            format!("fib daddr type local ct mark set 1 meta l4proto . th dport vmap {}", at("node_ports")),
         ];
+        let enforce = vec![
+            unserved.clone(),
+            "ct direction reply accept".to_owned(),
+            "ct state related accept".to_owned(),
+            format!("{hairpin} accept"),
+            format!("ip saddr vmap {}", at("egress")),
+            format!("ip daddr vmap {}", at("ingress")),
+        ];
+        let mut leave =
+            vec![format!("{hairpin} masquerade"), "ct status dnat ct mark 1 masquerade".to_owned()];
         if self.masquerade {
             let cluster = join(self.cluster.iter().copied().chain([self.pod_cidr]).collect::<BTreeSet<_>>());
-            leaving.push(format!("ip saddr {} ip daddr != {{ {cluster} }} masquerade", self.pod_cidr));
+            leave.push(format!("ip saddr {} ip daddr != {{ {cluster} }} masquerade", self.pod_cidr));
         }
-        write_chain(out, "nat_postrouting", &leaving);
+        script.chain("translate", &translate);
+        script.chain("enforce", &enforce);
+        script.chain("refuse", &[unserved]);
+        script.chain("leave", &leave);
     }
 }
 
-fn write_service(out: &mut Vec<String>, frontend: &Frontend) {
-    let backends =
-        frontend.backends.iter().enumerate().map(|(index, (ip, port))| format!("{index} : {ip} . {port}"));
-    let rule = format!(
-        "meta l4proto {} dnat ip addr . port to numgen random mod {} map {{ {} }}",
-        frontend.transport,
-        frontend.backends.len(),
-        join(backends)
-    );
-    write_chain(out, &service_chain(frontend), &[rule]);
+/// The script as it is written.
+struct Script {
+    generation: u64,
+    lines: Vec<String>,
 }
 
-/// Rules for what an endpoint may reach; packets that may leave go on to the receiver's ingress rules.
-fn write_egress(out: &mut Vec<String>, ip: Ipv4Addr, allows: &[Allow]) {
-    let mut rules = identify("daddr");
-    let allowed = allows.iter().flat_map(|it| matches(it, "daddr"));
-    rules.extend(allowed.map(|it| format!("{it}meta mark set 0 return")));
-    rules.push("counter drop".to_owned());
-    write_chain(out, &endpoint_chain("egress", ip), &rules);
-}
-
-/// Rules for who may reach an endpoint. Nodes always may: the kubelet probes its pods.
-fn write_ingress(out: &mut Vec<String>, ip: Ipv4Addr, allows: &[Allow], proxy_port: u16) {
-    let mut rules = identify("saddr");
-    rules.push(format!("meta mark {HOST} meta mark set 0 accept"));
-    let (plain, http): (Vec<&Allow>, Vec<&Allow>) = allows.iter().partition(|it| it.http.is_empty());
-    let plain = plain.into_iter().flat_map(|it| matches(it, "saddr"));
-    rules.extend(plain.map(|it| format!("{it}meta mark set 0 accept")));
-    for proxied in http.into_iter().flat_map(|it| tcp_matches(it, "saddr")) {
-        rules.push(format!(
-            "{proxied}tproxy ip to 127.0.0.1:{proxy_port} meta mark set {PROXY_MARK:#x} accept"
-        ));
-        rules.push(format!("{proxied}reject with tcp reset"));
+impl Script {
+    /// The name of a map, set or chain in this generation.
+    fn name(&self, base: &str) -> String {
+        format!("{base}{GENERATION}{}", self.generation)
     }
-    rules.push("counter drop".to_owned());
-    write_chain(out, &endpoint_chain("ingress", ip), &rules);
-}
 
-/// Puts the identity of the peer into the mark, where the rules that follow look for it.
-fn identify(peer: &str) -> Vec<String> {
-    vec![format!("meta mark set {WORLD}"), format!("meta mark set ip {peer} map @ipcache")]
+    fn set(&mut self, kind: &str, name: &str, key: &str, elements: Vec<String>) {
+        self.lines.push(format!("\t{kind} {} {{\n\t\ttype {key}", self.name(name)));
+        if !elements.is_empty() {
+            self.lines.push(format!("\t\telements = {{ {} }}", elements.join(", ")));
+        }
+        self.lines.push("\t}".to_owned());
+    }
+
+    fn chain(&mut self, name: &str, rules: &[String]) {
+        self.lines.push(format!("\tchain {} {{", self.name(name)));
+        self.lines.extend(rules.iter().map(|rule| format!("\t\t{rule}")));
+        self.lines.push("\t}".to_owned());
+    }
+
+    fn service(&mut self, frontend: &Frontend) {
+        let backends = frontend.backends.iter().enumerate();
+        let backends = backends.map(|(index, (ip, port))| format!("{index} : {ip} . {port}"));
+        let rule = format!(
+            "meta l4proto {} dnat ip addr . port to numgen random mod {} map {{ {} }}",
+            frontend.transport,
+            frontend.backends.len(),
+            join(backends)
+        );
+        self.chain(&service_chain(frontend), &[rule]);
+    }
+
+    /// Rules for what an endpoint may reach; packets that may leave go on to the receiver's ingress rules.
+    fn egress(&mut self, ip: Ipv4Addr, allows: &[Allow]) {
+        let mut rules = self.identify("daddr");
+        let allowed = allows.iter().flat_map(|it| matches(it, "daddr"));
+        rules.extend(allowed.map(|it| format!("{it}meta mark set 0 return")));
+        rules.push("counter drop".to_owned());
+        self.chain(&endpoint_chain("egress", ip), &rules);
+    }
+
+    /// Rules for who may reach an endpoint. Nodes always may: the kubelet probes its pods.
+    fn ingress(&mut self, ip: Ipv4Addr, allows: &[Allow], proxy_port: u16) {
+        let mut rules = self.identify("saddr");
+        rules.push(format!("meta mark {HOST} meta mark set 0 accept"));
+        let (plain, http): (Vec<&Allow>, Vec<&Allow>) = allows.iter().partition(|it| it.http.is_empty());
+        let plain = plain.into_iter().flat_map(|it| matches(it, "saddr"));
+        rules.extend(plain.map(|it| format!("{it}meta mark set 0 accept")));
+        for it in http.into_iter().flat_map(|it| tcp_matches(it, "saddr")) {
+            rules.push(format!(
+                "{it}tproxy ip to 127.0.0.1:{proxy_port} meta mark set {PROXY_MARK:#x} accept"
+            ));
+            rules.push(format!("{it}reject with tcp reset"));
+        }
+        rules.push("counter drop".to_owned());
+        self.chain(&endpoint_chain("ingress", ip), &rules);
+    }
+
+    /// Puts the identity of the peer into the mark, where the rules that follow look for it.
+    fn identify(&self, peer: &str) -> Vec<String> {
+        let known = format!("meta mark set ip {peer} map @{}", self.name("ipcache"));
+        vec![format!("meta mark set {WORLD}"), known]
+    }
+
+    /// Adds the base chains and moves their jumps to this generation.
+    fn finish(mut self) -> String {
+        let hooks = HOOKS
+            .iter()
+            .map(|(name, hook, _)| format!("\tchain {name} {{\n\t\t{hook}; policy accept;\n\t}}"));
+        self.lines.extend(hooks);
+        self.lines.push("}".to_owned());
+        for (name, _, target) in HOOKS {
+            let target = self.name(target);
+            self.lines.push(format!("flush chain {TABLE} {name}\nadd rule {TABLE} {name} jump {target}"));
+        }
+        self.lines.join("\n") + "\n"
+    }
 }
 
 fn matches(allow: &Allow, peer: &str) -> Vec<String> {
@@ -222,26 +267,6 @@ fn endpoint_chain(prefix: &str, ip: Ipv4Addr) -> String {
 
 fn underscored(ip: Ipv4Addr) -> String {
     ip.to_string().replace('.', "_")
-}
-
-fn write_set(
-    out: &mut Vec<String>,
-    head: &str,
-    key: &str,
-    elements: impl IntoIterator<Item = String>,
-) {
-    out.push(format!("\t{head} {{\n\t\ttype {key}"));
-    let elements = join(elements);
-    if !elements.is_empty() {
-        out.push(format!("\t\telements = {{ {elements} }}"));
-    }
-    out.push("\t}".to_owned());
-}
-
-fn write_chain(out: &mut Vec<String>, name: &str, rules: &[String]) {
-    out.push(format!("\tchain {name} {{"));
-    out.extend(rules.iter().map(|rule| format!("\t\t{rule}")));
-    out.push("\t}".to_owned());
 }
 
 fn join<T: ToString>(items: impl IntoIterator<Item = T>) -> String {

@@ -24,7 +24,7 @@ fn ruleset() -> Ruleset {
 }
 
 fn chain(script: &str, name: &str) -> Vec<String> {
-    let body = script.split(&format!("\tchain {name} {{\n")).nth(1).unwrap_or_default();
+    let body = script.split(&format!("\tchain {name}_g1 {{\n")).nth(1).unwrap_or_default();
     body.lines().take_while(|line| line.trim() != "}").map(|line| line.trim().to_owned()).collect()
 }
 
@@ -35,8 +35,8 @@ fn allow(peers: Peers, ports: &[(Transport, u16)], http: Vec<HttpMatch>) -> Allo
 fn ingress_rules(allows: Vec<Allow>) -> Vec<String> {
     let mut ruleset = ruleset();
     ruleset.endpoints = BTreeMap::from([(POD, Verdicts { ingress: Some(allows), egress: None })]);
-    let script = ruleset.render();
-    assert!(script.contains("10.244.0.2 : jump ingress_10_244_0_2"), "{script}");
+    let script = ruleset.render(1);
+    assert!(script.contains("10.244.0.2 : jump ingress_10_244_0_2_g1"), "{script}");
     let mut rules = chain(&script, "ingress_10_244_0_2");
     assert_eq!(rules.pop().as_deref(), Some("counter drop"));
     rules.drain(..3);
@@ -44,28 +44,31 @@ fn ingress_rules(allows: Vec<Allow>) -> Vec<String> {
 }
 
 #[test]
-fn the_table_is_replaced_in_one_transaction() {
-    let script = ruleset().render();
-    assert!(
-        script.starts_with("table inet cilium\ndelete table inet cilium\ntable inet cilium {\n"),
-        "{script}"
-    );
-    assert!(
-        !script.contains("policy drop"),
-        "a chain with a dropping policy drops while it is being replaced"
-    );
+fn a_script_adds_a_generation_and_moves_the_jumps_without_removing_anything() {
+    let script = ruleset().render(7);
+    assert!(!script.contains("delete"), "{script}");
+    assert!(!script.contains("policy drop"), "a new base chain is empty until its transaction is complete");
+    for (name, _, target) in HOOKS {
+        let moved = format!("flush chain inet cilium {name}\nadd rule inet cilium {name} jump {target}_g7\n");
+        assert!(script.contains(&moved), "{script}");
+    }
+}
+
+#[test]
+fn equal_rules_differ_in_their_generation_only() {
+    assert_eq!(ruleset().render(3).replace("_g3", "_g0"), ruleset().render(0));
 }
 
 #[test]
 fn a_service_is_spread_over_its_backends_and_refused_without_any() {
-    let script = ruleset().render();
+    let script = ruleset().render(1);
     assert_eq!(
         chain(&script, "service_10_96_0_10_tcp_80"),
         ["meta l4proto tcp dnat ip addr . port to numgen random mod 2 map \
              { 0 : 10.244.0.2 . 8080, 1 : 10.244.0.3 . 8080 }"]
     );
-    assert!(script.contains("10.96.0.10 . tcp . 80 : goto service_10_96_0_10_tcp_80"), "{script}");
-    assert!(script.contains("elements = { tcp . 30080 : goto service_10_96_0_10_tcp_80 }"), "{script}");
+    assert!(script.contains("10.96.0.10 . tcp . 80 : goto service_10_96_0_10_tcp_80_g1"), "{script}");
+    assert!(script.contains("elements = { tcp . 30080 : goto service_10_96_0_10_tcp_80_g1 }"), "{script}");
     assert!(script.contains("elements = { 10.96.0.10 . tcp . 443 }"), "{script}");
 }
 
@@ -73,7 +76,7 @@ fn a_service_is_spread_over_its_backends_and_refused_without_any() {
 #[case::on(true, 1)]
 #[case::off(false, 0)]
 fn masquerading_spares_the_cluster(#[case] masquerade: bool, #[case] expected: usize) {
-    let script = Ruleset { masquerade, ..ruleset() }.render();
+    let script = Ruleset { masquerade, ..ruleset() }.render(1);
     let rule =
         "ip saddr 10.244.0.0/24 ip daddr != { 10.244.0.0/24, 10.244.1.0/24, 10.250.0.11/32 } masquerade";
     assert_eq!(script.matches(rule).count(), expected, "{script}");
@@ -81,7 +84,7 @@ fn masquerading_spares_the_cluster(#[case] masquerade: bool, #[case] expected: u
 
 #[test]
 fn an_endpoint_without_policy_has_no_chain() {
-    let script = ruleset().render();
+    let script = ruleset().render(1);
     assert!(!script.contains("chain ingress_") && !script.contains("chain egress_"), "{script}");
 }
 
@@ -130,10 +133,10 @@ fn egress_that_is_allowed_goes_on_to_the_receivers_rules() {
     let egress = Some(vec![allow(Peers::Any, &[(Transport::Udp, 53)], vec![])]);
     ruleset.endpoints = BTreeMap::from([(POD, Verdicts { ingress: None, egress })]);
     assert_eq!(
-        chain(&ruleset.render(), "egress_10_244_0_2"),
+        chain(&ruleset.render(1), "egress_10_244_0_2"),
         [
             "meta mark set 2",
-            "meta mark set ip daddr map @ipcache",
+            "meta mark set ip daddr map @ipcache_g1",
             "udp dport { 53 } meta mark set 0 return",
             "counter drop"
         ]

@@ -1,0 +1,350 @@
+//! Two nodes, four pods.
+//!
+//! Node 0 runs client, stranger and a server; node 1 runs another server. Servers answer HTTP on port 8080 and echo
+//! packets on port 7000; the service spreads over both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use serde_json::{Value, json};
+
+use crate::agent::cluster::NodeAddress;
+use crate::agent::endpoint::Endpoint;
+use crate::agent::plan::{Known, Plan, plan};
+use crate::datapath::netlink::{Netlink, VethEnd};
+use crate::datapath::node;
+use crate::datapath::pod::Wire;
+use crate::datapath::table::Table;
+use crate::identity::labels::Labels;
+use crate::identity::{Address, View};
+use crate::policy::model::Policy;
+use crate::policy::resolve::Transport;
+use crate::proxy::Proxy;
+use crate::service::Frontend;
+
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
+const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 3);
+pub(super) const NEAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 4), 8080);
+pub(super) const REMOTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 244, 1, 2), 8080);
+pub(super) const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 80);
+const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 250, 0, 11), Ipv4Addr::new(10, 250, 0, 12)];
+
+/// A network namespace that lives as long as this value and the sockets made in it.
+pub(super) struct Netns(File);
+
+impl Netns {
+    fn new() -> Self {
+        let make = || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace needs root");
+            File::open("/proc/thread-self/ns/net").unwrap()
+        };
+        Self(thread::spawn(make).join().unwrap())
+    }
+
+    /// Runs `action` on a thread of its own inside the namespace.
+    pub(super) fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let inside = || {
+                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                action()
+            };
+            scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn block_on<T: Send>(&self, action: impl AsyncFnOnce() -> T + Send) -> T {
+        self.run(|| runtime().block_on(action()))
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd())
+    }
+}
+
+struct Node {
+    netns: Netns,
+    address: NodeAddress,
+    endpoints: Vec<Endpoint>,
+}
+
+/// One lab at a time: a process that is being started holds copies of the sockets of all others for a moment.
+static ALONE: Mutex<()> = Mutex::new(());
+
+pub(super) struct Lab {
+    _alone: MutexGuard<'static, ()>,
+    nodes: [Node; 2],
+    pub(super) client: Netns,
+    pub(super) stranger: Netns,
+    pub(super) near: Netns,
+    _remote: Netns,
+}
+
+/// Running proxies; dropping them is the death of the agents.
+pub(super) struct Proxies(Vec<(mpsc::Sender<()>, JoinHandle<()>)>);
+
+impl Drop for Proxies {
+    fn drop(&mut self) {
+        for (stop, thread) in self.0.drain(..) {
+            drop(stop);
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Lab {
+    pub(super) fn new() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let [mut first, mut second] = [0, 1].map(make_node);
+        join(&first.netns, &second.netns);
+        let client = first.add_pod("client", CLIENT, 300);
+        let stranger = first.add_pod("stranger", STRANGER, 301);
+        let near = first.add_pod("server", *NEAR.ip(), 302);
+        let remote = second.add_pod("server", *REMOTE.ip(), 302);
+        serve(&near, "near");
+        serve(&remote, "remote");
+        Self { _alone: alone, nodes: [first, second], client, stranger, near, _remote: remote }
+    }
+
+    pub(super) fn node_namespace(&self, index: usize) -> &Netns {
+        &self.nodes[index].netns
+    }
+
+    /// Programs both nodes with `policies` (their specs).
+    pub(super) fn program(&self, policies: &[Value]) {
+        for node in &self.nodes {
+            let plan = self.plan(node, policies, 10000);
+            node.netns.block_on(async || apply(&plan).await);
+        }
+    }
+
+    /// Starts a proxy on each node and programs the nodes to use it.
+    pub(super) fn start_proxies(&self, policies: &[Value]) -> Proxies {
+        let start = |node: &Node| {
+            let (stop, stopped) = mpsc::channel::<()>();
+            let (listening, port) = mpsc::channel();
+            let (plans, planned) = mpsc::channel::<Plan>();
+            let netns = node.netns.0.try_clone().unwrap();
+            let thread = thread::spawn(move || {
+                setns(&netns, CloneFlags::CLONE_NEWNET).unwrap();
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let proxy = runtime.block_on(async { Proxy::start().unwrap() });
+                listening.send(proxy.port()).unwrap();
+                let plan = planned.recv().unwrap();
+                proxy.set_policy(plan.proxy.clone());
+                runtime.block_on(apply(&plan));
+                listening.send(0).unwrap();
+                stopped.recv().unwrap_err();
+            });
+            plans.send(self.plan(node, policies, port.recv().unwrap())).unwrap();
+            port.recv().unwrap();
+            (stop, thread)
+        };
+        Proxies(self.nodes.iter().map(start).collect())
+    }
+
+    fn plan(&self, node: &Node, policies: &[Value], proxy_port: u16) -> Plan {
+        let policies: Vec<Policy> = policies.iter().map(policy).collect();
+        let mut view = View::default();
+        for node in &self.nodes {
+            for endpoint in &node.endpoints {
+                view.identities.insert(endpoint.identity, endpoint.labels.clone());
+                let address = Address { identity: endpoint.identity, node: node.address.ip };
+                view.addresses.insert(endpoint.ip, address);
+            }
+        }
+        plan(Known {
+            node: node.address,
+            nodes: &[self.nodes[0].address, self.nodes[1].address],
+            node_ips: &NODES.into_iter().collect(),
+            masquerade: true,
+            frontends: frontends(),
+            policies: &policies,
+            view: &view,
+            endpoints: &node.endpoints,
+            proxy_port,
+        })
+        .unwrap()
+    }
+}
+
+impl Node {
+    fn add_pod(&mut self, app: &str, ip: Ipv4Addr, identity: u32) -> Netns {
+        let netns = Netns::new();
+        let container_id = format!("{app}{}", ip.octets()[2]);
+        let endpoint = Endpoint {
+            container_id,
+            namespace: "default".into(),
+            pod: app.into(),
+            pod_uid: String::new(),
+            ip,
+            labels: Labels::parse(&format!("k8s:app={app};k8s:io.kubernetes.pod.namespace=default;")),
+            identity,
+        };
+        let interface = endpoint.interface();
+        self.netns.block_on(async || {
+            let wire = Wire {
+                host_interface: &interface,
+                pod_interface: "eth0",
+                namespace: &netns.path(),
+                ip,
+                node_ip: self.address.ip,
+            };
+            wire.attach().await.unwrap();
+        });
+        self.endpoints.push(endpoint);
+        netns
+    }
+}
+
+fn make_node(index: u8) -> Node {
+    let pods = format!("10.244.{index}.0/24").parse().unwrap();
+    let address = NodeAddress { ip: NODES[usize::from(index)], pods };
+    Node { netns: Netns::new(), address, endpoints: Vec::new() }
+}
+
+/// Joins the nodes by a wire and prepares both as the agent does.
+fn join(first: &Netns, second: &Netns) {
+    first.block_on(async || {
+        let ends = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]].map(|mac| VethEnd { name: "wire", mac });
+        let [host, peer] = ends;
+        Netlink::open().unwrap().add_veth(host, peer, second.0.as_fd(), 1500).await.unwrap();
+    });
+    for (netns, own, other) in [(first, NODES[0], NODES[1]), (second, NODES[1], NODES[0])] {
+        netns.block_on(async || {
+            let netlink = Netlink::open().unwrap();
+            for name in ["lo", "wire"] {
+                let index = netlink.index(name).await.unwrap().unwrap();
+                netlink.set_up(index).await.unwrap();
+            }
+            let wire = netlink.index("wire").await.unwrap().unwrap();
+            netlink.add_address(wire, own).await.unwrap();
+            netlink.route_to_link(other, wire, None).await.unwrap();
+            netlink.default_route(other, wire).await.unwrap();
+            node::prepare(&netlink).await.unwrap();
+        });
+    }
+}
+
+async fn apply(plan: &Plan) {
+    let netlink = Netlink::open().unwrap();
+    node::sync_routes(&netlink, &plan.routes).await.unwrap();
+    let mut table = Table::open().await.unwrap();
+    let replaced = table.replace(&plan.ruleset).await;
+    replaced.unwrap_or_else(|error| panic!("{error}\n{}", plan.ruleset.render(0)));
+    table.sweep().await.unwrap();
+}
+
+fn frontends() -> Vec<Frontend> {
+    let frontend = |transport, port, target: Option<u16>| Frontend {
+        ip: *SERVICE.ip(),
+        transport,
+        port,
+        node_port: None,
+        backends: target.map_or(BTreeSet::new(), |port| {
+            [NEAR, REMOTE].map(|server| (*server.ip(), port)).into_iter().collect()
+        }),
+    };
+    vec![
+        frontend(Transport::Tcp, 80, Some(8080)),
+        frontend(Transport::Udp, 7000, Some(7000)),
+        frontend(Transport::Tcp, 81, None),
+    ]
+}
+
+fn policy(spec: &Value) -> Policy {
+    let object = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
+    Policy::from_object(&serde_json::from_value(object).unwrap()).unwrap()
+}
+
+/// Serves until the process ends: HTTP on 8080 and 9090, echo on 7000.
+fn serve(netns: &Netns, name: &'static str) {
+    let (http, other, udp) = netns.run(|| {
+        let bind = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+        (bind(8080), bind(9090), UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 7000)).unwrap())
+    });
+    for listener in [http, other] {
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || answer_all(stream, name));
+            }
+        });
+    }
+    thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer) {
+            // A sender that is gone is not waited for.
+            drop(udp.send_to(&buffer[..length], from));
+        }
+    });
+}
+
+fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    let mut stream = stream;
+    for line in lines {
+        if line?.is_empty() {
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn connect(server: SocketAddrV4) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&server.into(), PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One request over a connection of its own.
+pub(super) fn get(server: SocketAddrV4, path: &str) -> io::Result<(u16, String)> {
+    request(&mut connect(server)?, path)
+}
+
+/// One request over a connection that exists: the status and the body.
+pub(super) fn request(stream: &mut TcpStream, path: &str) -> io::Result<(u16, String)> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: server\r\n\r\n")?;
+    let mut reader = BufReader::new(stream);
+    let mut head = BTreeMap::new();
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|it| it.parse().ok());
+    let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((key, value)) = line.trim_end().split_once(':') else { break };
+        head.insert(key.to_lowercase(), value.trim().to_owned());
+    }
+    let length = head.get("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// Sends a number and waits for its echo.
+pub(super) fn say(socket: &UdpSocket, number: u32) -> io::Result<()> {
+    socket.send(&number.to_be_bytes())?;
+    let mut echo = [0; 4];
+    loop {
+        socket.recv(&mut echo)?;
+        if u32::from_be_bytes(echo) == number {
+            return Ok(());
+        }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
