@@ -22,6 +22,12 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 enum Command {
     /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
     Run(run::Args),
+    /// Say which way to go from one version to another, and what must be changed first.
+    Plan(commands::plan::Args),
+    /// Rebase a ConfigMap onto another version without losing a comment.
+    Rebase(commands::rebase::Args),
+    /// Find the policies, rules and dashboards that an upgrade breaks.
+    Lint(commands::lint::Args),
     /// Show a recorded run again, or write its reports.
     Report(commands::report::Args),
     /// Bring up, list and take down clusters by hand.
@@ -35,24 +41,29 @@ enum Command {
 
 /// Runs the command.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(e) => return complain(&anyhow::Error::from(e)),
-    };
-    let ended = runtime.block_on(async {
-        match cli.command {
-            Command::Run(args) => run::run(args).await,
-            Command::Cluster(command) => commands::cluster::run(command).await,
-            Command::Report(args) => commands::report::run(&args),
-            Command::Doctor(args) => commands::doctor::run(args).await,
-            Command::Gc => commands::gc::run().await,
-        }
-    });
-    match ended {
+    match dispatch(Cli::parse().command) {
         Ok(code) => ExitCode::from(code),
         Err(e) => complain(&e),
     }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<u8> {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    match command {
+        Command::Plan(args) => commands::plan::run(&args, &mut out),
+        Command::Rebase(args) => commands::rebase::run(&args, &mut out, &mut err),
+        Command::Lint(args) => commands::lint::run(&args, &mut out, &mut err),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Run(args) => block_on(run::run(args)),
+        Command::Cluster(command) => block_on(commands::cluster::run(command)),
+        Command::Gc => block_on(commands::gc::run()),
+        Command::Doctor(args) => block_on(commands::doctor::run(args)),
+    }
+}
+
+/// Only commands that talk to a cluster pay for a runtime.
+fn block_on(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    tokio::runtime::Runtime::new()?.block_on(work)
 }
 
 /// Prints an error with its causes; bad usage has an exit code of its own.

@@ -3,4 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod gc;
+pub(crate) mod lint;
+pub(crate) mod plan;
+pub(crate) mod rebase;
 pub(crate) mod report;
