@@ -1,3 +1,43 @@
-//! End-to-end tests.
+//! End-to-end tests: the real binary on real clusters. They need root and fail, with the remedy, where something is
+//! missing.
+//!
+//! One at a time, since two cores that run two clusters measure each other.
+//! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
-fn main() {}
+mod bad_input;
+mod census;
+mod cluster;
+mod command;
+mod isolation;
+mod kills;
+mod upgrade;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(1);
+    let trials = [
+        trial("cluster-up-and-down", cluster::up_and_down),
+        trial("upgrade-1.5-1.6", upgrade::there_and_back),
+        trial("injected-outage-is-seen", upgrade::injected_outage_is_seen),
+        trial("micro-upgrade", upgrade::micro),
+        trial("missing-component", bad_input::missing_component),
+        trial("no-go", bad_input::no_go),
+        trial("port-taken", bad_input::port_taken),
+        trial("disk-full", bad_input::disk_full),
+        trial("not-root", bad_input::not_root),
+        trial("two-runs-side-by-side", isolation::two_runs_and_gc),
+        trial("killed", kills::killed),
+        trial("interrupted", kills::interrupted),
+    ];
+    libtest_mimic::run(&arguments, trials.into()).exit();
+}
+
+fn trial(name: &str, test: fn() -> Result<(), Failed>) -> Trial {
+    Trial::test(name, move || {
+        let before = census::Census::take();
+        test()?;
+        census::Census::wait_for(&before)
+    })
+}

@@ -44,7 +44,12 @@ impl Bundle {
 
     /// An image under a name of the caller's choice.
     pub(crate) fn named(&self, reference: String, role: &str, env: Vec<(String, String)>) -> Image {
-        Image { reference, layers: vec![self.base.clone()], entrypoint: vec![format!("/usr/bin/{role}")], env }
+        Image {
+            reference,
+            layers: vec![self.base.clone()],
+            entrypoint: vec![format!("/usr/bin/{role}")],
+            env,
+        }
     }
 
     /// An image of another program alone.

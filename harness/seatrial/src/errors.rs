@@ -4,7 +4,9 @@
 pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let api = cause.downcast_ref::<kube::Error>().or_else(|| cause.downcast_ref::<Box<kube::Error>>().map(|e| &**e));
+        let api = cause
+            .downcast_ref::<kube::Error>()
+            .or_else(|| cause.downcast_ref::<Box<kube::Error>>().map(|e| &**e));
         let text = match api {
             Some(kube::Error::Api(status)) => status.message.clone(),
             _ => cause.to_string(),

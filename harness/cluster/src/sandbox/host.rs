@@ -209,32 +209,6 @@ impl Sandbox {
         node_names(self.entry.nodes as u8)
     }
 
-    /// Runs a command in the namespaces of a node, as root.
-    ///
-    /// # Errors
-    /// When the node cannot be reached or the command fails.
-    pub async fn exec(
-        &self,
-        node: &str,
-        argv: &[&str],
-        stdin: Option<String>,
-    ) -> Result<Executed, SandboxError> {
-        let what = || format!("`{}` could not be run on {node}", argv.join(" "));
-        let socket = self.held.folder().join(format!("{node}.sock"));
-        let mut stream = UnixStream::connect(socket).await.map_err(io(what()))?;
-        let request = ExecRequest { argv: argv.iter().map(|&a| a.to_owned()).collect(), stdin };
-        let bytes = serde_json::to_vec(&request).map_err(|e| io(what())(e.into()))?;
-        stream.write_all(&bytes).await.map_err(io(what()))?;
-        stream.shutdown().await.map_err(io(what()))?;
-        let mut text = Vec::new();
-        stream.read_to_end(&mut text).await.map_err(io(what()))?;
-        let reply: ExecReply = serde_json::from_slice(&text).map_err(|e| io(what())(e.into()))?;
-        match reply.result {
-            Ok(output) => Ok(Executed { started_ns: reply.started_ns, ended_ns: reply.ended_ns, output }),
-            Err(message) => Err(io(what())(std::io::Error::other(message))),
-        }
-    }
-
     /// Returns a function that tells the memory that its processes and its tmpfs hold now, bytes.
     pub fn memory_meter(&self) -> impl Fn() -> Option<u64> + Send + use<> {
         let cgroup = self.entry.cgroup.clone();
@@ -340,6 +314,31 @@ fn spawn(
     let mut outer = Command::from(command).spawn().map_err(failed())?;
     let Some(control) = outer.stdin.take() else { unreachable!("it was asked for") };
     Ok((outer, control))
+}
+
+/// Runs a command in the namespaces of a node, as root; `folder` is the cluster's own in the ledger.
+///
+/// # Errors
+/// When the node cannot be reached or the command fails.
+pub async fn exec(
+    folder: &Path,
+    node: &str,
+    argv: &[&str],
+    stdin: Option<String>,
+) -> Result<Executed, SandboxError> {
+    let what = || format!("`{}` could not be run on {node}", argv.join(" "));
+    let mut stream = UnixStream::connect(folder.join(format!("{node}.sock"))).await.map_err(io(what()))?;
+    let request = ExecRequest { argv: argv.iter().map(|&a| a.to_owned()).collect(), stdin };
+    let bytes = serde_json::to_vec(&request).map_err(|e| io(what())(e.into()))?;
+    stream.write_all(&bytes).await.map_err(io(what()))?;
+    stream.shutdown().await.map_err(io(what()))?;
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.map_err(io(what()))?;
+    let reply: ExecReply = serde_json::from_slice(&text).map_err(|e| io(what())(e.into()))?;
+    match reply.result {
+        Ok(output) => Ok(Executed { started_ns: reply.started_ns, ended_ns: reply.ended_ns, output }),
+        Err(message) => Err(io(what())(std::io::Error::other(message))),
+    }
 }
 
 /// Removes what a cluster that runs no more has left: its cgroup, then its folder.

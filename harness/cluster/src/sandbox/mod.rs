@@ -16,7 +16,7 @@ mod supervisor;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down};
+pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec};
 pub use spec::Cni;
 pub(crate) use spec::DNS_ADDRESS;
 

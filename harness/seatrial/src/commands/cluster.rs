@@ -22,6 +22,16 @@ pub(crate) enum Command {
         /// Cluster id, as `list` shows it; may be left out when there is only one.
         id: Option<String>,
     },
+    /// Run a command in the namespaces of a node, as root.
+    Exec {
+        /// Cluster id, as `list` shows it.
+        id: String,
+        /// Node, such as node1.
+        node: String,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// List the clusters of the ledger.
     List,
     /// Print the path of a cluster's kubeconfig.
@@ -70,6 +80,13 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
             let entry = choose(&ledger, id)?;
             cluster::sandbox::down(&ledger, &entry).await?;
             say(&format!("{} is down", entry.id))
+        }
+        Command::Exec { id, node, command } => {
+            let entry = choose(&ledger, Some(id))?;
+            let argv: Vec<&str> = command.iter().map(String::as_str).collect();
+            let done = cluster::sandbox::exec(&ledger.folder(&entry.id), &node, &argv, None).await?;
+            write!(std::io::stdout(), "{}", done.output)?;
+            Ok(exit::PASSED)
         }
         Command::List => list(&ledger),
         Command::Kubeconfig { id } => {
@@ -168,9 +185,12 @@ fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger
     };
     match position {
         Some(position) => Ok(entries.swap_remove(position).0),
-        None if entries.is_empty() => Err(Usage("there is no cluster; `seatrial cluster up` makes one".into()).into()),
+        None if entries.is_empty() => {
+            Err(Usage("there is no cluster; `seatrial cluster up` makes one".into()).into())
+        }
         None => {
-            let asked = id.map_or_else(|| "which cluster?".to_owned(), |id| format!("there is no cluster {id};"));
+            let asked =
+                id.map_or_else(|| "which cluster?".to_owned(), |id| format!("there is no cluster {id};"));
             Err(Usage(format!("{asked} the ledger has {}", known())).into())
         }
     }

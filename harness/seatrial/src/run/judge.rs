@@ -168,7 +168,10 @@ impl<'a> Judgement<'a> {
             hazard: None,
             flow: Some(flow.to_owned()),
             summary: violation.to_owned(),
-            evidence: format!("during {}; the flow's outages and their causes are in the report", transition.name),
+            evidence: format!(
+                "during {}; the flow's outages and their causes are in the report",
+                transition.name
+            ),
             reproduce: self.request.command(),
         });
     }

@@ -74,14 +74,17 @@ pub(crate) fn flow(
         client_node: spec.client.node.clone(),
         server_node: spec.server.node.clone(),
         period_ms: ms(spec.period_ns),
-        window_ms: summary
-            .window_ns
-            .map_or((0.0, 0.0), |(from, to)| (recorder.ms(from), recorder.ms(to))),
+        window_ms: summary.window_ns.map_or((0.0, 0.0), |(from, to)| (recorder.ms(from), recorder.ms(to))),
         planned: summary.planned,
         sent: summary.sent,
         answered: summary.answered,
         lost: summary.lost(),
-        classes: summary.classes.0.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>(),
+        classes: summary
+            .classes
+            .0
+            .iter()
+            .map(|(class, count)| (class.to_string(), *count))
+            .collect::<BTreeMap<_, _>>(),
         latency_ms: summary.latency.map(|l| [l.p50_us, l.p99_us, l.max_us].map(|us| us as f64 / 1_000.0)),
         outages: outages.collect(),
     }

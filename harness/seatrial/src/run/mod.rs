@@ -1,6 +1,7 @@
 //! `seatrial run`: boot, install, measure, upgrade, roll back, judge, report, take down.
 
 mod judge;
+mod logs;
 mod measure;
 mod observe;
 mod recorder;
@@ -37,7 +38,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     recorder.judged(outcome);
     let down = recorder.step("take down", steps::take_down(&request, &recorder, &ledger, state)).await;
     if let Err(e) = &down {
-        recorder.errored(&format!("the cluster could not be taken down: {}; run `seatrial gc`", errors::line(e)));
+        recorder
+            .errored(&format!("the cluster could not be taken down: {}; run `seatrial gc`", errors::line(e)));
     }
     recorder.finish(&request)
 }
@@ -55,4 +57,3 @@ async fn interrupted() {
         _ = terminate.recv() => {}
     }
 }
-

@@ -124,7 +124,11 @@ impl Watch<Pod> for Pods {
             (before.ready && !now.ready && !now.deleted, "not-ready"),
             (!before.terminated && now.terminated, "terminated"),
         ];
-        changes.iter().filter(|(happened, _)| *happened).filter_map(|(_, c)| self.observation(pod, c)).collect()
+        changes
+            .iter()
+            .filter(|(happened, _)| *happened)
+            .filter_map(|(_, c)| self.observation(pod, c))
+            .collect()
     }
 
     fn deleted(&mut self, pod: &Pod) -> Vec<Observation> {

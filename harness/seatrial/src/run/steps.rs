@@ -12,13 +12,14 @@ use probe::traffic::{Settings, Traffic};
 use subject::{Snapshot, Subject};
 use tokio::task::JoinHandle;
 
+use super::logs;
 use super::measure::Window;
 use super::observe;
 use super::recorder::Recorder;
 use super::request::Request;
 use crate::bundle::Bundle;
-use crate::paths;
 use crate::subjects::{self, Release};
+use crate::{errors, paths};
 
 /// Namespace of the probes.
 const NAMESPACE: &str = "seatrial-probes";
@@ -26,6 +27,8 @@ const NAMESPACE: &str = "seatrial-probes";
 const ROLLOUT: Duration = Duration::from_secs(120);
 /// How long nothing is done before the first operation, to see that the traffic is clean without one.
 const BASELINE: Duration = Duration::from_secs(3);
+/// How long may be spent on saving logs before the cluster goes.
+const LOGS: Duration = Duration::from_secs(5);
 /// How long is measured after an operation has ended.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) sandbox: Option<Sandbox>,
+    client: Option<kube::Client>,
     pub(crate) session: Option<Session>,
     pub(crate) windows: Vec<Window>,
     watchers: Vec<JoinHandle<()>>,
@@ -52,9 +56,7 @@ pub(crate) async fn drive(
     state: &mut State,
 ) -> anyhow::Result<()> {
     let components = Components::new(request.place.components.clone(), paths::cache());
-    let helm = components
-        .resolve(Component::Helm, &|message| recorder.progress("cluster", message))
-        .await?;
+    let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
     let prepared = subjects::prepare(request.subject, &request.versions(), &bundle, &components).await?;
     let probe_image = bundle.role("probe");
@@ -63,8 +65,10 @@ pub(crate) async fn drive(
 
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
     images.extend(prepared.images());
-    let client = recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
+    let client =
+        recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
     let client = client.0;
+    state.client = Some(client.clone());
     state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
 
     let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
@@ -77,7 +81,9 @@ pub(crate) async fn drive(
     let mut snapshots = Snapshots::new(recorder, &client);
     snapshots.take("installed").await?;
 
-    recorder.step("traffic", traffic(request, recorder, &client, &subject, &facts, &probe_image.reference, state)).await?;
+    recorder
+        .step("traffic", traffic(request, recorder, &client, &subject, &facts, &probe_image.reference, state))
+        .await?;
     recorder.step("baseline", measured_for(BASELINE)).await?;
     for (stage, release) in request.plan.stages.iter().zip(&releases[1..]) {
         prepare_stage(recorder, &subject, stage, release).await?;
@@ -157,7 +163,6 @@ async fn install(
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "a step of the run, called once")]
 async fn traffic(
     request: &Request,
     recorder: &Recorder,
@@ -283,6 +288,13 @@ pub(crate) async fn take_down(
     mut state: State,
 ) -> anyhow::Result<String> {
     state.watchers.iter().for_each(JoinHandle::abort);
+    if let Some(client) = state.client.take()
+        && let Err(e) = tokio::time::timeout(LOGS, logs::save(&client, &recorder.folder().logs()))
+            .await
+            .unwrap_or_else(|e| Err(e.into()))
+    {
+        recorder.progress("take down", format!("logs are incomplete: {}", errors::line(&e)));
+    }
     match state.sandbox.take() {
         None => {
             // Interrupted or failed while it came up: what was started ends by itself.

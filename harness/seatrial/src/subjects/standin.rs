@@ -95,7 +95,9 @@ impl Prepared {
 
     /// The etcd that holds identities, on the first node's own address.
     pub(super) fn prerequisites(&self, facts: &Facts) -> Vec<DynamicObject> {
-        let (Some((node, _)), Some(endpoint)) = (facts.nodes.first(), endpoint(facts)) else { return Vec::new() };
+        let (Some((node, _)), Some(endpoint)) = (facts.nodes.first(), endpoint(facts)) else {
+            return Vec::new();
+        };
         let pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",

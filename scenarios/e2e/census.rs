@@ -1,0 +1,111 @@
+//! What exists on the machine that a run could have left behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+use crate::command::state;
+
+/// Everything that outlives a process, or is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Census {
+    processes: BTreeSet<String>,
+    namespaces: BTreeSet<String>,
+    mounts: usize,
+    cgroups: BTreeSet<String>,
+    listeners: BTreeSet<String>,
+    ledger: BTreeSet<String>,
+}
+
+impl Census {
+    pub(crate) fn take() -> Self {
+        let (mut processes, mut namespaces) = (BTreeSet::new(), BTreeSet::new());
+        for process in names(Path::new("/proc")).into_iter().filter(|name| name.parse::<u32>().is_ok()) {
+            let folder = Path::new("/proc").join(&process);
+            for kind in ["net", "mnt", "pid"] {
+                if let Ok(link) = fs::read_link(folder.join("ns").join(kind)) {
+                    namespaces.insert(link.display().to_string());
+                }
+            }
+            let command = fs::read(folder.join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            let ours = ["seatrial-sandbox", "kubelet", "kube-", "etcd", "containerd"];
+            if ours.iter().any(|name| command.contains(name)) {
+                processes.insert(format!("{process}: {command}"));
+            }
+        }
+        let controllers = names(Path::new("/sys/fs/cgroup"));
+        let cgroups = controllers.iter().flat_map(|c| names(&Path::new("/sys/fs/cgroup").join(c)));
+        Self {
+            processes,
+            namespaces,
+            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().count(),
+            cgroups: cgroups
+                .chain(controllers.clone())
+                .filter(|name| name.starts_with("seatrial-"))
+                .collect(),
+            listeners: listeners(),
+            ledger: names(&state().join("clusters")),
+        }
+    }
+
+    /// Waits until the machine is as it was `before`: what was killed needs a moment to be gone.
+    pub(crate) fn wait_for(before: &Self) -> Result<(), Failed> {
+        Self::wait(before, |now| now.clone())
+    }
+
+    /// The same for what runs, is mounted or listens; empty cgroups and the ledger are left to `gc`.
+    pub(crate) fn wait_for_processes(before: &Self) -> Result<(), Failed> {
+        Self::wait(before, |now| Self { cgroups: BTreeSet::new(), ledger: BTreeSet::new(), ..now.clone() })
+    }
+
+    fn wait(before: &Self, view: impl Fn(&Self) -> Self) -> Result<(), Failed> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = view(&Self::take()).beyond(before);
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("left behind: {}", left.join("; ")).into());
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    fn beyond(&self, before: &Self) -> Vec<String> {
+        let mut left = Vec::new();
+        let sets = [
+            ("process", &self.processes, &before.processes),
+            ("namespace", &self.namespaces, &before.namespaces),
+            ("cgroup", &self.cgroups, &before.cgroups),
+            ("listener", &self.listeners, &before.listeners),
+            ("ledger entry", &self.ledger, &before.ledger),
+        ];
+        for (kind, now, then) in sets {
+            left.extend(now.difference(then).map(|what| format!("{kind} {what}")));
+        }
+        if self.mounts > before.mounts {
+            left.push(format!("{} mounts", self.mounts - before.mounts));
+        }
+        left
+    }
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Local addresses of listening TCP sockets, as the kernel prints them.
+fn listeners() -> BTreeSet<String> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let listening = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        (fields.get(3) == Some(&"0A")).then(|| fields[1].to_owned())
+    };
+    table.lines().filter_map(listening).collect()
+}

@@ -1,0 +1,134 @@
+//! The binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The ledger that the binary uses.
+pub(crate) fn state() -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
+    let base = std::env::var_os("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from);
+    std::env::var_os("SEATRIAL_STATE").map_or_else(|| base.join("seatrial"), PathBuf::from)
+}
+
+/// `seatrial` with arguments.
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
+pub(crate) fn seatrial(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What an ended command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Result<Said, Failed> {
+    let Output { status, stdout, stderr } = command.output()?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Said { code: status.code(), out: text(&stdout), err: text(&stderr) })
+}
+
+impl Said {
+    /// Fails unless the command ended with `code`.
+    pub(crate) fn expect_code(self, code: i32) -> Result<Self, Failed> {
+        if self.code == Some(code) {
+            return Ok(self);
+        }
+        Err(format!("exit code {:?}, not {code}\n{}\n{}", self.code, self.err, self.out).into())
+    }
+
+    /// Fails unless standard output or standard error holds all of `words`.
+    pub(crate) fn expect_words(self, words: &[&str]) -> Result<Self, Failed> {
+        let all = format!("{}\n{}", self.err, self.out);
+        match words.iter().find(|word| !all.contains(**word)) {
+            None => Ok(self),
+            Some(word) => Err(format!("it does not say `{word}`:\n{all}").into()),
+        }
+    }
+}
+
+/// A run in the background, with a folder of its own.
+pub(crate) struct Running {
+    pub(crate) out: TempDir,
+    child: Child,
+}
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self, Failed> {
+        let out = tempfile::tempdir()?;
+        let log = std::fs::File::create(out.path().join("console.log"))?;
+        let child =
+            seatrial(arguments).arg("--out").arg(out.path()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        Ok(Self { out, child })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The run's folder, once there is one.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        let mut entries = std::fs::read_dir(self.out.path()).ok()?.flatten();
+        entries.find(|entry| entry.path().is_dir()).map(|entry| entry.path())
+    }
+
+    /// The run's id.
+    pub(crate) fn id(&self) -> Option<String> {
+        Some(self.folder()?.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Waits until an event that holds all of `words` was recorded.
+    pub(crate) fn wait_for_event(&mut self, words: &[&str]) -> Result<Value, Failed> {
+        let deadline = Instant::now() + Duration::from_secs(180);
+        loop {
+            let text = self.folder().and_then(|f| std::fs::read_to_string(f.join("events.jsonl")).ok());
+            let text = text.unwrap_or_default();
+            if let Some(line) = text.lines().find(|line| words.iter().all(|word| line.contains(word))) {
+                return Ok(serde_json::from_str(line)?);
+            }
+            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
+                return Err(format!("no event with {words:?}:\n{}", self.console()).into());
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits `time`, or until the run has ended.
+    pub(crate) fn let_run(&mut self, time: Duration) -> Result<(), Failed> {
+        let until = Instant::now() + time;
+        while Instant::now() < until && self.child.try_wait()?.is_none() {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the run and returns its exit code.
+    pub(crate) fn ended(&mut self) -> Result<Option<i32>, Failed> {
+        Ok(self.child.wait()?.code())
+    }
+
+    pub(crate) fn console(&self) -> String {
+        std::fs::read_to_string(self.out.path().join("console.log")).unwrap_or_default()
+    }
+
+    /// The record of the run.
+    pub(crate) fn record(&self) -> Result<Value, Failed> {
+        let folder = self.folder().ok_or("the run made no folder")?;
+        record(&folder)
+    }
+}
+
+/// Reads `run.json` of a run folder.
+pub(crate) fn record(folder: &Path) -> Result<Value, Failed> {
+    Ok(serde_json::from_slice(&std::fs::read(folder.join("run.json"))?)?)
+}

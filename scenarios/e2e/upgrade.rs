@@ -1,0 +1,137 @@
+//! Upgrades, measured.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::command::{Running, run, seatrial};
+
+fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
+    value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())
+}
+
+/// The main job: inside the guide's words, proxied connections cut once per restart, nothing let through.
+pub(crate) fn there_and_back() -> Result<(), Failed> {
+    let started = Instant::now();
+    let mut running = Running::start(&["run", "1.5", "1.6", "--rollback"])?;
+    let code = running.ended()?;
+    let took = started.elapsed();
+    let record = running.record()?;
+    check(code == Some(0), running.console())?;
+    check(record["verdict"] == "passed", format!("verdict {}", record["verdict"]))?;
+    check(took < Duration::from_secs(75), format!("the run took {took:.1?}"))?;
+    let memory = record["provider"]["memory_peak_bytes"].as_u64().unwrap_or(u64::MAX);
+    check(memory < 1_500_000_000, format!("the run used {memory} bytes of memory"))?;
+    for flow in array(&record, "flows")? {
+        flow_is_as_the_guide_says(flow)?;
+    }
+    let budgets = array(&record, "budgets")?;
+    check(budgets.len() == 6, format!("{} budgets", budgets.len()))?;
+    check(budgets.iter().all(|budget| budget["kept"] == true), format!("{budgets:?}"))?;
+    rollback_restored_the_daemon_set_alone(&running)
+}
+
+fn flow_is_as_the_guide_says(flow: &Value) -> Result<(), Failed> {
+    let outages = array(flow, "outages")?;
+    let id = flow["id"].as_str().unwrap_or_default();
+    match flow["layer"].as_str() {
+        Some("L7") => {
+            // One agent restart in the upgrade and one in the rollback, on each node of the path.
+            let cuts: u64 = outages.iter().filter_map(|o| o["connections_cut"].as_u64()).sum();
+            check(flow["kind"] != "held" || cuts == 2, format!("{id}: {cuts} cuts\n{flow:#}"))?;
+            check(!outages.is_empty(), format!("{id} felt nothing of its proxy's restart"))?;
+            for outage in outages {
+                let event = outage["attribution"]["event"].as_str().unwrap_or_default();
+                check(event.starts_with("agent "), format!("{id} is put down to `{event}`: {outage:#}"))?;
+                check(outage["first_good_ms"].is_number(), format!("{id} did not recover: {outage:#}"))?;
+            }
+        }
+        Some("policy") => check(flow["answered"] == 0 && outages.is_empty(), format!("{id}: {flow:#}"))?,
+        _ => check(outages.is_empty(), format!("{id}: {outages:?}"))?,
+    }
+    check(flow["planned"].as_u64() > Some(100), format!("{id} was hardly probed"))
+}
+
+fn rollback_restored_the_daemon_set_alone(running: &Running) -> Result<(), Failed> {
+    let objects = running.folder().ok_or("no run folder")?.join("objects");
+    let read = |point: &str, object: &str| {
+        let path = objects.join(point).join(format!("{object}.yaml"));
+        std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+    };
+    let daemon_set = "daemonset-cilium";
+    let (installed, upgraded, rolled_back) = (
+        read("installed", daemon_set)?,
+        read("upgraded-1.6.12", daemon_set)?,
+        read("rolled-back-1.5.13", daemon_set)?,
+    );
+    check(installed != upgraded, "the upgrade did not change the DaemonSet")?;
+    let template =
+        |text: &str| text.split_once("template:").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    check(!template(&installed).is_empty(), "the DaemonSet has no template")?;
+    check(template(&installed) == template(&rolled_back), "the rollback did not restore the template")?;
+    let config = "configmap-cilium-config";
+    check(
+        read("upgraded-1.6.12", config)? == read("rolled-back-1.5.13", config)?,
+        "undo changed the ConfigMap",
+    )?;
+    check(read("rolled-back-1.5.13", config)?.contains("kvstore-opt"), "the required keys are gone")
+}
+
+/// Packets that are dropped for half a second are found, with their length, and put down to nothing that happened.
+pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
+    let mut running = Running::start(&["run", "1.5", "1.6"])?;
+    running.wait_for_event(&["step-started", "settle on 1.6.12"])?;
+    // After the rollout has calmed down, well inside the window that is judged.
+    running.let_run(Duration::from_millis(1_500))?;
+    let id = running.id().ok_or("no run folder")?;
+    let node = |argv: &[&str]| {
+        let mut words = vec!["cluster", "exec", &id, "node2", "--"];
+        words.extend(argv);
+        run(&mut seatrial(&words))?.expect_code(0)
+    };
+    node(&[
+        "nft",
+        "add table inet fault; add chain inet fault drop { type filter hook prerouting priority -400; }; add rule inet fault drop udp dport 7000 drop",
+    ])?;
+    let from = Instant::now();
+    running.let_run(Duration::from_millis(500))?;
+    let held = from.elapsed();
+    node(&["nft", "delete table inet fault"])?;
+    let at_most = from.elapsed() + Duration::from_millis(400);
+
+    let code = running.ended()?;
+    let record = running.record()?;
+    check(code == Some(1) && record["verdict"] == "failed", running.console())?;
+    let flow = array(&record, "flows")?
+        .iter()
+        .find(|flow| flow["kind"] == "packet" && flow["server_node"] == "node2")
+        .ok_or("no packet flow to node2")?;
+    let outages = array(flow, "outages")?;
+    check(outages.len() == 1, format!("{} outages of {}", outages.len(), flow["id"]))?;
+    let ms = |key: &str| outages[0][key].as_f64().unwrap_or(f64::NAN);
+    let held_ms = held.as_secs_f64() * 1_000.0;
+    check(ms("max_ms") >= held_ms, format!("dropped for {held_ms} ms, at most {} ms seen", ms("max_ms")))?;
+    check(ms("min_ms") <= at_most.as_secs_f64() * 1_000.0, format!("{} ms seen", ms("min_ms")))?;
+    let findings = array(&record, "findings")?;
+    check(findings.iter().any(|finding| finding["flow"] == flow["id"]), format!("{findings:?}"))?;
+    let others = array(&record, "flows")?.iter().filter(|f| f["protocol"] == "tcp" && f["layer"] == "L4");
+    for other in others {
+        check(array(other, "outages")?.is_empty(), format!("{} lost something too", other["id"]))?;
+    }
+    Ok(())
+}
+
+/// Another patch of the same minor goes by `set image`, and the init container stays behind, as the guide's way does.
+pub(crate) fn micro() -> Result<(), Failed> {
+    let mut running = Running::start(&["run", "1.6.11", "1.6.12", "--nodes", "1"])?;
+    check(running.ended()? == Some(0), running.console())?;
+    let objects = running.folder().ok_or("no run folder")?.join("objects");
+    let upgraded = std::fs::read_to_string(objects.join("upgraded-1.6.12/daemonset-cilium.yaml"))?;
+    check(upgraded.contains("cilium:v1.6.12"), "the agents' image was not changed")?;
+    check(upgraded.contains("cilium:v1.6.11"), "the init container's image was changed too")
+}
