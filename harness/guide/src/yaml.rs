@@ -135,6 +135,8 @@ impl YamlError {
 pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
+    // As kubectl reads it: a block scalar on the last line, without a line end, has none in its value.
+    options.block_scalar_eof_without_line_feed = true;
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     let mut reader = Reader { parser: Parser::new_from_str_with_options(text, options) };
@@ -295,6 +297,13 @@ mod tests {
         assert!(documents(&"- ".repeat(100_000)).is_err());
         assert!(documents("a: \"open").is_err());
         assert!(documents("a: b: c").is_err());
+    }
+
+    #[test]
+    fn a_block_scalar_ends_as_kubectl_reads_it() {
+        let value = |text| documents(text).unwrap()[0].get("a").unwrap().text().unwrap().to_owned();
+        assert_eq!(value("a: |\n  x"), "x");
+        assert_eq!(value("a: |\n  x\n"), "x\n");
     }
 
     #[test]

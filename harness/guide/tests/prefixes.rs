@@ -27,7 +27,8 @@ impl Prefix {
     }
 
     fn covers(self, bits: u128, length: u8) -> bool {
-        self.length <= length && (self.length == 0 || (self.bits ^ bits) >> (128 - u32::from(self.length)) == 0)
+        self.length <= length
+            && (self.length == 0 || (self.bits ^ bits) >> (128 - u32::from(self.length)) == 0)
     }
 }
 
@@ -68,16 +69,18 @@ fn prefix(v6: bool, bits: u128, length: u8) -> Prefix {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let hole = (any::<u128>(), any::<u8>());
-    (any::<bool>(), any::<u128>(), any::<u8>(), prop::collection::vec(hole, 0..4)).prop_map(|(v6, bits, length, holes)| {
-        let cidr = prefix(v6, bits, length);
-        // Exceptions lie inside: the agent refuses others.
-        let inside = |(bits, length): (u128, u8)| {
-            let own = u128::MAX.checked_shl(128 - u32::from(cidr.length)).unwrap_or(0);
-            let longer = prefix(v6, cidr.bits | (bits & !own), length);
-            (longer.length >= cidr.length).then_some(longer)
-        };
-        Entry { cidr, except: holes.into_iter().filter_map(inside).collect() }
-    })
+    (any::<bool>(), any::<u128>(), any::<u8>(), prop::collection::vec(hole, 0..4)).prop_map(
+        |(v6, bits, length, holes)| {
+            let cidr = prefix(v6, bits, length);
+            // Exceptions lie inside: the agent refuses others.
+            let inside = |(bits, length): (u128, u8)| {
+                let own = u128::MAX.checked_shl(128 - u32::from(cidr.length)).unwrap_or(0);
+                let longer = prefix(v6, cidr.bits | (bits & !own), length);
+                (longer.length >= cidr.length).then_some(longer)
+            };
+            Entry { cidr, except: holes.into_iter().filter_map(inside).collect() }
+        },
+    )
 }
 
 fn text(entries: &[Entry]) -> String {

@@ -4,7 +4,7 @@ mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guide::rebase::{Class, Request, rebase};
+use guide::rebase::{Class, RebaseError, Request, rebase};
 use guide::{ConfigMap, Version};
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn second_reading(text: &str) -> BTreeMap<String, String> {
     maps.next().and_then(|object| object.data).unwrap()
 }
 
-/// Leaves out the lines of the given keys at the entries' indentation, and what belongs to them.
+/// Leaves out the lines on which entries with the given keys start.
 fn without(text: &str, indent: usize, keys: &BTreeSet<&str>) -> Vec<String> {
     let mut kept = Vec::new();
     for line in text.split('\n') {
@@ -41,7 +41,7 @@ fn without(text: &str, indent: usize, keys: &BTreeSet<&str>) -> Vec<String> {
         let at_indent = line.len() - bare.len() == indent;
         let name = bare.split_once(':').map(|(name, _)| name.trim_matches(['"', '\'']));
         if !(at_indent && name.is_some_and(|name| keys.contains(name))) {
-            kept.push(line.to_owned());
+            kept.push(line.trim_end_matches('\r').to_owned());
         }
     }
     kept
@@ -58,19 +58,30 @@ proptest! {
         let text = file.text();
         let before = file.data();
         let read = ConfigMap::read(&text);
-        let read = read.as_ref().map(|config| config.data().into_iter().map(owned).collect::<BTreeMap<_, _>>());
-        prop_assert_eq!(read.ok().as_ref(), Some(&before), "misread:\n{}", text);
+        prop_assert!(read.is_ok(), "unreadable: {}\n{}", read.unwrap_err(), text);
+        let read: BTreeMap<_, _> = read.unwrap().data().into_iter().map(owned).collect();
+        prop_assert_eq!(&read, &before, "misread:\n{}", text);
 
         let request = Request { from: &from, to: &to, template: None, adopt, comments: false };
         let rebased = rebase(&text, &request);
+        if matches!(rebased, Err(RebaseError::Empty { .. })) {
+            prop_assert!(before.keys().all(|key| key != "debug" && key != "etcd-config"), "debug and etcd-config always stay");
+            return Ok(());
+        }
         prop_assert!(rebased.is_ok(), "refused: {}\n{}", rebased.unwrap_err(), text);
         let rebased = rebased.unwrap();
 
         let mut expected = before.clone();
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut renamed, mut removed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for decision in rebased.decisions.iter().filter(|decision| decision.is_change()) {
             let old = decision.old_key.as_deref().unwrap_or(&decision.key);
             touched.extend([old, decision.key.as_str()]);
+            if decision.after.is_none() {
+                removed.insert(old);
+            }
+            if decision.before == decision.after {
+                renamed.insert(old);
+            }
             expected.remove(old);
         }
         for decision in rebased.decisions.iter().filter(|decision| decision.is_change()) {
@@ -78,10 +89,22 @@ proptest! {
                 expected.insert(decision.key.clone(), after.clone());
             }
         }
-        prop_assert_eq!(second_reading(&rebased.text), expected, "meaning:\n{}\n{}", text, rebased.text);
+        // That deserializer gives every block scalar a line end.
+        let line_ends_matter = rebased.text.ends_with('\n');
+        let meaning = |data: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let trim = |value: String| if line_ends_matter { value } else { value.trim_end_matches('\n').to_owned() };
+            data.into_iter().map(|(key, value)| (key, trim(value))).collect()
+        };
+        prop_assert_eq!(meaning(second_reading(&rebased.text)), meaning(expected), "meaning:\n{}\n{}", text, rebased.text);
 
-        let kept = file.without(&touched);
-        let left = without(&rebased.text, file.indent(), &touched);
+        let line_ends = rebased.text.matches('\n').count();
+        prop_assert_eq!(rebased.text.matches("\r\n").count(), if file.is_crlf() { line_ends } else { 0 });
+        let kept = file.without(&touched, &renamed, &removed);
+        let mut left = without(&rebased.text, file.indent(), &touched);
+        // The one exception: a block scalar that comes to stand last may need a line end that the text had not.
+        if !text.ends_with('\n') && rebased.text.ends_with('\n') && left.len() == kept.len() + 1 {
+            left.pop();
+        }
         prop_assert_eq!(left, kept, "bytes:\n{}\n{}", text, rebased.text);
     }
 
@@ -94,6 +117,9 @@ proptest! {
         };
         let there_and_back = |text: &str| go(&go(text, &low, &high)?, &high, &low);
         let once = there_and_back(&file.text());
+        if matches!(once, Err(RebaseError::Empty { .. })) {
+            return Ok(());
+        }
         prop_assert!(once.is_ok(), "{:?}", once);
         let once = once.unwrap();
         prop_assert_eq!(there_and_back(&once).unwrap(), once);

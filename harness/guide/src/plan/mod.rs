@@ -74,7 +74,7 @@ pub struct Stage {
     pub config_changes: Vec<ConfigChange>,
     /// What to run before the agents are touched.
     pub preflight: Vec<Preflight>,
-    /// What to do, in order.
+    /// What to do, in order, the preflights included.
     pub steps: Vec<Step>,
     /// What can go wrong on this cluster.
     pub hazards: Vec<Hazard>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue;
 use crate::hazard::{self, Facts, Hazard};
-use crate::plan::Direction;
+use crate::plan::{Direction, Preflight};
 use crate::transition::Row;
 use crate::version::{Minor, Version};
 
@@ -33,21 +33,30 @@ pub struct Rollback {
     pub hazards: Vec<Hazard>,
 }
 
+/// The hop that a stage makes.
+#[derive(Clone, Copy)]
+pub(super) struct Hop<'a> {
+    pub(super) from: &'a Version,
+    pub(super) to: &'a Version,
+    pub(super) direction: Direction,
+}
+
 impl Step {
     fn new(name: &str, commands: Vec<String>, note: Option<&str>) -> Self {
         Self { name: name.to_owned(), commands, note: note.map(ToOwned::to_owned) }
     }
 }
 
-/// Returns the steps of a stage.
-pub(super) fn steps(
-    from: &Version,
-    to: &Version,
-    direction: Direction,
-    row: &Row,
-    facts: &Facts<'_>,
-) -> Vec<Step> {
+/// Returns the steps of a stage, its preflights among them.
+pub(super) fn steps(hop: &Hop<'_>, row: &Row, preflights: &[Preflight], facts: &Facts<'_>) -> Vec<Step> {
+    let Hop { from, to, direction } = *hop;
     let mut steps = Vec::new();
+    if to.minor() >= Minor::new(1, 6) && !has_chart(to) {
+        steps.push(Step::new("Get the chart, which is not published for this release", download(to), None));
+    }
+    for preflight in preflights {
+        steps.push(Step::new(&format!("Preflight: {}", preflight.why), preflight.commands.clone(), None));
+    }
     if direction != Direction::Micro {
         steps.push(rebase(from, to));
     }
@@ -101,7 +110,6 @@ fn set_image(to: &Version) -> Step {
 
 fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
     let name = "Apply the manifests of the new version, all but the ConfigMap";
-    let line = catalogue::line(to.minor());
     if to.minor() < Minor::new(1, 6) {
         let folder =
             facts.kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
@@ -117,11 +125,6 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
         );
     }
     if to.minor() < Minor::new(1, 9) {
-        let has_chart = line.and_then(|line| line.chart.as_ref()).is_some_and(|chart| chart.contains(to));
-        let mut commands = Vec::new();
-        if !has_chart {
-            commands.extend(download(to));
-        }
         let keep = match to.minor() {
             minor if minor == Minor::new(1, 7) && from.minor() < minor => {
                 " --set agent.keepDeprecatedLabels=true"
@@ -132,8 +135,10 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
             _ => "",
         };
         let template = helm_template(to);
-        commands.push(format!("{template} --set config.enabled=false{keep} > cilium.yaml"));
-        commands.push("kubectl apply -f cilium.yaml".to_owned());
+        let commands = vec![
+            format!("{template} --set config.enabled=false{keep} > cilium.yaml"),
+            "kubectl apply -f cilium.yaml".to_owned(),
+        ];
         return Step::new(
             name,
             commands,
@@ -154,17 +159,21 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
 
 /// Returns how `helm template` is called for a release.
 pub(super) fn helm_template(to: &Version) -> String {
-    let line = catalogue::line(to.minor());
-    let has_chart = line.and_then(|line| line.chart.as_ref()).is_some_and(|chart| chart.contains(to));
-    if has_chart {
+    if has_chart(to) {
         format!("helm template cilium cilium/cilium --version {to} --namespace kube-system")
     } else {
         "helm template cilium --namespace kube-system".to_owned()
     }
 }
 
-fn download(to: &Version) -> [String; 3] {
-    [
+/// Tells whether the chart of a release is published apart from its source.
+fn has_chart(to: &Version) -> bool {
+    let line = catalogue::line(to.minor());
+    line.and_then(|line| line.chart.as_ref()).is_some_and(|chart| chart.contains(to))
+}
+
+fn download(to: &Version) -> Vec<String> {
+    vec![
         format!("curl -LO https://github.com/cilium/cilium/archive/{to}.tar.gz"),
         format!("tar xzf {to}.tar.gz"),
         format!("cd cilium-{to}/install/kubernetes"),
@@ -172,7 +181,8 @@ fn download(to: &Version) -> [String; 3] {
 }
 
 /// Returns how to go back from a stage.
-pub(super) fn rollback(from: &Version, to: &Version, direction: Direction, facts: &Facts<'_>) -> Rollback {
+pub(super) fn rollback(hop: &Hop<'_>, facts: &Facts<'_>) -> Rollback {
+    let Hop { from, to, direction } = *hop;
     let commands = if direction != Direction::Micro && to.minor() >= Minor::new(1, 9) {
         vec!["helm rollback cilium --namespace kube-system".to_owned()]
     } else {
@@ -195,5 +205,8 @@ pub(super) fn rollback(from: &Version, to: &Version, direction: Direction, facts
     } else if to.minor() >= Minor::new(1, 4) {
         not_undone.push("the Deployment cilium-operator".to_owned());
     }
-    Rollback { commands, not_undone, hazards: hazard::hazards(to, from, facts) }
+    let there = hazard::hazards(from, to, facts);
+    let mut hazards = hazard::hazards(to, from, facts);
+    hazards.retain(|hazard| !there.contains(hazard));
+    Rollback { commands, not_undone, hazards }
 }

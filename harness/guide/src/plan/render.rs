@@ -59,10 +59,6 @@ fn stage_text(out: &mut String, stage: &Stage) {
         put(out, &format!("  {} {}: {}", applies(hazard), hazard.id, hazard.feels));
         put(out, &format!("      {}", hazard.remedy));
     }
-    for preflight in &stage.preflight {
-        put(out, &format!("  preflight: {}", preflight.why));
-        commands(out, &preflight.commands);
-    }
     for step in &stage.steps {
         put(out, &format!("  {}", step.name));
         commands(out, &step.commands);
@@ -128,13 +124,10 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
         put(out, "\nHazards:\n");
         stage.hazards.iter().for_each(|hazard| put(out, &hazard_markdown(hazard)));
     }
-    let preflights =
-        stage.preflight.iter().map(|preflight| ("Preflight", &preflight.why, &preflight.commands, None));
-    let steps = stage.steps.iter().map(|step| ("Step", &step.name, &step.commands, step.note.as_ref()));
-    for (kind, name, commands, note) in preflights.chain(steps) {
-        put(out, &format!("\n### {kind}: {name}\n"));
-        fenced(out, commands);
-        if let Some(note) = note {
+    for step in &stage.steps {
+        put(out, &format!("\n### {}\n", step.name));
+        fenced(out, &step.commands);
+        if let Some(note) = &step.note {
             put(out, &format!("\nNote: {note}."));
         }
     }

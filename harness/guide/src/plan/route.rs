@@ -6,7 +6,8 @@ use crate::catalogue;
 use crate::data::Confidence;
 use crate::hazard::{Facts, hazards};
 use crate::plan::preflight::preflights;
-use crate::plan::{Direction, Plan, Stage, procedure};
+use crate::plan::procedure::{self, Hop};
+use crate::plan::{Direction, Plan, Stage};
 use crate::required::required_changes;
 use crate::transition::{self, Row};
 use crate::version::{Minor, Version};
@@ -176,6 +177,8 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     let kubernetes = catalogue::line(to.minor()).and_then(|line| line.kubernetes.clone());
     let kubernetes_ok =
         kubernetes.as_ref().zip(facts.kubernetes).map(|(range, minor)| range.contains(&minor));
+    let hop = Hop { from, to, direction };
+    let preflight = if direction == Direction::Down { Vec::new() } else { preflights(from, to, facts) };
     Some(Stage {
         from: from.clone(),
         to: to.clone(),
@@ -186,10 +189,10 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
         kubernetes,
         kubernetes_ok,
         config_changes,
-        preflight: if direction == Direction::Down { Vec::new() } else { preflights(from, to, facts) },
-        steps: procedure::steps(from, to, direction, &row, facts),
+        steps: procedure::steps(&hop, &row, &preflight, facts),
+        preflight,
         hazards: hazards(from, to, facts),
-        rollback: procedure::rollback(from, to, direction, facts),
+        rollback: procedure::rollback(&hop, facts),
         source: row.source,
         confidence: row.confidence,
     })

@@ -1,6 +1,6 @@
 //! Turns decisions into text splices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::template::{Template, comments_above};
@@ -32,6 +32,8 @@ pub(super) struct Edited {
 struct Splice {
     at: Range<usize>,
     with: String,
+    /// Must start on a line of its own.
+    whole_lines: bool,
 }
 
 /// Applies the decisions to the text.
@@ -41,7 +43,10 @@ pub(super) fn apply(
     decisions: &[Decision],
     request: &Request<'_>,
 ) -> Result<Edited, RebaseError> {
-    let mut editor = Editor { text, entries: config.entries(), request, splices: Vec::new() };
+    let removed =
+        decisions.iter().filter(|decision| decision.after.is_none()).map(|decision| decision.key.as_str());
+    let removed = removed.collect();
+    let mut editor = Editor { text, entries: config.entries(), removed, request, splices: Vec::new() };
     let mut inserts = BTreeMap::<usize, Vec<&Decision>>::new();
     for decision in decisions.iter() {
         let name = decision.old_key.as_ref().unwrap_or(&decision.key);
@@ -66,6 +71,7 @@ pub(super) fn apply(
 struct Editor<'a> {
     text: &'a str,
     entries: &'a [Entry],
+    removed: BTreeSet<&'a str>,
     request: &'a Request<'a>,
     splices: Vec<Splice>,
 }
@@ -81,8 +87,7 @@ impl Editor<'_> {
         }
         if self.request.comments && comments_above(self.text, entry).is_empty() {
             let start = line_start(self.text, entry.bytes.start);
-            let with = self.lines(start, &self.template_comments(&decision.key));
-            self.splice(start..start, with);
+            self.insert_lines(start, &self.template_comments(&decision.key));
         }
         Ok(())
     }
@@ -111,7 +116,17 @@ impl Editor<'_> {
         if !self.text[start..entry.bytes.start].trim_matches([' ', '?']).is_empty() {
             return Err(RebaseError::Shape { position: entry.position, what: entry.key.clone() });
         }
-        self.splice(start..entry_end(self.text, entry), String::new());
+        let mut end = entry_end(self.text, entry);
+        // Blank lines behind it would become content of a block scalar before it that keeps them.
+        let before = self.entries.iter().rev().skip_while(|other| other.bytes.start >= entry.bytes.start);
+        let before = before.into_iter().find(|other| !self.removed.contains(other.key.as_str()));
+        if before.is_some_and(|before| keeps_blank_lines(self.text, &before.value)) {
+            let blank = |end: usize| self.text[end..line_end(self.text, end)].trim().is_empty();
+            while end < self.text.len() && blank(end) {
+                end = line_end(self.text, end);
+            }
+        }
+        self.splice(start..end, String::new());
         Ok(())
     }
 
@@ -150,20 +165,18 @@ impl Editor<'_> {
             lines.extend(self.template_comments(&decision.key));
             lines.extend(scalar::entry(&decision.key, value));
         }
-        let with = self.lines(at, &lines);
-        self.splice(at..at, with);
+        self.insert_lines(at, &lines);
     }
 
-    /// Indents lines as the entries are, and ends each; at the end of a text without a final newline it starts each.
-    fn lines(&self, at: usize, lines: &[String]) -> String {
+    /// Inserts lines, indented as the entries are.
+    fn insert_lines(&mut self, at: usize, lines: &[String]) {
         let indent = self.entries.first().map_or(2, |entry| entry.position.column - 1);
         let eol = self.eol();
-        let open = !self.text[..at].is_empty() && !self.text[..at].ends_with('\n');
         let line = |line: &String| {
-            let line = if line.is_empty() { String::new() } else { format!("{:indent$}{line}", "") };
-            if open { format!("{eol}{line}") } else { format!("{line}{eol}") }
+            if line.is_empty() { eol.to_owned() } else { format!("{:indent$}{line}{eol}", "") }
         };
-        lines.iter().map(line).collect()
+        let with = lines.iter().map(line).collect();
+        self.splices.push(Splice { at: at..at, with, whole_lines: true });
     }
 
     fn eol(&self) -> &'static str {
@@ -198,7 +211,7 @@ impl Editor<'_> {
     }
 
     fn splice(&mut self, at: Range<usize>, with: String) {
-        self.splices.push(Splice { at, with });
+        self.splices.push(Splice { at, with, whole_lines: false });
     }
 
     fn finish(mut self) -> String {
@@ -206,8 +219,12 @@ impl Editor<'_> {
         self.splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
         let mut text = String::with_capacity(self.text.len() + 256);
         let mut done = 0;
+        let eol = self.eol();
         for splice in &self.splices {
             text.push_str(self.text.get(done..splice.at.start).unwrap_or_default());
+            if splice.whole_lines && !text.is_empty() && !text.ends_with('\n') {
+                text.push_str(eol);
+            }
             text.push_str(&splice.with);
             done = done.max(splice.at.end);
         }
@@ -236,9 +253,8 @@ fn node_end(text: &str, node: &Node) -> usize {
 
 /// Returns the end of a block scalar. The parser's end can lie in the indentation of the next line.
 fn block_end(text: &str, node: &Node) -> usize {
-    let header = text[..node.bytes.start].rfind(['|', '>']).unwrap_or(node.bytes.start);
-    let after_header = line_end(text, header);
-    let keeps = text[header..after_header].split('#').next().is_some_and(|header| header.contains('+'));
+    let after_header = line_end(text, block_header(text, node));
+    let keeps = keeps_blank_lines(text, node);
     let last_line = line_start(text, node.bytes.end);
     let mut end = if text[last_line..node.bytes.end].trim().is_empty() {
         last_line
@@ -255,6 +271,19 @@ fn block_end(text: &str, node: &Node) -> usize {
         end = start;
     }
     end
+}
+
+/// Returns where the `|` or `>` of a block scalar is.
+fn block_header(text: &str, node: &Node) -> usize {
+    text[..node.bytes.start].rfind(['|', '>']).unwrap_or(node.bytes.start)
+}
+
+/// Tells whether a node is a block scalar whose blank lines at the end are content.
+fn keeps_blank_lines(text: &str, node: &Node) -> bool {
+    let block = matches!(node.value, Value::Scalar { style: Style::Literal | Style::Folded, .. });
+    let header = block_header(text, node);
+    let line = &text[header..line_end(text, header)];
+    block && line.split('#').next().is_some_and(|indicators| indicators.contains('+'))
 }
 
 pub(super) fn line_start(text: &str, at: usize) -> usize {

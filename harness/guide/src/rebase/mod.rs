@@ -21,6 +21,7 @@ use crate::keys::OnChange;
 use crate::version::Version;
 use crate::yaml::{Position, YamlError};
 
+use edit::Edited;
 pub use template::Template;
 
 /// What a rebase is to do.
@@ -117,6 +118,14 @@ pub enum RebaseError {
         /// What is there.
         what: String,
     },
+    /// No key would be left.
+    #[error("none of its keys would be left in {to}: is it really for {from}?")]
+    Empty {
+        /// Version that the file is said to be for.
+        from: Version,
+        /// Version that it shall be for.
+        to: Version,
+    },
     /// The result did not prove right, so it is withheld.
     #[error("refused to write, because the result does not prove right: {detail}")]
     Unproven {
@@ -147,7 +156,18 @@ impl Rebased {
 pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError> {
     let config = ConfigMap::read(text)?;
     let decisions = decide::decide(&config, request);
-    let edited = edit::apply(text, &config, &decisions, request)?;
+    if decisions.iter().all(|decision| decision.after.is_none()) {
+        return Err(RebaseError::Empty { from: request.from.clone(), to: request.to.clone() });
+    }
+    let mut edited = edit::apply(text, &config, &decisions, request)?;
+    // A text without a final line end stays one, unless a block scalar at its end needs it.
+    let trimmed = edited.text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+    if let Some(trimmed) = trimmed.filter(|_| !text.ends_with('\n')) {
+        let trimmed = Edited { text: trimmed.to_owned(), dropped: edited.dropped.clone() };
+        if verify::verify(&config, &decisions, &trimmed).is_ok() {
+            edited = trimmed;
+        }
+    }
     verify::verify(&config, &decisions, &edited)?;
     Ok(Rebased { text: edited.text, decisions, dropped: edited.dropped })
 }

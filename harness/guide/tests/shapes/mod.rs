@@ -118,6 +118,10 @@ impl File {
         if matches!(self.shape, Shape::List) { 6 } else { 2 }
     }
 
+    pub(crate) fn is_crlf(&self) -> bool {
+        self.crlf
+    }
+
     pub(crate) fn data(&self) -> BTreeMap<String, String> {
         let last = self.items.len() - 1;
         let at_end = !self.final_newline && !matches!(self.shape, Shape::DataFirst | Shape::Documents);
@@ -132,11 +136,43 @@ impl File {
         self.items.iter().enumerate().map(value).collect()
     }
 
-    /// The lines that remain when some keys and what the server made are left out.
-    pub(crate) fn without(&self, keys: &BTreeSet<&str>) -> Vec<String> {
-        let lines = self.lines().into_iter();
-        let kept = lines.filter(|(_, owner)| owner.as_ref().is_none_or(|key| key != "server" && !keys.contains(key.as_str())));
-        kept.map(|(line, _)| line).collect()
+    /// The lines that remain when some keys and what the server made are left out; a renamed key loses its first line only.
+    pub(crate) fn without(
+        &self,
+        keys: &BTreeSet<&str>,
+        renamed: &BTreeSet<&str>,
+        removed: &BTreeSet<&str>,
+    ) -> Vec<String> {
+        let keeps = |key: &str| {
+            let item = self.items.iter().find(|item| item.key == key);
+            item.is_some_and(|item| matches!(item.style, Style::Literal(2..)))
+        };
+        let mut started = BTreeSet::new();
+        let mut kept = Vec::new();
+        // Blank lines behind a removed key go when the key before it would take them for its own.
+        let (mut after_keep, mut gap) = (false, false);
+        for (line, owner) in self.lines() {
+            let line = line.trim_end_matches('\r').to_owned();
+            let Some(key) = owner else {
+                if !(gap && line.is_empty()) {
+                    gap = false;
+                    kept.push(line);
+                }
+                continue;
+            };
+            let first = started.insert(key.clone());
+            let goes = key == "server"
+                || (keys.contains(key.as_str()) && (first || !renamed.contains(key.as_str())));
+            gap = after_keep && removed.contains(key.as_str());
+            if !goes {
+                kept.push(line);
+            }
+            if !removed.contains(key.as_str()) && key != "server" {
+                // A value that is written anew stands on one line.
+                after_keep = keeps(&key) && (!goes || renamed.contains(key.as_str()));
+            }
+        }
+        kept
     }
 
     /// The lines, from zero, on which entries start.
@@ -154,10 +190,20 @@ impl File {
         let free = |text: &str| (text.to_owned(), None);
         let mut lines = Vec::new();
         let (head, tail): (&[&str], &[&str]) = match self.shape {
-            Shape::Manifest => (&["apiVersion: v1", "kind: ConfigMap", "metadata:", "  name: cilium-config"], &[]),
-            Shape::DataFirst => (&["apiVersion: v1"], &["kind: ConfigMap", "metadata:", "  name: cilium-config"]),
+            Shape::Manifest => {
+                (&["apiVersion: v1", "kind: ConfigMap", "metadata:", "  name: cilium-config"], &[])
+            }
+            Shape::DataFirst => {
+                (&["apiVersion: v1"], &["kind: ConfigMap", "metadata:", "  name: cilium-config"])
+            }
             Shape::List => (
-                &["kind: List", "items:", "  - kind: Secret", "  - kind: ConfigMap", "    metadata: {name: cilium-config}"],
+                &[
+                    "kind: List",
+                    "items:",
+                    "  - kind: Secret",
+                    "  - kind: ConfigMap",
+                    "    metadata: {name: cilium-config}",
+                ],
                 &[],
             ),
             Shape::Documents => (&["kind: Service", "---", "kind: ConfigMap"], &["---", "kind: ConfigMapX"]),
@@ -238,8 +284,10 @@ fn style_and_value() -> impl Strategy<Value = (Style, String)> {
         word.prop_map(|value| (Style::Double, value)),
         prop::sample::select(BLOCKS.to_vec()).prop_map(|value| (Style::Double, value.to_owned())),
         prop::sample::select(vec!["folded", "two words"]).prop_map(|value| (Style::Folded, value.to_owned())),
-        (prop::sample::select(BLOCKS.to_vec()), 0..4_usize)
-            .prop_map(|(value, newlines)| (Style::Literal(newlines), format!("{value}{}", "\n".repeat(newlines)))),
+        (prop::sample::select(BLOCKS.to_vec()), 0..4_usize).prop_map(|(value, newlines)| (
+            Style::Literal(newlines),
+            format!("{value}{}", "\n".repeat(newlines))
+        )),
     ]
 }
 
@@ -275,8 +323,15 @@ pub(crate) fn entries_only() -> impl Strategy<Value = Vec<Item>> {
 }
 
 pub(crate) fn file() -> impl Strategy<Value = File> {
-    let shape = prop_oneof![Just(Shape::Manifest), Just(Shape::DataFirst), Just(Shape::List), Just(Shape::Documents)];
+    let shape =
+        prop_oneof![Just(Shape::Manifest), Just(Shape::DataFirst), Just(Shape::List), Just(Shape::Documents)];
     (entries_only(), shape, any::<bool>(), prop::bool::weighted(0.8), any::<bool>()).prop_map(
-        |(items, shape, crlf, final_newline, server_metadata)| File { items, shape, crlf, final_newline, server_metadata },
+        |(items, shape, crlf, final_newline, server_metadata)| File {
+            items,
+            shape,
+            crlf,
+            final_newline,
+            server_metadata,
+        },
     )
 }
