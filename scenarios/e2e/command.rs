@@ -5,6 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -125,6 +127,18 @@ impl Running {
     pub(crate) fn record(&self) -> Result<Value, Failed> {
         let folder = self.folder().ok_or("the run made no folder")?;
         record(&folder)
+    }
+}
+
+/// A test that fails early leaves no run behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // It takes itself down; errors show as what is left behind.
+            if kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).is_ok() && self.child.wait().is_err() {
+                unreachable!("a child can be waited for once");
+            }
+        }
     }
 }
 

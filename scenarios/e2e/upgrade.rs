@@ -96,7 +96,7 @@ pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
     };
     node(&[
         "nft",
-        "add table inet fault; add chain inet fault drop { type filter hook prerouting priority -400; }; add rule inet fault drop udp dport 7000 drop",
+        "add table inet fault; add chain inet fault drops { type filter hook prerouting priority -400; }; add rule inet fault drops udp dport 7000 drop",
     ])?;
     let from = Instant::now();
     running.let_run(Duration::from_millis(500))?;

@@ -95,7 +95,8 @@ impl Recorder {
             Err(e) => (Outcome::Failed, Some(errors::line(e))),
         };
         self.end_step(name, outcome, detail);
-        match self.lock().failure.clone() {
+        let failure = self.lock().failure.clone();
+        match failure {
             Some(failure) => Err(ended.err().unwrap_or_else(|| anyhow::anyhow!(failure))),
             None => ended,
         }
@@ -167,7 +168,8 @@ impl Recorder {
     /// Writes all reports, shows the summary, and returns the exit code.
     pub(crate) fn finish(&self, request: &Request) -> anyhow::Result<u8> {
         use std::io::Write as _;
-        if let Some(failure) = self.lock().failure.clone() {
+        let failure = self.lock().failure.clone();
+        if let Some(failure) = failure {
             self.errored(&failure);
         }
         let (verdict, exit_code) = self.with(|run| {
