@@ -264,7 +264,7 @@ fn block_end(text: &str, node: &Node) -> usize {
     end = end.max(after_header);
     // Blank lines after the block are content only with `+`.
     while !keeps && end > after_header {
-        let start = line_start(text, end - 1);
+        let start = line_start(text, text[..end].strip_suffix('\n').map_or(end, str::len));
         if start < after_header || !text[start..end].trim().is_empty() {
             break;
         }

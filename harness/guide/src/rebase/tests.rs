@@ -191,6 +191,10 @@ fn adopts_a_default_when_asked() {
     "kind: ConfigMap\ndata:\n  debug: |\n    x",
     "kind: ConfigMap\ndata:\n  kvstore: \"etcd\"\n  debug: |\n    x"
 )]
+#[case::wide_character_at_the_end(
+    "kind: ConfigMap\ndata:\n  debug: |-\n    ü",
+    "kind: ConfigMap\ndata:\n  kvstore: \"etcd\"\n  debug: |-\n    ü"
+)]
 #[case::list(
     "items:\n- kind: ConfigMap\n  data:\n      debug: |+\n        x\n\n\n      z: ''\n  metadata:\n    uid: 1\n",
     "items:\n- kind: ConfigMap\n  data:\n      debug: |+\n        x\n\n\n      kvstore: \"etcd\"\n      z: ''\n  metadata:\n"

@@ -151,10 +151,13 @@ impl File {
         let mut kept = Vec::new();
         // Blank lines behind a removed key go when the key before it would take them for its own.
         let (mut after_keep, mut gap) = (false, false);
-        for (line, owner) in self.lines() {
+        let lines = self.lines();
+        let last = lines.len() - 1;
+        for (index, (line, owner)) in lines.into_iter().enumerate() {
             let line = line.trim_end_matches('\r').to_owned();
             let Some(key) = owner else {
-                if !(gap && line.is_empty()) {
+                // The last one is no line but what follows the last line end.
+                if !(gap && line.is_empty()) || index == last {
                     gap = false;
                     kept.push(line);
                 }
