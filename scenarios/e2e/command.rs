@@ -135,7 +135,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             // It takes itself down; errors show as what is left behind.
-            if kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).is_ok() && self.child.wait().is_err() {
+            if kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).is_ok()
+                && self.child.wait().is_err()
+            {
                 unreachable!("a child can be waited for once");
             }
         }

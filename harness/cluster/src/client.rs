@@ -39,7 +39,11 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
 ///
 /// # Errors
 /// When the deadline passes first.
-pub async fn nodes_registered(client: &kube::Client, count: usize, deadline: Duration) -> Result<(), Timeout> {
+pub async fn nodes_registered(
+    client: &kube::Client,
+    count: usize,
+    deadline: Duration,
+) -> Result<(), Timeout> {
     let condition = format!("{count} nodes to register");
     nodes(client, &condition, count, deadline, |_| true).await
 }
@@ -48,7 +52,11 @@ pub async fn nodes_registered(client: &kube::Client, count: usize, deadline: Dur
 ///
 /// # Errors
 /// When the deadline passes first.
-pub async fn namespace_ready(client: &kube::Client, namespace: &str, deadline: Duration) -> Result<(), Timeout> {
+pub async fn namespace_ready(
+    client: &kube::Client,
+    namespace: &str,
+    deadline: Duration,
+) -> Result<(), Timeout> {
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let probe = async || match api.get_opt("default").await {
         Ok(Some(_)) => Ok(()),
@@ -90,9 +98,10 @@ fn ready(node: &Node) -> bool {
 }
 
 fn conditions(node: &Node) -> impl Iterator<Item = (&str, &str, &str)> {
-    node.status.iter().flat_map(|s| s.conditions.iter().flatten()).map(|c| {
-        (c.type_.as_str(), c.status.as_str(), c.message.as_deref().unwrap_or_default())
-    })
+    node.status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten())
+        .map(|c| (c.type_.as_str(), c.status.as_str(), c.message.as_deref().unwrap_or_default()))
 }
 
 fn describe(node: &Node) -> String {

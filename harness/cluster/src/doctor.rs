@@ -83,7 +83,11 @@ fn cgroups() -> Check {
     if root.join("memory").is_dir() && root.join("pids").is_dir() {
         return check("cgroups", State::Fine, "version 1");
     }
-    check("cgroups", State::Missing, "no cgroup hierarchy is mounted at /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup")
+    check(
+        "cgroups",
+        State::Missing,
+        "no cgroup hierarchy is mounted at /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup",
+    )
 }
 
 fn program(name: &str, package: &str) -> Check {
@@ -111,7 +115,11 @@ fn kernel(name: &str, file: &str, why: &str) -> Check {
     if Path::new(file).exists() {
         return check(name, State::Fine, "in the kernel");
     }
-    check(name, State::Note, format!("{file} is not there; {why} may not work (a module may be loaded on first use)"))
+    check(
+        name,
+        State::Note,
+        format!("{file} is not there; {why} may not work (a module may be loaded on first use)"),
+    )
 }
 
 async fn component(components: &Components, component: Component) -> Check {
@@ -121,7 +129,11 @@ async fn component(components: &Components, component: Component) -> Check {
         None if which::which("go").is_ok() => {
             check(name, State::Note, "will be built with Go on first use (minutes, once)")
         }
-        None => check(name, State::Missing, "install Go 1.24 or newer to build it, or name a folder that holds it with --components"),
+        None => check(
+            name,
+            State::Missing,
+            "install Go 1.24 or newer to build it, or name a folder that holds it with --components",
+        ),
     }
 }
 

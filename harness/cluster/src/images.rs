@@ -17,7 +17,9 @@ pub const REGISTRY: &str = "seatrial.local";
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// A program that belongs into the image is not installed.
-    #[error("{program} is not installed, and goes into the images; install it with: apt-get install {package}")]
+    #[error(
+        "{program} is not installed, and goes into the images; install it with: apt-get install {package}"
+    )]
     Missing {
         /// Program.
         program: String,
@@ -123,9 +125,7 @@ impl LayerBuilder {
     /// When it cannot be written.
     pub fn link(&mut self, target: &str, to: &str) -> Result<(), ImageError> {
         let mut header = header(tar::EntryType::Symlink, 0o777);
-        self.tar
-            .append_link(&mut header, target.trim_start_matches('/'), to)
-            .map_err(write_error(&self.path))
+        self.tar.append_link(&mut header, target.trim_start_matches('/'), to).map_err(write_error(&self.path))
     }
 
     /// Adds an empty folder, open to everyone.
@@ -196,10 +196,8 @@ fn parse_ldd(text: &str) -> Vec<PathBuf> {
 /// When it is not installed.
 pub fn host_program(program: &str, package: &str) -> Result<PathBuf, ImageError> {
     let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    which::which_in(program, Some(places), "/").map_err(|_missing| ImageError::Missing {
-        program: program.to_owned(),
-        package: package.to_owned(),
-    })
+    which::which_in(program, Some(places), "/")
+        .map_err(|_missing| ImageError::Missing { program: program.to_owned(), package: package.to_owned() })
 }
 
 /// An image: layers, a name and what runs in it.
@@ -348,7 +346,8 @@ mod tests {
         let path = folder.path().join("images.tar");
         write_archive(&path, &[image("a"), image("b")]).unwrap();
         let mut archive = tar::Archive::new(File::open(&path).unwrap());
-        let names: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
+        let names: Vec<_> =
+            archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
         // oci-layout, the layer, two configurations, two manifests, the index.
         assert_eq!(names.len(), 7, "{names:?}");
     }

@@ -1,8 +1,8 @@
 //! The certificates of one cluster, made for it and never used again.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,8 @@ pub(crate) fn token_key() -> Result<Identity, rcgen::Error> {
 
 fn pem(der: &[u8]) -> String {
     let body = k8s_openapi::ByteString(der.to_vec());
-    let text = serde_json::to_value(&body).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let text =
+        serde_json::to_value(&body).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
     format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
 }
 

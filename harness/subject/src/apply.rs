@@ -41,10 +41,9 @@ impl Target {
         let name = object.metadata.name.clone().ok_or(ApplyError::Incomplete("name"))?;
         let resource = resource(types)?;
         let (api, shown) = match object.metadata.namespace.as_deref().or(default_namespace(&types.kind)) {
-            Some(namespace) => (
-                Api::namespaced_with(client.clone(), namespace, &resource),
-                format!("{namespace}/{name}"),
-            ),
+            Some(namespace) => {
+                (Api::namespaced_with(client.clone(), namespace, &resource), format!("{namespace}/{name}"))
+            }
             None => (Api::all_with(client.clone(), &resource), name.clone()),
         };
         Ok(Self { api, kind: types.kind.clone(), name, shown })
@@ -57,7 +56,8 @@ impl Target {
 }
 
 fn resource(types: &TypeMeta) -> Result<ApiResource, ApplyError> {
-    let kind = GroupVersionKind::try_from(types).map_err(|_unreadable| ApplyError::Incomplete("apiVersion"))?;
+    let kind =
+        GroupVersionKind::try_from(types).map_err(|_unreadable| ApplyError::Incomplete("apiVersion"))?;
     Ok(ApiResource::from_gvk(&kind))
 }
 
@@ -79,7 +79,11 @@ pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> R
     for object in objects {
         let target = Target::of(client, object)?;
         let params = PatchParams::apply(MANAGER).force();
-        target.api.patch(&target.name, &params, &Patch::Apply(object)).await.map_err(target.refused("applied"))?;
+        target
+            .api
+            .patch(&target.name, &params, &Patch::Apply(object))
+            .await
+            .map_err(target.refused("applied"))?;
     }
     Ok(())
 }

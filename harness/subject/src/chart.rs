@@ -127,13 +127,20 @@ mod tests {
             values: vec![("global.tag".to_owned(), "v1".to_owned())],
         };
         let args = chart.arguments(&[("config.enabled", "false"), ("list", "a,b")]);
-        assert_eq!(args[5..], ["--set", "global.tag=v1", "--set", "config.enabled=false", "--set", "list=a\\,b"]);
+        assert_eq!(
+            args[5..],
+            ["--set", "global.tag=v1", "--set", "config.enabled=false", "--set", "list=a\\,b"]
+        );
     }
 
     #[tokio::test]
     async fn missing_helm_is_named() {
-        let chart =
-            Chart { helm: "/no/helm".into(), path: "c".into(), kubernetes: "v1.34.4".to_owned(), values: vec![] };
+        let chart = Chart {
+            helm: "/no/helm".into(),
+            path: "c".into(),
+            kubernetes: "v1.34.4".to_owned(),
+            values: vec![],
+        };
         assert_eq!(chart.render(&[]).await.unwrap_err().to_string(), "/no/helm could not be started");
     }
 }

@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn data_is_returned() {
-        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config}\ndata: {debug: \"true\"}\n";
+        let text =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config}\ndata: {debug: \"true\"}\n";
         assert_eq!(parse_config_map(text).unwrap()["debug"], "true");
     }
 

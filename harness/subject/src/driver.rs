@@ -64,7 +64,11 @@ impl Subject {
     ///
     /// # Errors
     /// When the chart cannot be rendered, an object is refused, or the agents do not become ready.
-    pub async fn install(&self, chart: &Chart, config: &BTreeMap<String, String>) -> Result<(), SubjectError> {
+    pub async fn install(
+        &self,
+        chart: &Chart,
+        config: &BTreeMap<String, String>,
+    ) -> Result<(), SubjectError> {
         let mut objects = chart.render(&[]).await?;
         for object in &mut objects {
             if object.metadata.name.as_deref() == Some(CONFIG_MAP) {
@@ -122,7 +126,8 @@ impl Subject {
             Ok(Some(_)) => Err("it is still there".to_owned()),
             Err(e) => Err(e.to_string()),
         };
-        wait::until("the pre-flight check to be deleted", self.deadline, Duration::from_millis(50), probe).await
+        wait::until("the pre-flight check to be deleted", self.deadline, Duration::from_millis(50), probe)
+            .await
     }
 
     /// Adds keys to the ConfigMap, or changes them. Agents read it when they start.

@@ -58,8 +58,11 @@ pub fn policies(namespace: &str, labels: &BTreeMap<String, String>, grants: &[Gr
 fn ingress(grant: &Grant) -> Value {
     let mut ports = json!({"ports": [{"port": grant.port.to_string(), "protocol": grant.protocol}]});
     if !grant.http.is_empty() {
-        let rules: Vec<Value> =
-            grant.http.iter().map(|rule| json!({"method": rule.method, "path": literal(&rule.path)})).collect();
+        let rules: Vec<Value> = grant
+            .http
+            .iter()
+            .map(|rule| json!({"method": rule.method, "path": literal(&rule.path)}))
+            .collect();
         ports["rules"] = json!({"http": rules});
     }
     json!({"fromEndpoints": [{"matchLabels": grant.client}], "toPorts": [ports]})

@@ -26,12 +26,14 @@ pub enum UndoError {
 
 /// Undoes the last rollout; returns the revision that it goes back to.
 pub(crate) async fn undo(client: &kube::Client, namespace: &str, name: &str) -> Result<i64, UndoError> {
-    let refused = |source: kube::Error| UndoError::Refused { name: name.to_owned(), source: Box::new(source) };
+    let refused =
+        |source: kube::Error| UndoError::Refused { name: name.to_owned(), source: Box::new(source) };
     let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), namespace);
     let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
     let current = daemon_sets.get(name).await.map_err(refused)?;
     let history = revisions.list(&ListParams::default()).await.map_err(refused)?;
-    let previous = last_but_one(&current, history.items).ok_or_else(|| UndoError::NoEarlier(name.to_owned()))?;
+    let previous =
+        last_but_one(&current, history.items).ok_or_else(|| UndoError::NoEarlier(name.to_owned()))?;
     // A revision's data is a strategic merge patch that replaces the pod template.
     let patch = previous.data.map_or(serde_json::Value::Null, |data| data.0);
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };

@@ -82,7 +82,9 @@ impl Snapshot {
         let one = |name: String| {
             let (before, after) = (text(self, &name), text(later, &name));
             let diff = similar::TextDiff::from_lines(&before, &after);
-            diff.unified_diff().header(&format!("before/{name}.yaml"), &format!("after/{name}.yaml")).to_string()
+            diff.unified_diff()
+                .header(&format!("before/{name}.yaml"), &format!("after/{name}.yaml"))
+                .to_string()
         };
         self.changed(later).into_iter().map(one).collect()
     }
@@ -128,7 +130,10 @@ mod tests {
         }))
         .unwrap();
         let text = yaml(&object);
-        assert!(!text.contains("uid") && !text.contains("resourceVersion") && !text.contains("status"), "{text}");
+        assert!(
+            !text.contains("uid") && !text.contains("resourceVersion") && !text.contains("status"),
+            "{text}"
+        );
         assert!(text.contains("name: n"), "{text}");
     }
 }

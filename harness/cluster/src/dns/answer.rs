@@ -43,7 +43,8 @@ mod tests {
 
     fn ask(name: &str, kind: RecordType) -> Message {
         let mut zone = Zone::default();
-        let service = json!({"metadata": {"name": "web", "namespace": "ns"}, "spec": {"clusterIP": "10.96.1.2"}});
+        let service =
+            json!({"metadata": {"name": "web", "namespace": "ns"}, "spec": {"clusterIP": "10.96.1.2"}});
         zone.set_service(serde_json::from_value(service).unwrap());
         let mut query = Message::query();
         query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));

@@ -66,7 +66,10 @@ where
             Ok(Event::Init | Event::InitDone) => {}
             Err(e) => {
                 tracing::warn!(error = %e, "a watch was cut");
-                #[expect(clippy::disallowed_methods, reason = "the pause before a cut watch is opened again")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the pause before a cut watch is opened again"
+                )]
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }

@@ -55,7 +55,9 @@ pub enum SandboxError {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The API's port is in use.
-    #[error("port {port} of 127.0.0.1 cannot be had; choose another with --api-port, or leave it out for any")]
+    #[error(
+        "port {port} of 127.0.0.1 cannot be had; choose another with --api-port, or leave it out for any"
+    )]
     Port {
         /// The port that was asked for.
         port: u16,
@@ -282,10 +284,10 @@ fn prepare(
 }
 
 fn pki(authority: &Authority) -> Result<Pki, rcgen::Error> {
-    let names = [CONTROL_PLANE, "10.96.0.1", "127.0.0.1", "localhost", "kubernetes.default.svc", "kubernetes"];
-    let masters = |user: &str| -> Result<Identity, rcgen::Error> {
-        authority.client(user, Some("system:masters"))
-    };
+    let names =
+        [CONTROL_PLANE, "10.96.0.1", "127.0.0.1", "localhost", "kubernetes.default.svc", "kubernetes"];
+    let masters =
+        |user: &str| -> Result<Identity, rcgen::Error> { authority.client(user, Some("system:masters")) };
     Ok(Pki {
         ca: authority.cert.clone(),
         api_server: authority.server("kube-apiserver", &names)?,
@@ -390,4 +392,3 @@ fn is_root_of(entry: &Entry) -> bool {
     let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", entry.root));
     entry.root != 0 && cgroups.is_ok_and(|text| text.contains(&format!("/{}", entry.cgroup)))
 }
-

@@ -42,7 +42,9 @@ pub(super) fn init() -> io::Result<ExitCode> {
     let supervisor = this_program(super::Role::Supervisor.name())?.spawn()?.id();
     loop {
         match wait()? {
-            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) if pid.as_raw() as u32 == supervisor => {
+            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)
+                if pid.as_raw() as u32 == supervisor =>
+            {
                 return Ok(ExitCode::SUCCESS);
             }
             _orphan => {}

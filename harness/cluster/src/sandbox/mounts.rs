@@ -24,8 +24,11 @@ pub(super) fn file_system(kind: &str, target: &Path, data: &str) -> io::Result<(
 /// Shows `source` at `target`.
 pub(super) fn bind(source: &Path, target: &Path) -> io::Result<()> {
     let none: Option<&str> = None;
-    nix::mount::mount(Some(source), target, none, MsFlags::MS_BIND, none)
-        .map_err(about(format!("binding {} to {}", source.display(), target.display())))
+    nix::mount::mount(Some(source), target, none, MsFlags::MS_BIND, none).map_err(about(format!(
+        "binding {} to {}",
+        source.display(),
+        target.display()
+    )))
 }
 
 /// Changes how mounts and unmounts of the whole tree spread to other mount namespaces.

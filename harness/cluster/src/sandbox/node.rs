@@ -56,7 +56,10 @@ impl NodeProcess {
             cni: spec.cni,
         })
         .map_err(|e| e.to_string())?;
-        stdin.write_all(format!("{start}\n").as_bytes()).await.map_err(failed("could not be told to start"))?;
+        stdin
+            .write_all(format!("{start}\n").as_bytes())
+            .await
+            .map_err(failed("could not be told to start"))?;
         follow(name.clone(), child, reports, failures.clone());
         Ok(Self { name, stdin })
     }

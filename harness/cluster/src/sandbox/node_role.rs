@@ -10,8 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use super::spec::{CONTROL_PLANE, Cni, ExecReply, ExecRequest, NodeStart, Report};
 use super::mounts::{bind, file_system, folder, propagation, write};
+use super::spec::{CONTROL_PLANE, Cni, ExecReply, ExecRequest, NodeStart, Report};
 use super::supervisor::{report, watch};
 use super::{cgroup, node_config};
 use crate::ledger::write_private;
@@ -74,7 +74,10 @@ async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String,
         Ok(())
     })?;
     let kubelet = start.programs.get("kubelet").ok_or("kubelet is not among the programs")?;
-    watch(Daemon::start("kubelet", kubelet, &node_config::kubelet_args(&start.node), &kubelet_log)?, failures);
+    watch(
+        Daemon::start("kubelet", kubelet, &node_config::kubelet_args(&start.node), &kubelet_log)?,
+        failures,
+    );
     failed.recv().await.ok_or_else(|| "nothing is watched".into())
 }
 

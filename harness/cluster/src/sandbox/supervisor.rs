@@ -85,7 +85,8 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
     network().await?;
     write_pki(&spec.pki).map_err(|e| format!("the certificates could not be written: {e}"))?;
     let nodes = async {
-        let starts = (1..).zip(&spec.nodes).map(|(index, node)| NodeProcess::start(spec, node, index, &failures));
+        let starts =
+            (1..).zip(&spec.nodes).map(|(index, node)| NodeProcess::start(spec, node, index, &failures));
         futures_util::future::try_join_all(starts).await
     };
     let control_plane = control_plane(spec, &failures);

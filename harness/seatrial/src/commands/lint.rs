@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context as _;
 use guide::lint::{Change, RuleId, Source, lint, render};
 use guide::{Kernel, VersionSpec, catalogue};
 
 use crate::exit::{self, Usage};
+use crate::spawn;
 
 /// Kinds that `--cluster` reads.
 const KINDS: [&str; 3] = ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "networkpolicies"];
@@ -138,9 +138,8 @@ fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn read_cluster() -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for kind in KINDS {
-        let mut kubectl = Command::new("kubectl");
-        kubectl.args(["get", kind, "--all-namespaces", "--output", "yaml"]);
-        let output = kubectl.output().context("cannot run kubectl: install it, or lint files")?;
+        let output = spawn::output("kubectl", ["get", kind, "--all-namespaces", "--output", "yaml"])
+            .context("cannot run kubectl: install it, or lint files")?;
         let said = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             files.push((format!("cluster:{kind}"), String::from_utf8(output.stdout)?));

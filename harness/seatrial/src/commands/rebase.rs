@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context as _;
 use guide::VersionSpec;
 use guide::rebase::{Class, Rebased, Request, Template, rebase, render};
 
 use crate::exit::{self, Usage};
+use crate::spawn;
 
 /// Arguments of `seatrial rebase`.
 #[derive(Debug, clap::Args)]
@@ -114,10 +114,11 @@ fn read_template(path: &Path) -> anyhow::Result<Template> {
 
 /// Renders only the ConfigMap of a chart, as the guide does.
 fn render_chart(chart: &Path) -> anyhow::Result<String> {
-    let mut helm = Command::new("helm");
-    helm.args(["template", "cilium"]).arg(chart).args(["--namespace", "kube-system"]);
-    helm.args(["--set", "agent.enabled=false", "--set", "operator.enabled=false"]);
-    let output = helm.output().context("cannot run helm: install it, or give a rendered ConfigMap")?;
+    let folder = chart.display().to_string();
+    let only = ["--set", "agent.enabled=false", "--set", "operator.enabled=false"];
+    let args = ["template", "cilium", &folder, "--namespace", "kube-system"].into_iter().chain(only);
+    let output =
+        spawn::output("helm", args).context("cannot run helm: install it, or give a rendered ConfigMap")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Usage(format!("helm cannot render {}: {}", chart.display(), said.trim())).into());
