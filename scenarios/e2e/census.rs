@@ -32,8 +32,10 @@ impl Census {
             }
             let command = fs::read(folder.join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            let ours = ["seatrial-sandbox", "kubelet", "kube-", "etcd", "containerd"];
-            if ours.iter().any(|name| command.contains(name)) {
+            let program =
+                command.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+            let ours = ["seatrial-", "kubelet", "kube-", "etcd", "containerd", "cilium-", "probe-", "pause"];
+            if ours.iter().any(|name| program.starts_with(name)) {
                 processes.insert(format!("{process}: {command}"));
             }
         }
