@@ -37,16 +37,21 @@ struct Splice {
 }
 
 /// Applies the decisions to the text.
-pub(super) fn apply(
-    text: &str,
-    config: &ConfigMap,
-    decisions: &[Decision],
-    request: &Request<'_>,
+pub(super) fn apply<'a>(
+    text: &'a str,
+    config: &'a ConfigMap,
+    decisions: &'a [Decision],
+    request: &'a Request<'_>,
 ) -> Result<Edited, RebaseError> {
-    let removed =
-        decisions.iter().filter(|decision| decision.after.is_none()).map(|decision| decision.key.as_str());
-    let removed = removed.collect();
-    let mut editor = Editor { text, entries: config.entries(), removed, request, splices: Vec::new() };
+    let old_name = |decision: &'a Decision| decision.old_key.as_deref().unwrap_or(&decision.key);
+    let (removed, changed): (Vec<_>, Vec<_>) = decisions
+        .iter()
+        .filter(|decision| decision.before != decision.after)
+        .partition(|d| d.after.is_none());
+    let removed = removed.into_iter().map(old_name).collect();
+    let rewritten = changed.into_iter().map(old_name).collect();
+    let mut editor =
+        Editor { text, entries: config.entries(), removed, rewritten, request, splices: Vec::new() };
     let mut inserts = BTreeMap::<usize, Vec<&Decision>>::new();
     for decision in decisions.iter() {
         let name = decision.old_key.as_ref().unwrap_or(&decision.key);
@@ -72,6 +77,7 @@ struct Editor<'a> {
     text: &'a str,
     entries: &'a [Entry],
     removed: BTreeSet<&'a str>,
+    rewritten: BTreeSet<&'a str>,
     request: &'a Request<'a>,
     splices: Vec<Splice>,
 }
@@ -120,7 +126,8 @@ impl Editor<'_> {
         // Blank lines behind it would become content of a block scalar before it that keeps them.
         let before = self.entries.iter().rev().skip_while(|other| other.bytes.start >= entry.bytes.start);
         let before = before.into_iter().find(|other| !self.removed.contains(other.key.as_str()));
-        if before.is_some_and(|before| keeps_blank_lines(self.text, &before.value)) {
+        let stays = |before: &&Entry| !self.rewritten.contains(before.key.as_str());
+        if before.filter(stays).is_some_and(|before| keeps_blank_lines(self.text, &before.value)) {
             let blank = |end: usize| self.text[end..line_end(self.text, end)].trim().is_empty();
             while end < self.text.len() && blank(end) {
                 end = line_end(self.text, end);
