@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use guide::plan::render;
 use guide::policy::Feature;
 use guide::{ConfigMap, Facts, Minor, Options, plan, plan_for, plan_with};
 use insta::assert_snapshot;
@@ -12,7 +13,7 @@ use crate::{hops, version};
 fn up() {
     for (from, to) in hops() {
         let plan = plan(&from, &to).expect("a plan");
-        assert_snapshot!(format!("{}-{}", from.minor(), to.minor()), guide::plan::render::text(&plan));
+        assert_snapshot!(format!("{}-{}", from.minor(), to.minor()), render::text(&plan));
     }
 }
 
@@ -20,7 +21,7 @@ fn up() {
 fn down() {
     for (from, to) in hops() {
         let plan = plan_with(&to, &from, Options { downgrade: true, direct: false }).expect("a plan");
-        assert_snapshot!(format!("{}-{}", to.minor(), from.minor()), guide::plan::render::text(&plan));
+        assert_snapshot!(format!("{}-{}", to.minor(), from.minor()), render::text(&plan));
     }
 }
 
@@ -28,7 +29,7 @@ fn down() {
 fn patches() {
     for (from, to) in [("1.5.3", "1.5.13"), ("1.6.3", "1.6.12"), ("1.7.0", "1.7.1"), ("1.16.2", "1.16.19")] {
         let plan = plan(&version(from), &version(to)).expect("a plan");
-        assert_snapshot!(format!("{from}-{to}"), guide::plan::render::text(&plan));
+        assert_snapshot!(format!("{from}-{to}"), render::text(&plan));
     }
 }
 
@@ -46,13 +47,13 @@ fn staged_for_a_known_cluster() {
         previously: Some(Minor::new(1, 5)),
     };
     let plan = plan_for(&version("1.1.3"), &version("1.6.4"), Options::default(), &facts).expect("a plan");
-    assert_snapshot!(guide::plan::render::text(&plan));
+    assert_snapshot!(render::text(&plan));
 }
 
 #[test]
 fn markdown() {
     let plan = plan(&version("1.5.3"), &version("1.6.4")).expect("a plan");
-    assert_snapshot!(guide::plan::render::markdown(&plan));
+    assert_snapshot!(render::markdown(&plan));
 }
 
 #[test]

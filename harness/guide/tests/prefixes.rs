@@ -84,13 +84,13 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn text(entries: &[Entry]) -> String {
-    let mut text = "kind: CiliumNetworkPolicy\nspec:\n  egress:\n".to_owned();
-    for entry in entries {
-        text += &format!("  - toCIDRSet:\n    - cidr: \"{}\"\n", entry.cidr.text());
+    let one = |entry: &Entry| {
         let holes: Vec<_> = entry.except.iter().map(|hole| format!("\"{}\"", hole.text())).collect();
-        text += &format!("      except: [{}]\n", holes.join(", "));
-    }
-    text
+        let cidr = entry.cidr.text();
+        format!("  - toCIDRSet:\n    - cidr: \"{cidr}\"\n      except: [{}]\n", holes.join(", "))
+    };
+    let entries: String = entries.iter().map(one).collect();
+    format!("kind: CiliumNetworkPolicy\nspec:\n  egress:\n{entries}")
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Random ConfigMaps in every shape people write: a rebase changes the planned keys and not one byte more.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
+
 mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ fn second_reading(text: &str) -> BTreeMap<String, String> {
     struct Object {
         kind: Option<String>,
         data: Option<BTreeMap<String, String>>,
-        items: Option<Vec<Object>>,
+        items: Option<Vec<Self>>,
     }
     let documents: Vec<Object> = serde_saphyr::from_multiple(text).unwrap();
     let all = documents.into_iter().flat_map(|mut object| {

@@ -1,5 +1,7 @@
 //! The published schemas are those of the code, and documents and data files keep to them.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
+
 use std::fs;
 use std::path::PathBuf;
 

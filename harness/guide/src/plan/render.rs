@@ -113,7 +113,7 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
         Direction::Down => "Downgrade",
         Direction::Micro => "Patch release",
     };
-    put(out, &format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end());
+    put(out, format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end());
     if !stage.config_changes.is_empty() {
         put(out, "\nSet before it starts:\n");
         for change in &stage.config_changes {
