@@ -192,6 +192,15 @@ impl Subject {
         Ok(())
     }
 
+    /// Waits until a Deployment beside the subject has rolled out, which needs the pod network that the subject makes.
+    ///
+    /// # Errors
+    /// When it has not before the deadline: the last state is in the message.
+    pub async fn deployment_status(&self, name: &str) -> Result<(), SubjectError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
+        Ok(rollout::deployment(&api, name, self.deadline).await?)
+    }
+
     /// Applies objects that do not come from a chart, such as policies.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub use role::run;
 
 /// The name by which an image holds this role, argv\[0\].
 pub const ROLE: &str = "cluster-dns";
+/// Name of its Deployment and Service, in kube-system.
+pub const NAME: &str = "kube-dns";
 /// Port of the server in its pod.
 const PORT: u16 = 53;
 /// The zone.

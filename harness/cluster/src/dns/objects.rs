@@ -3,10 +3,8 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{PORT, ROLE};
+use super::{NAME, PORT, ROLE};
 use crate::sandbox::DNS_ADDRESS;
-
-const NAME: &str = "kube-dns";
 
 /// Objects to apply, in order; `image` holds the role.
 #[must_use]

@@ -160,7 +160,7 @@ async fn install(
     subject.apply(&prepared.prerequisites(facts)).await?;
     subject.install(&release.chart, &request.config).await?;
     cluster::nodes_ready(client, facts.nodes.len(), Duration::from_secs(30)).await?;
-    Ok(())
+    Ok(subject.deployment_status(cluster::dns::NAME).await?)
 }
 
 async fn traffic(
