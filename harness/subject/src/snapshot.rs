@@ -125,7 +125,7 @@ mod tests {
     fn server_metadata_is_left_out() {
         let object: DynamicObject = serde_json::from_value(serde_json::json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "n", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
+            "metadata": {"name": "one", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
             "status": {"x": 1}, "data": {"k": "on"},
         }))
         .unwrap();
@@ -134,6 +134,6 @@ mod tests {
             !text.contains("uid") && !text.contains("resourceVersion") && !text.contains("status"),
             "{text}"
         );
-        assert!(text.contains("name: n"), "{text}");
+        assert!(text.contains("name: one"), "{text}");
     }
 }
