@@ -17,6 +17,6 @@ fn folder(own: &str, base: &str, below_home: &str) -> PathBuf {
         return folder.into();
     }
     let base = std::env::var_os(base).map(PathBuf::from);
-    let home = || std::env::home_dir().unwrap_or_else(|| PathBuf::from("/root")).join(below_home);
+    let home = || std::env::home_dir().unwrap_or_else(|| PathBuf::from("/")).join(below_home);
     base.unwrap_or_else(home).join("seatrial")
 }

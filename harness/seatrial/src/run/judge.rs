@@ -215,6 +215,7 @@ struct Row {
     flows: usize,
     broken: usize,
     judged: bool,
+    doubtful: bool,
 }
 
 impl Row {
@@ -224,6 +225,7 @@ impl Row {
         self.flows += 1;
         self.broken += usize::from(judged.kept == Some(false));
         self.judged |= judged.kept.is_some();
+        self.doubtful |= judged.noisy && judged.kept.is_none();
         if let Some(longest_ns) = longest_ns
             && self.worst.as_ref().is_none_or(|(worst, _)| *worst < longest_ns)
         {
@@ -236,7 +238,9 @@ impl Row {
             None => format!("{} flows, nothing lost", self.flows),
             Some((_, worst)) => format!("{} flows, worst {worst}", self.flows),
         };
-        let kept = self.judged.then_some(self.broken == 0);
+        // A row is kept only when each of its flows could be told to be inside.
+        let told = self.judged && (self.broken > 0 || !self.doubtful);
+        let kept = told.then_some(self.broken == 0);
         Budget { name, words: self.words, rule: self.rule, measured, kept }
     }
 }
