@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::flow::Kind;
+use crate::flow::{FlowSpec, Kind};
 use crate::sample::{Class, FlowSamples, Sample};
 
 /// A prober that comes to a probe later than this is noise, µs.
@@ -59,10 +59,14 @@ impl Noise {
         noise
     }
 
-    /// Says whether a bad sample may be held against the network.
+    /// Says whether a bad sample of a flow may be held against the network.
+    ///
+    /// A late prober loses answers; it neither ends a connection at its other end nor makes up an answer
+    /// that a policy forbids, so such samples count however late they are.
     #[must_use]
-    pub(crate) fn accuses(&self, sample: &Sample) -> bool {
-        !is_late(sample)
+    pub(crate) fn accuses(flow: &FlowSpec, sample: &Sample) -> bool {
+        let ended_by_peer = sample.cut && matches!(sample.class, Class::Reset | Class::Closed);
+        !is_late(sample) || ended_by_peer || (flow.kind == Kind::Deny && sample.class != Class::Missed)
     }
 
     /// Says whether the machine was noisy at any time in `[from_ns, to_ns]`.

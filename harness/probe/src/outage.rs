@@ -5,9 +5,11 @@
 //! last good sample's due time before to the time at which the first good sample after was answered.
 //!
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
-//! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]).
+//! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
+//! other end cut and an answer that a policy forbids are facts at any time, and a noisy machine excuses no
+//! forbidden answer.
 
-use crate::flow::FlowSpec;
+use crate::flow::{FlowSpec, Kind};
 use crate::noise::Noise;
 use crate::sample::{Class, Sample};
 
@@ -68,7 +70,7 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
                 found.push(outage);
             }
             last_good_ns = Some(sample.due_ns);
-        } else if noise.accuses(sample) {
+        } else if Noise::accuses(flow, sample) {
             let outage = open.get_or_insert(Outage {
                 class: sample.class,
                 samples: 0,
@@ -87,7 +89,9 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
     }
     found.extend(open);
     for outage in &mut found {
-        outage.noisy = flow.crosses_subject() && noise.covers(outage.began().0, outage.last_bad_ns);
+        outage.noisy = flow.crosses_subject()
+            && flow.kind != Kind::Deny
+            && noise.covers(outage.began().0, outage.last_bad_ns);
     }
     found
 }
@@ -103,21 +107,21 @@ mod tests {
 
     const PERIOD: u64 = 10_000_000;
 
-    /// Samples from letters: `.` good, `l` lost, `r` reset and cut, `L` lost but the prober was late.
+    /// Samples from letters: `.` good, `l` lost, `r` reset and cut, capitals when the prober was late.
     fn samples(letters: &str) -> Vec<Sample> {
         let sample = |(seq, letter)| Sample {
             seq,
             due_ns: u64::from(seq) * PERIOD,
             class: match letter {
                 '.' => Class::Answered,
-                'r' => Class::Reset,
+                'r' | 'R' => Class::Reset,
                 'm' => Class::Missed,
                 _ => Class::Lost,
             },
-            late_us: if letter == 'L' { 90_000 } else { 50 },
+            late_us: if letter.is_uppercase() { 90_000 } else { 50 },
             sent_us: Some(50),
             ended_us: (letter == '.').then_some(300),
-            cut: letter == 'r',
+            cut: matches!(letter, 'r' | 'R'),
         };
         (0..).zip(letters.chars()).map(sample).collect()
     }
@@ -138,6 +142,7 @@ mod tests {
     #[case::from_the_start("ll..", &[(10_000_000, None, 0)])]
     #[case::late_prober_is_no_outage("..LLL..", &[])]
     #[case::late_prober_does_not_end_one("..lLLl..", &[(30_000_000, Some(50_300_000), 0)])]
+    #[case::late_prober_sees_a_cut_all_the_same("..RL..", &[(0, Some(30_300_000), 1)])]
     #[case::missed_says_nothing("..mm..", &[])]
     fn brackets(#[case] letters: &str, #[case] expected: &[(u64, Option<u64>, u64)]) {
         let found: Vec<_> =
@@ -153,11 +158,21 @@ mod tests {
         assert_eq!((found[0].class, found[0].samples), (Class::Answered, 2));
     }
 
+    #[test]
+    fn no_noise_excuses_a_forbidden_answer() {
+        let spec = flow(Kind::Deny, Protocol::Tcp, Layer::Policy);
+        let mut late = samples("l.l");
+        late[1].late_us = 90_000;
+        let noise = Noise { intervals: vec![(0, 100 * PERIOD)], ..Noise::default() };
+        let found = outages(&spec, &late, &noise);
+        assert_eq!(found.iter().map(|hole| (hole.samples, hole.noisy)).collect::<Vec<_>>(), [(1, false)]);
+    }
+
     proptest! {
         #[test]
-        fn disjoint_ordered_complete_and_bounded(letters in "[.lrmL]{0,200}") {
+        fn disjoint_ordered_complete_and_bounded(letters in "[.lrmLR]{0,200}") {
             let found = find(&letters);
-            let bad = letters.chars().filter(|letter| "lr".contains(*letter)).count() as u64;
+            let bad = letters.chars().filter(|letter| "lrR".contains(*letter)).count() as u64;
             prop_assert_eq!(found.iter().map(|outage| outage.samples).sum::<u64>(), bad);
             for outage in &found {
                 prop_assert!(outage.first_bad_ns <= outage.last_bad_ns);
@@ -171,7 +186,7 @@ mod tests {
             }
             for (sample, letter) in samples(&letters).iter().zip(letters.chars()) {
                 let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&sample.due_ns));
-                prop_assert!(inside || !"lr".contains(letter));
+                prop_assert!(inside || !"lrR".contains(letter));
                 prop_assert!(!inside || letter != '.');
             }
         }
