@@ -77,6 +77,9 @@ pub struct Judgement {
     pub violations: Vec<String>,
 }
 
+/// What is said of a layer that the guide promises nothing for.
+const NOT_JUDGED: &str = "measured, not judged";
+
 fn yes() -> bool {
     true
 }
@@ -101,6 +104,19 @@ impl Budgets {
         serde_saphyr::from_str(yaml).map_err(|error| BudgetsError(error.to_string()))
     }
 
+    /// Says in words what a layer may lose for the guide's words; `None` where no budget is theirs.
+    #[must_use]
+    pub fn rule(&self, layer: Layer, words: &str) -> Option<String> {
+        self.of(layer, words).map(Budget::rule)
+    }
+
+    fn of(&self, layer: Layer, words: &str) -> Option<&Budget> {
+        self.0.iter().find(|budget| {
+            let fits = |own: &String| own.eq_ignore_ascii_case(words);
+            budget.layer == layer && budget.words.as_ref().is_none_or(fits)
+        })
+    }
+
     /// Judges the outages of a flow in one transition; `restarts` are those of the whole cluster.
     #[must_use]
     pub fn judge(
@@ -116,16 +132,12 @@ impl Budgets {
             layer @ (Layer::Policy | Layer::Canary) => (layer, "never"),
         };
         let words = words.split('[').next().unwrap_or(words).trim();
-        let budget = self.0.iter().find(|budget| {
-            let fits = |own: &String| own.eq_ignore_ascii_case(words);
-            budget.layer == layer && budget.words.as_ref().is_none_or(fits)
-        });
         let path: Vec<_> =
             restarts.iter().filter(|restart| flow.nodes().any(|n| n == restart.node)).collect();
-        let Some(budget) = budget.filter(|budget| budget.judged) else {
+        let Some(budget) = self.of(layer, words).filter(|budget| budget.judged) else {
             return Judgement {
                 words: words.into(),
-                rule: "measured, not judged".into(),
+                rule: NOT_JUDGED.into(),
                 measured: measured(outages, path.len()),
                 kept: None,
                 noisy: false,
@@ -192,6 +204,9 @@ impl Budget {
     }
 
     fn rule(&self) -> String {
+        if !self.judged {
+            return NOT_JUDGED.into();
+        }
         if self.outages == 0 {
             return "none at all".into();
         }

@@ -62,6 +62,12 @@ pub struct Stage {
     pub l3: Impact,
     /// Impact on traffic through a layer 7 proxy.
     pub l7: Impact,
+    /// What a measured run allows layer 3 and 4 for that impact, in words; absent where nobody measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l3_budget: Option<String>,
+    /// What a measured run allows traffic through a layer 7 proxy, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l7_budget: Option<String>,
     /// Where the guide lists the hop.
     pub source: String,
     /// How sure the impact is.

@@ -51,6 +51,9 @@ fn stage_text(out: &mut String, stage: &Stage) {
     if let Some(line) = kubernetes(stage) {
         put(out, &format!("  {line}"));
     }
+    for (layer, budget) in budgets(stage) {
+        put(out, &format!("  budget {layer}: {budget}"));
+    }
     for change in &stage.config_changes {
         put(out, &format!("  set {}: {}", change.key, quoted(&change.value)));
         put(out, &format!("      {}", change.why));
@@ -114,6 +117,12 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
         Direction::Micro => "Patch release",
     };
     put(out, format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end());
+    if stage.l3_budget.is_some() || stage.l7_budget.is_some() {
+        put(out, "\nBudget of a measured run:\n");
+    }
+    for (layer, budget) in budgets(stage) {
+        put(out, &format!("- {layer}: {budget}"));
+    }
     if !stage.config_changes.is_empty() {
         put(out, "\nSet before it starts:\n");
         for change in &stage.config_changes {
@@ -167,6 +176,12 @@ fn kubernetes(stage: &Stage) -> Option<String> {
         Some(false) => format!("WARNING: {tested}, and yours is not one of them"),
         _ => tested,
     })
+}
+
+fn budgets(stage: &Stage) -> impl Iterator<Item = (&'static str, &String)> {
+    [("L3", &stage.l3_budget), ("L7", &stage.l7_budget)]
+        .into_iter()
+        .filter_map(|(layer, budget)| Some((layer, budget.as_ref()?)))
 }
 
 fn applies(hazard: &Hazard) -> &'static str {

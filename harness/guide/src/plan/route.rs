@@ -186,6 +186,8 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
         daemonset_required: row.daemonset_required,
         l3: row.l3,
         l7: row.l7,
+        l3_budget: None,
+        l7_budget: None,
         kubernetes,
         kubernetes_ok,
         config_changes,

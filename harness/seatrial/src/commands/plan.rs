@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use guide::policy::{self, Feature};
 use guide::{ConfigMap, Facts, Kernel, Minor, Options, PlanError, VersionSpec};
+use probe::budget::Budgets;
+use probe::flow::Layer;
 
 use crate::commands::lint::read_paths;
 use crate::exit::{self, Usage};
@@ -64,10 +66,15 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
         previously: args.previously,
     };
     let options = Options { downgrade: args.downgrade, direct: args.direct };
-    let plan = guide::plan_for(&from, &to, options, &facts).map_err(|e| match e {
+    let mut plan = guide::plan_for(&from, &to, options, &facts).map_err(|e| match e {
         PlanError::NotAnUpgrade { .. } => Usage(format!("{e} with --downgrade")),
         e => Usage(e.to_string()),
     })?;
+    let budgets = Budgets::standard();
+    for stage in &mut plan.stages {
+        stage.l3_budget = budgets.rule(Layer::L3, &stage.l3.to_string());
+        stage.l7_budget = budgets.rule(Layer::L7, &stage.l7.to_string());
+    }
     match args.output {
         Output::Table => write!(out, "{}", guide::plan::render::text(&plan))?,
         Output::Markdown => write!(out, "{}", guide::plan::render::markdown(&plan))?,

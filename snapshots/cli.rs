@@ -1,0 +1,59 @@
+//! Golden tests of the command line: its help, what its errors say, and with which exit code.
+
+use std::fmt::Write as _;
+
+use assert_cmd::Command;
+use insta::assert_snapshot;
+
+/// Runs the program in an empty folder and writes down all that a person would see of it.
+fn session(commands: &[&[&str]]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut seen = String::new();
+    for arguments in commands {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+        let output = command.args(*arguments).current_dir(folder.path()).output().expect("an output");
+        let said = [output.stdout, output.stderr].concat();
+        let code = output.status.code().expect("an exit code");
+        writeln!(seen, "$ seatrial {}", arguments.join(" ")).expect("a string");
+        writeln!(seen, "{}[{code}]\n", String::from_utf8(said).expect("UTF-8")).expect("a string");
+    }
+    seen
+}
+
+#[test]
+fn help() {
+    assert_snapshot!(session(&[
+        &["help"],
+        &["help", "run"],
+        &["help", "plan"],
+        &["help", "rebase"],
+        &["help", "lint"],
+        &["help", "report"],
+        &["help", "cluster"],
+        &["help", "cluster", "up"],
+        &["help", "cluster", "down"],
+        &["help", "cluster", "exec"],
+        &["help", "gc"],
+        &["help", "doctor"],
+    ]));
+}
+
+#[test]
+fn bad_usage() {
+    assert_snapshot!(session(&[
+        &[],
+        &["upgrade"],
+        &["run", "1.5"],
+        &["run", "1.6", "1.5"],
+        &["run", "1.5", "1.42"],
+        &["run", "1.5", "1.6", "--nodes", "9"],
+        &["plan", "1.5", "newest"],
+        &["plan", "1.6", "1.5"],
+        &["plan", "1.1", "1.6", "--direct"],
+        &["rebase", "--from", "1.5", "--to", "1.6", "missing.yaml"],
+        &["lint"],
+        &["lint", "--to", "1.6"],
+        &["lint", "--explain", "no-such-rule"],
+        &["report", "missing"],
+    ]));
+}
