@@ -8,6 +8,7 @@
 
 pub mod attribution;
 pub mod budget;
+pub mod calibration;
 mod client;
 pub mod clock;
 mod collect;

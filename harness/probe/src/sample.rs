@@ -173,7 +173,8 @@ impl Class {
         (Self::Missed, 'm'),
     ];
 
-    fn from_word(word: &str) -> Option<Self> {
+    /// Reads what [`fmt::Display`] writes.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         if let Some(status) = word.strip_prefix("http-") {
             return status.parse().ok().map(Self::Http);
         }

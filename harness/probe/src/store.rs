@@ -1,6 +1,8 @@
 //! Where samples are kept: in memory for the analysis, and on disk as they arrive.
 //!
-//! One text file a flow, `<flow id with "/" as ".">.samples`, format version 1:
+//! One file a flow, `<flow id with "/" as ".">.samples`. While samples arrive it is text, format version 1,
+//! to which nothing is added but whole lines; when all are there it becomes compressed columns, version 2
+//! (see [`columns`]), in one step. Both can be read. Version 1:
 //!
 //! ```text
 //! seatrial-samples/1 {"start_ns":…,"flow":{…}}
@@ -9,6 +11,8 @@
 //!
 //! `planned` is how many probes have fallen due so far; samples are in the form of the prober's batches.
 //! Each line is written whole; a last line without its end is a crash's and is passed over.
+
+mod columns;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,6 +28,7 @@ use crate::sample::{Class, FlowSamples, Sample};
 use crate::wire::{self, Encoded, Line, Part, Start};
 
 const FORMAT: &str = "seatrial-samples/1 ";
+const FORMAT_COLUMNS: &str = "seatrial-samples/2 ";
 
 /// A record that ends longer than this before the end of the measurement is incomplete, ns.
 const SILENCE_NS: u64 = 1_500_000_000;
@@ -43,7 +48,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file is not a sample file of a version that can be read.
-    #[error("{} is not a sample file of format version 1", .0.display())]
+    #[error("{} is not a sample file of format version 1 or 2", .0.display())]
     Format(PathBuf),
 }
 
@@ -139,10 +144,11 @@ impl Store {
         unsteady.map(|lane| (lane.flow.id.clone(), lane.samples.last().map(|sample| sample.class))).collect()
     }
 
-    /// Returns everything recorded so far, complete up to `until_ns`, and the first failure to write it.
+    /// Returns everything recorded so far, complete up to `until_ns`, and the first failure to write it;
+    /// what is on disk becomes columns, and nothing is added to it any more.
     pub(crate) fn samples(&self, until_ns: u64) -> (Vec<FlowSamples>, Option<StoreError>) {
         let mut inner = self.lock();
-        let samples = inner
+        let samples: Vec<_> = inner
             .lanes
             .iter()
             .map(|lane| {
@@ -151,6 +157,14 @@ impl Store {
                 lane.complete(until_ns, fault)
             })
             .collect();
+        for (index, flow) in samples.iter().enumerate() {
+            // What could not be opened or written has failed before.
+            if inner.lanes[index].file.take().is_some()
+                && let Err(error) = write_columns(&self.folder, flow)
+            {
+                inner.failure.get_or_insert(error);
+            }
+        }
         (samples, inner.failure.take())
     }
 
@@ -284,18 +298,41 @@ pub fn file_name(flow: &str) -> String {
     format!("{}.samples", flow.replace('/', "."))
 }
 
+/// Puts columns in the place of the text, in one step.
+fn write_columns(folder: &Path, samples: &FlowSamples) -> Result<(), StoreError> {
+    let path = folder.join(file_name(&samples.flow.id));
+    let header = Header { start_ns: samples.start_ns, flow: samples.flow.clone() };
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        writeln!(file, "{FORMAT_COLUMNS}{}", serde_json::to_string(&header)?)?;
+        file.write_all(&columns::encode(&samples.samples)?)?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(|source| StoreError::Io { doing: "write", path: path.clone(), source })
+}
+
+fn read_columns(bytes: &[u8]) -> Option<FlowSamples> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let header = std::str::from_utf8(&bytes[..end]).ok()?.strip_prefix(FORMAT_COLUMNS)?;
+    let Header { start_ns, flow } = serde_json::from_str(header).ok()?;
+    let samples = columns::decode(&bytes[end + 1..], start_ns, flow.period_ns)?;
+    Some(FlowSamples { flow, start_ns, samples, fault: None })
+}
+
 /// Reads the samples of one flow back.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or is of another format.
 pub fn read(path: &Path) -> Result<FlowSamples, StoreError> {
-    let text = fs::read_to_string(path).map_err(|source| StoreError::Io {
-        doing: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes =
+        fs::read(path).map_err(|source| StoreError::Io { doing: "read", path: path.to_owned(), source })?;
     let format = || StoreError::Format(path.to_owned());
+    if bytes.starts_with(FORMAT_COLUMNS.as_bytes()) {
+        return read_columns(&bytes).ok_or_else(format);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format())?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut lines = whole.lines();
     let header = lines.next().and_then(|line| line.strip_prefix(FORMAT)).ok_or_else(format)?;

@@ -1,5 +1,7 @@
 //! The traffic of a run, planned: pods, services, flows, and what policies must grant. Pure.
 
+mod calibration;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

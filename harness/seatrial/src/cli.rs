@@ -37,6 +37,8 @@ enum Command {
     Gc,
     /// Say what this machine lacks for a sandbox, and the command that brings it.
     Doctor(commands::doctor::Args),
+    /// Inject outages of known length and say how exactly they are measured here.
+    Calibrate(commands::calibrate::Args),
 }
 
 /// Runs the command.
@@ -57,6 +59,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Run(args) => block_on(run::run(args)),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
+        Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out, &mut err)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
     }
 }

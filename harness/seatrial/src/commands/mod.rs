@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod calibrate;
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod gc;

@@ -6,11 +6,12 @@ use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use cluster::{Component, Components};
 use guide::VersionSpec;
 use guide::rebase::{Class, Rebased, Request, Template, rebase, render};
 
 use crate::exit::{self, Usage};
-use crate::spawn;
+use crate::{paths, spawn};
 
 /// Arguments of `seatrial rebase`.
 #[derive(Debug, clap::Args)]
@@ -117,8 +118,11 @@ fn render_chart(chart: &Path) -> anyhow::Result<String> {
     let folder = chart.display().to_string();
     let only = ["--set", "agent.enabled=false", "--set", "operator.enabled=false"];
     let args = ["template", "cilium", &folder, "--namespace", "kube-system"].into_iter().chain(only);
-    let output =
-        spawn::output("helm", args).context("cannot run helm: install it, or give a rendered ConfigMap")?;
+    let components = Components::new(None, paths::cache());
+    let helm = tokio::runtime::Runtime::new()?.block_on(components.find(Component::Helm));
+    let helm = helm.map_or_else(|| "helm".to_owned(), |helm| helm.display().to_string());
+    let output = spawn::output(&helm, args)
+        .context("cannot run helm: `seatrial doctor --build` makes one; or give a rendered ConfigMap")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(Usage(format!("helm cannot render {}: {}", chart.display(), said.trim())).into());

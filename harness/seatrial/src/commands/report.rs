@@ -1,5 +1,6 @@
 //! `seatrial report`: a recorded run, shown again.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// Write the JUnit report to this file.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write every sample into this folder, one CSV file a flow.
+    #[arg(long, value_name = "DIR")]
+    csv: Option<PathBuf>,
     /// Print a job summary and annotations for GitHub instead of the table.
     #[arg(long)]
     github: bool,
@@ -39,6 +43,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     if let Some(path) = &args.junit {
         write(path, &junit::render(&run)?)?;
+    }
+    if let Some(path) = &args.csv {
+        export(&folder.samples(), path)?;
     }
     let text = if args.github {
         format!("{}\n{}", github::summary(&run), github::annotations(&run))
@@ -58,4 +65,32 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("{} could not be written", path.display()))
+}
+
+/// Writes the samples of each flow as CSV; times in µs, `due` since the first probe, the others since `due`.
+fn export(samples: &Path, folder: &Path) -> anyhow::Result<()> {
+    let unreadable = || format!("the samples in {} cannot be listed", samples.display());
+    std::fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;
+    for entry in std::fs::read_dir(samples).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        let flow = probe::store::read(&path)?;
+        let mut text = String::from("seq,due_us,class,late_us,sent_us,ended_us,cut\n");
+        for sample in &flow.samples {
+            let optional = |us: Option<u32>| us.map_or_else(String::new, |us| us.to_string());
+            writeln!(
+                text,
+                "{},{},{},{},{},{},{}",
+                sample.seq,
+                sample.due_ns.saturating_sub(flow.start_ns) / 1_000,
+                sample.class,
+                sample.late_us,
+                optional(sample.sent_us),
+                optional(sample.ended_us),
+                sample.cut
+            )?;
+        }
+        let name = Path::new(path.file_name().unwrap_or_default()).with_extension("csv");
+        write(&folder.join(name), &text)?;
+    }
+    Ok(())
 }

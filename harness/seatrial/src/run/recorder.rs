@@ -10,6 +10,7 @@ use report::{Console, summary};
 
 use super::judge::Judged;
 use super::request::Request;
+use crate::commands::calibrate;
 use crate::{errors, exit};
 
 /// The recorder of one run.
@@ -244,7 +245,11 @@ fn empty(request: &Request) -> Run {
         reason: "the run has not ended".to_owned(),
         exit_code: exit::ERRORED,
         subject: request.subject.name().to_owned(),
-        provider: Provider { name: "sandbox".to_owned(), ..Provider::default() },
+        provider: Provider {
+            name: "sandbox".to_owned(),
+            facts: calibrate::last().into_iter().map(|said| ("calibration".to_owned(), said)).collect(),
+            ..Provider::default()
+        },
         path,
         steps: Vec::new(),
         noise: Noise::default(),

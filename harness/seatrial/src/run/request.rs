@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
-use guide::{Plan, Version, VersionSpec};
+use guide::{Plan, PlanError, Version, VersionSpec};
 
 use crate::commands::cluster::{Place, new_id};
 use crate::errors;
@@ -73,7 +73,13 @@ impl Request {
     /// Checks the arguments; nothing was created when it fails.
     pub(crate) fn from_args(args: Args) -> anyhow::Result<Self> {
         let (from, to) = (version(&args.from)?, version(&args.to)?);
-        let plan = guide::plan(&from, &to).map_err(|e| Usage(e.to_string()))?;
+        let plan = guide::plan(&from, &to).map_err(|e| match e {
+            PlanError::NotAnUpgrade { .. } => Usage(format!(
+                "{to} is not newer than {from}: name the versions the other way round, and add --rollback to \
+                 measure the way back"
+            )),
+            e => Usage(e.to_string()),
+        })?;
         for version in versions_of(&plan) {
             args.subject.supports(&version)?;
         }
