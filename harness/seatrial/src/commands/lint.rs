@@ -144,7 +144,9 @@ fn read_cluster() -> anyhow::Result<Vec<(String, String)>> {
         if output.status.success() {
             files.push((format!("cluster:{kind}"), String::from_utf8(output.stdout)?));
         } else if !said.contains("doesn't have a resource type") {
-            anyhow::bail!("kubectl cannot list {kind}: {}", said.trim());
+            // kubectl repeats itself before it comes to the point.
+            let point = said.trim().lines().last().unwrap_or_default();
+            anyhow::bail!("kubectl cannot list {kind}: {point} (does KUBECONFIG name the right cluster?)");
         }
     }
     Ok(files)
