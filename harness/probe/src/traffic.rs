@@ -234,15 +234,7 @@ impl Traffic {
         for row in open_rows(settings) {
             traffic.flow("client-1", "open-server", &row, settings);
         }
-        let canary = Row {
-            kind: Kind::Canary,
-            protocol: Protocol::Udp,
-            policy: Policy::NoPolicy,
-            via: Via::HostIp,
-            port: CANARY_PORT,
-            rate: settings.canary_rate,
-        };
-        traffic.flow("canary-client", "canary-server", &canary, settings);
+        traffic.flow("canary-client", "canary-server", &canary(settings), settings);
         traffic
     }
 
@@ -363,6 +355,18 @@ fn open_rows(settings: &Settings) -> [Row; 3] {
         row(Kind::Held, Protocol::Tcp, TCP_PORT, settings.held_rate),
         row(Kind::New, Protocol::Tcp, TCP_PORT, settings.new_rate),
     ]
+}
+
+/// The flow between hosts, which crosses nothing that is upgraded.
+fn canary(settings: &Settings) -> Row {
+    Row {
+        kind: Kind::Canary,
+        protocol: Protocol::Udp,
+        policy: Policy::NoPolicy,
+        via: Via::HostIp,
+        port: CANARY_PORT,
+        rate: settings.canary_rate,
+    }
 }
 
 fn layer(row: &Row) -> Layer {

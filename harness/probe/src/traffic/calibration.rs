@@ -1,6 +1,6 @@
 //! The traffic of a calibration: few flows, probed often, on one path across two nodes.
 
-use super::{CANARY_PORT, Part, Row, Settings, TCP_PORT, Traffic, UDP_PORT};
+use super::{Part, Row, Settings, TCP_PORT, Traffic, UDP_PORT, canary};
 use crate::flow::{Kind, Policy, Protocol, Via};
 
 impl Traffic {
@@ -26,15 +26,7 @@ impl Traffic {
         };
         traffic.flow("client-1", "open-server", &open(Kind::Packet, Protocol::Udp, UDP_PORT), &settings);
         traffic.flow("client-1", "open-server", &open(Kind::Held, Protocol::Tcp, TCP_PORT), &settings);
-        let canary = Row {
-            kind: Kind::Canary,
-            protocol: Protocol::Udp,
-            policy: Policy::NoPolicy,
-            via: Via::HostIp,
-            port: CANARY_PORT,
-            rate: settings.canary_rate,
-        };
-        traffic.flow("canary-client", "canary-server", &canary, &settings);
+        traffic.flow("canary-client", "canary-server", &canary(&settings), &settings);
         traffic
     }
 }
