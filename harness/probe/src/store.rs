@@ -71,6 +71,8 @@ struct Prober {
     lanes: Vec<usize>,
     next_batch: u64,
     fault: Option<String>,
+    /// The last thing that it printed besides samples: why it could not go on.
+    said: Option<String>,
 }
 
 /// What is known of one flow.
@@ -120,7 +122,7 @@ impl Store {
         match wire::parse_line(text, &state.starts) {
             Ok(Some(Line::Start(starts))) => inner.start(prober, starts, &self.folder),
             Ok(Some(Line::Batch { number, parts })) => inner.batch(prober, number, parts),
-            Ok(None) => tracing::debug!(prober, text, "output that is not samples"),
+            Ok(None) => state.said = Some(text.to_owned()),
             Err(error) => drop(state.fault.get_or_insert(error.to_string())),
         }
         drop(inner);
@@ -144,6 +146,14 @@ impl Store {
             newest.filter(|sample| lane.flow.is_good(sample.class)).count() < count
         });
         unsteady.map(|lane| (lane.flow.id.clone(), lane.samples.last().map(|sample| sample.class))).collect()
+    }
+
+    /// Returns what probers printed besides samples, each with its name.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let inner = self.lock();
+        let said =
+            |(name, prober): (&String, &Prober)| Some(format!("{name} says: {}", prober.said.as_ref()?));
+        inner.probers.iter().filter_map(said).collect()
     }
 
     /// Returns everything recorded so far, complete up to `until_ns`, and the first failure to write it.
@@ -451,6 +461,15 @@ mod tests {
         assert_eq!(store.unsteady(10), [(rare.id, None)]);
         store.take("client-1", batch(0, 1, vec![answered(0)]).trim_end());
         assert_eq!(store.unsteady(10), []);
+    }
+
+    #[test]
+    fn why_a_prober_gave_up_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        assert!(store.said().is_empty());
+        store.take("client-1", "the prober cannot open an ICMP socket");
+        assert_eq!(store.said(), ["client-1 says: the prober cannot open an ICMP socket"]);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Session {
         Err(DeployError::Deadline {
             what: "good samples in a row on every flow".into(),
             after: limit,
-            last: last.collect::<Vec<_>>().join("; "),
+            last: last.chain(self.store.said()).collect::<Vec<_>>().join("; "),
         })
     }
 

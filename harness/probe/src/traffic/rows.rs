@@ -50,15 +50,15 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
 /// To every server that policies select: a client at a port nobody is granted, a stranger at one that others
 /// are, and a client at a path nobody is granted.
 pub(super) fn to_servers_denied(settings: &Settings) -> [Denied; 3] {
-    let denied = |client, name, http_path, (protocol, policy, port)| {
-        let period_ns = hertz(settings.deny_rate);
-        let row = Row { kind: K::Deny, protocol, policy, via: Via::PodIp, port, period_ns };
+    let denied = |client, name, http_path, (protocol, policy, port, rate)| {
+        let row = row(K::Deny, protocol, policy, Via::PodIp, port, rate);
         Denied { client, name, http_path, row }
     };
+    let (cheap, proxied) = (settings.deny_rate, settings.new_rate);
     [
-        denied("client-1", "deny-port", PUBLIC_PATH, (T::Tcp, P::L4Policy, CLOSED_PORT)),
-        denied("stranger", "deny-stranger", PUBLIC_PATH, (T::Udp, P::L4Policy, UDP_PORT)),
-        denied("client-1", "deny-path", PRIVATE_PATH, (T::Http, P::L7Policy, L7_PORT)),
+        denied("client-1", "deny-port", PUBLIC_PATH, (T::Tcp, P::L4Policy, CLOSED_PORT, cheap)),
+        denied("stranger", "deny-stranger", PUBLIC_PATH, (T::Udp, P::L4Policy, UDP_PORT, cheap)),
+        denied("client-1", "deny-path", PRIVATE_PATH, (T::Http, P::L7Policy, L7_PORT, proxied)),
     ]
 }
 
