@@ -31,7 +31,7 @@ pub(crate) fn there_and_back() -> Result<(), Failed> {
         flow_is_as_the_guide_says(flow)?;
     }
     let budgets = array(&record, "budgets")?;
-    check(budgets.len() == 6, format!("{} budgets", budgets.len()))?;
+    check(budgets.len() == 8, format!("{} budgets", budgets.len()))?;
     check(budgets.iter().all(|budget| budget["kept"] == true), format!("{budgets:?}"))?;
     rollback_restored_the_daemon_set_alone(&running)
 }
@@ -54,7 +54,12 @@ fn flow_is_as_the_guide_says(flow: &Value) -> Result<(), Failed> {
         Some("policy") => check(flow["answered"] == 0 && outages.is_empty(), format!("{id}: {flow:#}"))?,
         _ => check(outages.is_empty(), format!("{id}: {outages:?}"))?,
     }
-    check(flow["planned"].as_u64() > Some(100), format!("{id} was hardly probed"))
+    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let length_ms = number(&flow["window_ms"][1]) - number(&flow["window_ms"][0]);
+    let due = length_ms / number(&flow["period_ms"]);
+    let planned = number(&flow["planned"]);
+    check(length_ms > 10_000.0, format!("{id} was hardly probed: {length_ms} ms"))?;
+    check(planned > 0.95 * due, format!("{id}: {planned} probes planned, {due} due"))
 }
 
 fn rollback_restored_the_daemon_set_alone(running: &Running) -> Result<(), Failed> {

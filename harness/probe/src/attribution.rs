@@ -157,7 +157,7 @@ impl Rule {
     fn explains(&self, flow: &FlowSpec, outage: &Outage, event: &Observed) -> bool {
         let node = event.node.as_deref();
         let client = node == Some(flow.client.node.as_str());
-        let server = node == Some(flow.server.node.as_str());
+        let server = flow.nodes_of_server().any(|own| node == Some(own));
         let near = match self.node {
             Where::Client => client,
             Where::Server => server,

@@ -130,6 +130,7 @@ impl Budgets {
             Layer::L3 | Layer::L4 => (Layer::L3, words.l3),
             Layer::L7 => (Layer::L7, words.l7),
             layer @ (Layer::Policy | Layer::Canary) => (layer, "never"),
+            Layer::Control => (Layer::Control, "not in the guide"),
         };
         let words = words.split('[').next().unwrap_or(words).trim();
         let path: Vec<_> =
@@ -207,12 +208,12 @@ impl Budget {
         if !self.judged {
             return NOT_JUDGED.into();
         }
-        if self.outages == 0 {
-            return "none at all".into();
-        }
         let around = self.recovery_ms.map_or(String::new(), |ms| {
             format!(", besides those of an agent restart until {ms} ms after it is ready")
         });
+        if self.outages == 0 {
+            return format!("none at all{around}");
+        }
         format!(
             "at most {} outages, {} ms each, {} ms together{around}; {} cut connections per agent restart on \
              the flow's nodes",
@@ -305,6 +306,8 @@ mod tests {
     #[case::l7_too_long_after_ready(Layer::L7, vec![outage(10_000, 4_600, 1)], false)]
     #[case::l7_cut_twice(Layer::L7, vec![outage(10_000, 10, 1), outage(11_000, 10, 1)], false)]
     #[case::l7_far_from_any_restart(Layer::L7, vec![outage(30_000, 300, 0)], false)]
+    #[case::new_pod_during_a_restart(Layer::Control, vec![outage(9_000, 0, 0)], true)]
+    #[case::new_pod_at_any_other_time(Layer::Control, vec![outage(30_000, 0, 0)], false)]
     #[case::hole(Layer::Policy, vec![outage(10_000, 0, 0)], false)]
     #[case::no_hole(Layer::Policy, vec![], true)]
     fn judged(#[case] layer: Layer, #[case] outages: Vec<Outage>, #[case] kept: bool) {

@@ -20,6 +20,10 @@ pub enum Kind {
     New,
     /// Traffic that must not pass.
     Deny,
+    /// A question to the cluster's DNS.
+    Dns,
+    /// A new pod, until it can talk.
+    Pod,
     /// The harness's control traffic between hosts, not crossing the subject.
     Canary,
 }
@@ -34,6 +38,8 @@ pub enum Protocol {
     Tcp,
     /// HTTP/1.1.
     Http,
+    /// ICMP echo.
+    Icmp,
 }
 
 /// The layer at which a flow is judged.
@@ -48,6 +54,9 @@ pub enum Layer {
     /// Traffic that must not pass.
     #[serde(rename = "policy")]
     Policy,
+    /// What the cluster does to its pods.
+    #[serde(rename = "control")]
+    Control,
     /// The harness's control traffic.
     #[serde(rename = "canary")]
     Canary,
@@ -61,6 +70,12 @@ pub enum Place {
     SameNode,
     /// On two nodes.
     CrossNode,
+    /// Wherever the Service finds one of its servers.
+    AnyNode,
+    /// From a host's own network to a pod, on another node where there is one.
+    HostToPod,
+    /// From a pod to a host's own network, on another node where there is one.
+    PodToHost,
 }
 
 /// By which address the server is reached.
@@ -107,6 +122,16 @@ pub struct End {
     pub node: String,
 }
 
+/// A question to the cluster's DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Name of a Service; the whole domain name once its namespace is known.
+    pub name: String,
+    /// The one right answer; absent until the Service exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
 /// What must become of the probes of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,8 +155,11 @@ pub struct FlowSpec {
     pub layer: Layer,
     /// The end that asks.
     pub client: End,
-    /// The end that answers.
+    /// The end that answers; for [`Place::AnyNode`], the Service and the nodes behind it.
     pub server: End,
+    /// Nodes of the servers behind a Service, for [`Place::AnyNode`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_nodes: Vec<String>,
     /// The path between them.
     pub path: Path,
     /// Service that is asked, for [`Via::ClusterIp`].
@@ -145,6 +173,9 @@ pub struct FlowSpec {
     /// Path of the request, for [`Protocol::Http`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_path: Option<String>,
+    /// What is asked for, for [`Kind::Dns`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
     /// Time between two probes, ns.
     pub period_ns: u64,
     /// An answer that takes longer than this is slow, ns from the due time.
@@ -172,10 +203,16 @@ impl FlowSpec {
         self.kind != Kind::Canary
     }
 
-    /// Names the nodes of its path: the client's, and the server's when it is another.
+    /// Names the nodes of its path: the client's, and those of servers elsewhere.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        let server = (self.server.node != self.client.node).then_some(self.server.node.as_str());
-        std::iter::once(self.client.node.as_str()).chain(server)
+        let client = self.client.node.as_str();
+        std::iter::once(client).chain(self.nodes_of_server().filter(move |node| *node != client))
+    }
+
+    /// Names the nodes on which its probes can be answered.
+    pub fn nodes_of_server(&self) -> impl Iterator<Item = &str> {
+        let own = self.server_nodes.is_empty().then_some(self.server.node.as_str());
+        self.server_nodes.iter().map(String::as_str).chain(own)
     }
 
     /// Returns the address and port, once the server's address is known.
@@ -209,10 +246,31 @@ macro_rules! words {
     };
 }
 
-words!(Kind { Packet => "packet", Held => "held", New => "new", Deny => "deny", Canary => "canary" });
-words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http" });
-words!(Layer { L3 => "L3", L4 => "L4", L7 => "L7", Policy => "policy", Canary => "canary" });
-words!(Place { SameNode => "same node", CrossNode => "cross node" });
+words!(Kind {
+    Packet => "packet",
+    Held => "held",
+    New => "new",
+    Deny => "deny",
+    Dns => "dns",
+    Pod => "pod",
+    Canary => "canary",
+});
+words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http", Icmp => "icmp" });
+words!(Layer {
+    L3 => "L3",
+    L4 => "L4",
+    L7 => "L7",
+    Policy => "policy",
+    Control => "control",
+    Canary => "canary",
+});
+words!(Place {
+    SameNode => "same node",
+    CrossNode => "cross node",
+    AnyNode => "any node",
+    HostToPod => "host to pod",
+    PodToHost => "pod to host",
+});
 words!(Via { PodIp => "pod IP", ClusterIp => "ClusterIP", HostIp => "host IP" });
 words!(Policy { NoPolicy => "no policy", L4Policy => "L3/L4 policy", L7Policy => "L7 policy" });
 
@@ -247,11 +305,13 @@ pub(crate) mod tests {
             layer,
             client: end("client-1", "node1"),
             server: end("server-2", "node2"),
+            server_nodes: Vec::new(),
             path: Path { place: Place::CrossNode, via: Via::PodIp, policy: Policy::NoPolicy },
             service: None,
             address: Some(IpAddr::from([127, 0, 0, 1])),
             port: 0,
             http_path: (protocol == Protocol::Http).then(|| "/public".into()),
+            query: None,
             period_ns: 10 * MS,
             slow_ns: 50 * MS,
             deadline_ns: 200 * MS,
@@ -270,6 +330,14 @@ pub(crate) mod tests {
     fn goodness(#[case] kind: Kind, #[case] class: Class, #[case] good: bool) {
         let spec = flow(kind, Protocol::Http, Layer::L7);
         assert_eq!(spec.is_good(class), good);
+    }
+
+    #[test]
+    fn a_service_can_answer_from_every_node_behind_it() {
+        let mut spec = flow(Kind::New, Protocol::Tcp, Layer::L4);
+        assert_eq!(spec.nodes().collect::<Vec<_>>(), ["node1", "node2"]);
+        spec.server_nodes = vec!["node1".into(), "node3".into()];
+        assert_eq!(spec.nodes().collect::<Vec<_>>(), ["node1", "node3"]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Class {
     WrongAnswer,
     /// Answered with an HTTP status other than 200.
     Http(u16),
+    /// Answered with a DNS response code other than 0 (no error).
+    Rcode(u16),
     /// Not sent: the prober came to it after its deadline. Says nothing about the network.
     Missed,
 }
@@ -73,6 +75,7 @@ impl fmt::Display for Class {
             Self::Unreachable => "unreachable",
             Self::WrongAnswer => "wrong-answer",
             Self::Http(status) => return f.pad(&format!("http-{status}")),
+            Self::Rcode(code) => return f.pad(&format!("rcode-{code}")),
             Self::Missed => "missed",
         };
         f.pad(word)
@@ -159,7 +162,7 @@ impl<'de> Deserialize<'de> for Class {
 }
 
 impl Class {
-    /// Every class but the HTTP ones, with the letter that stands for it in a batch.
+    /// Every class without a number of its own, with the letter that stands for it in a batch.
     pub(crate) const LETTERS: [(Self, char); 10] = [
         (Self::Answered, 'a'),
         (Self::Slow, 's'),
@@ -177,6 +180,9 @@ impl Class {
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         if let Some(status) = word.strip_prefix("http-") {
             return status.parse().ok().map(Self::Http);
+        }
+        if let Some(code) = word.strip_prefix("rcode-") {
+            return code.parse().ok().map(Self::Rcode);
         }
         Self::LETTERS.iter().map(|(class, _)| *class).find(|class| class.to_string() == word)
     }

@@ -94,6 +94,8 @@ pub(crate) fn run(listeners: &[Listener], stop: impl Future<Output = ()>) -> Res
                     let socket = TcpListener::bind(address).await.map_err(listen)?;
                     tokio::task::spawn_local(accept(socket, echo_stream));
                 }
+                // The kernel answers it.
+                Protocol::Icmp => {}
                 Protocol::Http => {
                     let socket = TcpListener::bind(address).await.map_err(listen)?;
                     tokio::task::spawn_local(accept(socket, answer_http));

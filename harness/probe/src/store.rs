@@ -30,6 +30,9 @@ use crate::wire::{self, Encoded, Line, Part, Start};
 const FORMAT: &str = "seatrial-samples/1 ";
 const FORMAT_COLUMNS: &str = "seatrial-samples/2 ";
 
+/// A flow that was good for so long flows, ns.
+const STEADY_NS: u64 = 500_000_000;
+
 /// A record that ends longer than this before the end of the measurement is incomplete, ns.
 const SILENCE_NS: u64 = 1_500_000_000;
 
@@ -73,6 +76,8 @@ struct Prober {
     lanes: Vec<usize>,
     next_batch: u64,
     fault: Option<String>,
+    /// The last thing that it printed besides samples: why it could not go on.
+    said: Option<String>,
 }
 
 /// What is known of one flow.
@@ -122,26 +127,38 @@ impl Store {
         match wire::parse_line(text, &state.starts) {
             Ok(Some(Line::Start(starts))) => inner.start(prober, starts, &self.folder),
             Ok(Some(Line::Batch { number, parts })) => inner.batch(prober, number, parts),
-            Ok(None) => tracing::debug!(prober, text, "output that is not samples"),
+            Ok(None) => state.said = Some(text.to_owned()),
             Err(error) => drop(state.fault.get_or_insert(error.to_string())),
         }
         drop(inner);
         self.version.send_modify(|version| *version += 1);
     }
 
-    /// Says until when every flow has been recorded, ns; 0 while one has nothing.
-    pub(crate) fn recorded_until(&self) -> u64 {
-        self.lock().lanes.iter().map(Lane::recorded_until).min().unwrap_or(0)
+    /// Says whether what became of every probe due before `until_ns` is known.
+    pub(crate) fn is_decided(&self, until_ns: u64) -> bool {
+        self.lock().lanes.iter().all(|lane| lane.is_decided(until_ns))
     }
 
-    /// Returns, for each flow whose newest `count` samples are not all good, what its newest was.
-    pub(crate) fn unsteady(&self, count: usize) -> Vec<(String, Option<Class>)> {
+    /// Returns, for each flow whose newest samples are not all good, what its newest was.
+    ///
+    /// The newest are as many as fall due in half a second, at least one and at most `most`.
+    pub(crate) fn unsteady(&self, most: usize) -> Vec<(String, Option<Class>)> {
         let inner = self.lock();
         let unsteady = inner.lanes.iter().filter(|lane| {
+            let in_time = STEADY_NS / lane.flow.period_ns.max(1);
+            let count = usize::try_from(in_time).unwrap_or(most).clamp(1, most);
             let newest = lane.samples.iter().rev().take(count);
             newest.filter(|sample| lane.flow.is_good(sample.class)).count() < count
         });
         unsteady.map(|lane| (lane.flow.id.clone(), lane.samples.last().map(|sample| sample.class))).collect()
+    }
+
+    /// Returns what probers printed besides samples, each with its name.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let inner = self.lock();
+        let said =
+            |(name, prober): (&String, &Prober)| Some(format!("{name} says: {}", prober.said.as_ref()?));
+        inner.probers.iter().filter_map(said).collect()
     }
 
     /// Returns everything recorded so far, complete up to `until_ns`, and the first failure to write it;
@@ -254,6 +271,15 @@ impl Lane {
     /// The due time of the next probe that will be planned.
     fn recorded_until(&self) -> u64 {
         self.start_ns + u64::from(self.planned) * self.flow.period_ns
+    }
+
+    /// Nothing more can come for a probe whose deadline lies before the end of the record.
+    fn is_decided(&self, until_ns: u64) -> bool {
+        let end_ns = self.recorded_until();
+        let due = until_ns.saturating_sub(self.start_ns).div_ceil(self.flow.period_ns.max(1));
+        let is_due = |sample: &&Sample| sample.due_ns < until_ns;
+        let known = || self.samples.iter().filter(is_due).count() as u64 >= due;
+        end_ns >= until_ns && (end_ns >= until_ns + self.flow.deadline_ns || known())
     }
 
     /// Orders the samples and adds those that were planned and never decided.
@@ -460,5 +486,41 @@ mod tests {
         assert_eq!(store.unsteady(3), [(flow.id, Some(Class::Refused))]);
         store.take("client-1", batch(1, 4, (1..4).map(answered).collect()).trim_end());
         assert_eq!(store.unsteady(3), []);
+    }
+
+    #[test]
+    fn a_slow_flow_is_steady_after_one_good_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let rare = FlowSpec { period_ns: 1_000_000_000, ..flow(Kind::Packet, Protocol::Udp, Layer::L3) };
+        let store = Store::create(folder.path(), [rare.clone()]).unwrap();
+        let start = Start { flow: rare.id.clone(), start_ns: 1_000, period_ns: rare.period_ns };
+        store.take("client-1", wire::start_line(&[start]).trim_end());
+        assert_eq!(store.unsteady(10), [(rare.id, None)]);
+        store.take("client-1", batch(0, 1, vec![answered(0)]).trim_end());
+        assert_eq!(store.unsteady(10), []);
+    }
+
+    #[test]
+    fn why_a_prober_gave_up_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        assert!(store.said().is_empty());
+        store.take("client-1", "the prober cannot open an ICMP socket");
+        assert_eq!(store.said(), ["client-1 says: the prober cannot open an ICMP socket"]);
+    }
+
+    #[test]
+    fn decided_is_what_is_known_and_what_can_not_come_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = store(folder.path());
+        let until = 1_000 + 10 * PERIOD;
+        assert!(!store.is_decided(until), "nothing is known");
+        store.take("client-1", batch(0, 10, (0..9).map(answered).collect()).trim_end());
+        assert!(!store.is_decided(until), "the tenth can still be answered");
+        assert!(store.is_decided(until - PERIOD));
+        store.take("client-1", batch(1, 29, Vec::new()).trim_end());
+        assert!(!store.is_decided(until), "its deadline is 20 periods");
+        store.take("client-1", batch(2, 30, Vec::new()).trim_end());
+        assert!(store.is_decided(until));
     }
 }

@@ -11,7 +11,7 @@
 //! separator, each as `[#seq]class late [~wait] [+took] [!]`, without the spaces:
 //!
 //! - `#seq` only where it is not the number of the sample before plus one;
-//! - `class`: a letter, or `h` and three digits for an HTTP status;
+//! - `class`: a letter, or three digits after `h` for an HTTP status, after `d` for a DNS response code;
 //! - `late`: µs after the due time at which the prober came to it;
 //! - `~wait`: further µs until it was sent, absent for 0; `~-` when it was never sent;
 //! - `+took`: µs after the due time at which its answer or failure was known;
@@ -147,6 +147,7 @@ impl fmt::Display for Encoded<'_> {
             next = sample.seq.checked_add(1);
             match (sample.class, Class::LETTERS.iter().find(|(class, _)| *class == sample.class)) {
                 (Class::Http(status), _) => write!(f, "h{:03}", status.min(999))?,
+                (Class::Rcode(code), _) => write!(f, "d{:03}", code.min(999))?,
                 (_, letter) => f.write_char(letter.map_or('m', |(_, letter)| *letter))?,
             }
             write!(f, "{}", sample.late_us)?;
@@ -180,6 +181,7 @@ pub(crate) fn decode(text: &str, start_ns: u64, period_ns: u64) -> Option<Vec<Sa
         };
         let class = match letter {
             b'h' => Class::Http(cursor.three_digits()?),
+            b'd' => Class::Rcode(cursor.three_digits()?),
             letter => Class::LETTERS.iter().find(|(_, l)| *l == char::from(letter))?.0,
         };
         let late_us: u32 = cursor.number()?;
@@ -242,6 +244,7 @@ mod tests {
         prop_oneof![
             proptest::sample::select(Class::LETTERS.map(|(class, _)| class).to_vec()),
             (100u16..1000).prop_map(Class::Http),
+            (1u16..1000).prop_map(Class::Rcode),
         ]
     }
 

@@ -195,6 +195,9 @@ pub enum Layer {
     /// Traffic that must not pass.
     #[serde(rename = "policy")]
     Policy,
+    /// What the cluster does to its pods: a new one gets its network.
+    #[serde(rename = "control")]
+    Control,
     /// The harness's own control traffic, not crossing the subject.
     #[serde(rename = "canary")]
     Canary,
@@ -207,6 +210,7 @@ impl fmt::Display for Layer {
             Self::L4 => "L4",
             Self::L7 => "L7",
             Self::Policy => "policy",
+            Self::Control => "control",
             Self::Canary => "canary",
         })
     }
@@ -219,7 +223,7 @@ pub struct Flow {
     pub id: String,
     /// Kind: `packet`, `held`, `new`, `deny`, `dns`, `pod`, `canary`.
     pub kind: String,
-    /// Protocol: `udp`, `tcp`, `http`.
+    /// Protocol: `udp`, `tcp`, `http`, `icmp`.
     pub protocol: String,
     /// Path, such as `cross-node, ClusterIP, L7 policy`.
     pub path: String,

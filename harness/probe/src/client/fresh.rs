@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::Due;
 use super::held::{Answer, Link as _, within};
 use super::keep_alive::KeepAlive;
 use super::recorder::{Probe, Recorder};
 use super::stream::{self, Echo};
-use crate::flow::{FlowSpec, Protocol};
+use super::{Due, dns};
+use crate::flow::{FlowSpec, Kind, Protocol};
 use crate::sample::Class;
 
 /// Opens, uses and ends a connection for each probe that falls due.
@@ -35,11 +35,14 @@ pub(super) async fn run(
     }
 }
 
-/// Makes one connection and one exchange on it.
+/// Makes one connection and one exchange on it; a question over UDP has a socket in its place.
 ///
 /// The connection ends by reset (no linger): the answer is complete by then, and neither side keeps it in
 /// TIME_WAIT, so that ports do not run out.
 async fn exchange(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
+    if flow.kind == Kind::Dns {
+        return dns::ask(flow, target, seq).await;
+    }
     let io = |error: std::io::Error| Class::of_error(&error);
     let stream = stream::connect(target).await.map_err(io)?;
     stream.set_zero_linger().map_err(io)?;

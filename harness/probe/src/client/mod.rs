@@ -4,8 +4,10 @@
 //! and prints what was decided every 100 ms. A probe is due at start + k·period whatever became of the
 //! ones before: a prober that was held up catches up, and the due times stay what they were.
 
+mod dns;
 mod fresh;
 mod held;
+mod icmp;
 mod keep_alive;
 mod packet;
 mod recorder;
@@ -164,11 +166,16 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         return refuse(&flow, "its period is 0");
     }
     let (probes, inbox) = unbounded_channel();
+    let socket = |doing| move |source| ClientError::System { doing, source };
     match (flow.kind, flow.protocol) {
         (Kind::Packet | Kind::Canary | Kind::Deny, Protocol::Udp) => {
-            let socket = packet::open(target)
-                .map_err(|source| ClientError::System { doing: "open a UDP socket", source })?;
-            tokio::task::spawn_local(packet::run(flow, socket, inbox, recorder));
+            let own = packet::open(target).map_err(socket("open a UDP socket"))?;
+            tokio::task::spawn_local(packet::run(flow, own, packet::Udp, inbox, recorder));
+        }
+        (Kind::Packet, Protocol::Icmp) => {
+            let (own, icmp) = icmp::open(target)
+                .map_err(socket("open an ICMP socket; its container needs the capability NET_RAW"))?;
+            tokio::task::spawn_local(packet::run(flow, own, icmp, inbox, recorder));
         }
         (Kind::Held, Protocol::Tcp) => {
             tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
@@ -176,13 +183,14 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         (Kind::Held, Protocol::Http) => {
             tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
         }
-        (Kind::New | Kind::Deny, Protocol::Tcp | Protocol::Http) => {
+        (Kind::Dns, Protocol::Udp | Protocol::Tcp) if !flow.query.as_ref().is_some_and(dns::can_ask) => {
+            return refuse(&flow, "it has no name to ask for");
+        }
+        (Kind::New | Kind::Deny, Protocol::Tcp | Protocol::Http)
+        | (Kind::Dns, Protocol::Udp | Protocol::Tcp) => {
             tokio::task::spawn_local(fresh::run(flow, target, inbox, recorder));
         }
-        (Kind::Packet | Kind::Canary, Protocol::Tcp | Protocol::Http)
-        | (Kind::Held | Kind::New, Protocol::Udp) => {
-            return refuse(&flow, "its kind does not go with its protocol");
-        }
+        _ => return refuse(&flow, "its kind does not go with its protocol"),
     }
     Ok(probes)
 }

@@ -1,4 +1,4 @@
-//! Datagrams: UDP echo, each numbered, none repeated.
+//! Datagrams that are echoed, each numbered, none repeated.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,28 @@ use crate::clock::now_ns;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
 
-/// Opens a socket that talks to `target` alone.
+/// How numbers travel in datagrams and back.
+pub(super) trait Datagrams: 'static {
+    /// Writes a request.
+    fn request(&self, seq: u32) -> Vec<u8>;
+    /// Reads the number out of an answer; `None` when it answers no request of ours.
+    fn answer(&self, bytes: &[u8]) -> Option<u32>;
+}
+
+/// UDP echo: the number, and nothing else.
+pub(super) struct Udp;
+
+impl Datagrams for Udp {
+    fn request(&self, seq: u32) -> Vec<u8> {
+        seq.to_be_bytes().into()
+    }
+
+    fn answer(&self, bytes: &[u8]) -> Option<u32> {
+        bytes.try_into().ok().map(u32::from_be_bytes)
+    }
+}
+
+/// Opens a UDP socket that talks to `target` alone.
 pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
     let local: SocketAddr = match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -26,13 +47,14 @@ pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Sends what falls due and records what comes back.
-pub(super) async fn run(
+pub(super) async fn run<D: Datagrams>(
     flow: FlowSpec,
     socket: UdpSocket,
+    datagrams: D,
     mut probes: UnboundedReceiver<Due>,
     recorder: Recorder,
 ) {
-    let mut packets = Packets { flow, recorder, pending: VecDeque::new() };
+    let mut packets = Packets { flow, datagrams, recorder, pending: VecDeque::new() };
     let mut answer = [0u8; 64];
     loop {
         tokio::select! {
@@ -50,26 +72,27 @@ pub(super) async fn run(
     }
 }
 
-struct Packets {
+struct Packets<D> {
     flow: FlowSpec,
+    datagrams: D,
     recorder: Recorder,
     pending: VecDeque<Probe>,
 }
 
-impl Packets {
+impl<D: Datagrams> Packets<D> {
     fn send(&mut self, socket: &UdpSocket, due: Due) {
         let probe = Probe::begin(due);
         if self.recorder.missed(&self.flow, &probe) {
             return;
         }
-        let probe = probe.sent();
-        let mut result = socket.try_send(&probe.seq.to_be_bytes());
+        let (probe, request) = (probe.sent(), self.datagrams.request(due.seq));
+        let mut result = socket.try_send(&request);
         // The kernel reports the ICMP error of an earlier datagram here, instead of sending.
         if let Err(error) = &result
             && error.kind() == io::ErrorKind::ConnectionRefused
         {
             self.failed(error);
-            result = socket.try_send(&probe.seq.to_be_bytes());
+            result = socket.try_send(&request);
         }
         match result {
             Ok(_) => self.pending.push_back(probe),
@@ -78,7 +101,7 @@ impl Packets {
     }
 
     fn answered(&mut self, answer: &[u8]) {
-        let seq = answer.try_into().ok().map(u32::from_be_bytes);
+        let seq = self.datagrams.answer(answer);
         let position = self.pending.iter().position(|probe| Some(probe.seq) == seq);
         // Neither pending nor expected: late beyond its deadline, or a duplicate. Both are decided already.
         if let Some(probe) = position.and_then(|position| self.pending.remove(position)) {

@@ -3,10 +3,13 @@
 //! [`Deployment::servers`] makes the namespace, the servers and the services; [`Servers::clients`] starts
 //! the probers, now that every address is known; the [`Session`] that this gives collects their samples.
 
+mod addresses;
+mod new_pods;
 mod objects;
 mod session;
 mod watch;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +21,9 @@ use serde::de::DeserializeOwned;
 
 use crate::collect;
 use crate::store::{Store, StoreError};
-use crate::traffic::Traffic;
+use crate::traffic::{Part, Traffic};
 pub use session::{Delivered, Session};
-use watch::{Placed, Wanted};
+use watch::Wanted;
 
 /// Longest time for pods to come up.
 const PODS_UP: Duration = Duration::from_secs(60);
@@ -34,6 +37,17 @@ pub struct Target {
     pub run_id: String,
     /// Image with `probe-client` and `probe-server` on its PATH.
     pub image: String,
+    /// The cluster's DNS.
+    pub dns: ServiceName,
+}
+
+/// A Service, written `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
 }
 
 /// Why the probe pods cannot be made, or do not deliver.
@@ -63,6 +77,9 @@ pub enum DeployError {
     /// A flow names a pod or a service that was not made.
     #[error("flow {0} has no server to ask; the traffic plan is broken")]
     NoServer(String),
+    /// A Service has no address of its own.
+    #[error("service {0} has no ClusterIP; flows to it need one")]
+    NoAddress(String),
     /// The samples cannot be kept.
     #[error("samples cannot be kept")]
     Store(#[from] StoreError),
@@ -96,12 +113,12 @@ impl Deployment {
         }
         let pods: Api<Pod> = servers.api();
         let mut wanted = Vec::new();
-        for pod in traffic.pods.iter().filter(|pod| !pod.part.is_client()) {
+        for pod in traffic.pods.iter().filter(|pod| pod.part.is_server()) {
             create(&pods, "pod", &objects::server(&servers.target, pod)).await?;
             wanted.push(pod.name.clone());
         }
         let placed = watch::pods_up(&pods, &wanted, Wanted::Ready, PODS_UP).await?;
-        servers.fill(&placed).await?;
+        addresses::fill(&servers.client, &servers.target, &placed, &mut servers.traffic).await?;
         Ok(servers)
     }
 }
@@ -129,7 +146,13 @@ impl Servers {
         }
         watch::pods_up(&pods, &probers, Wanted::Started, PODS_UP).await?;
         let follow = |pod: String| collect::follow(pods.clone(), pod, Arc::clone(&store));
-        let followers = probers.into_iter().map(|pod| tokio::spawn(follow(pod))).collect();
+        let mut followers: Vec<_> = probers.into_iter().map(|pod| tokio::spawn(follow(pod))).collect();
+        let new_pods = self.traffic.pods.iter().filter(|pod| pod.part == Part::NewPod);
+        for (index, flow) in new_pods.flat_map(|pod| self.traffic.flows_of(&pod.name)).enumerate() {
+            let maker =
+                new_pods::Maker { pods: pods.clone(), target: self.target.clone(), flow: flow.clone() };
+            followers.push(tokio::spawn(new_pods::run(maker, index, Arc::clone(&store))));
+        }
         Ok(Session::new(self.client, self.target.namespace, self.traffic, store, followers))
     }
 
@@ -151,34 +174,17 @@ impl Servers {
         })
         .await
     }
+}
 
-    /// Gives every flow the address of its server or service.
-    async fn fill(&mut self, placed: &Placed) -> Result<(), DeployError> {
-        let services: Api<Service> = self.api();
-        let mut cluster_ips = Placed::new();
-        for planned in &self.traffic.services {
-            let service = services.get(&planned.name).await.map_err(|source| DeployError::Api {
-                doing: "read",
-                object: format!("service {}", planned.name),
-                source: Box::new(source),
-            })?;
-            let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
-            cluster_ips.extend(address.map(|address| (planned.name.clone(), address)));
-        }
-        for flow in &mut self.traffic.flows {
-            let address = match &flow.service {
-                Some(service) => cluster_ips.get(service),
-                None => placed.get(&flow.server.pod),
-            };
-            flow.address = Some(*address.ok_or_else(|| DeployError::NoServer(flow.id.clone()))?);
-        }
-        Ok(())
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
 async fn create<K>(api: &Api<K>, kind: &'static str, object: &K) -> Result<(), DeployError>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + DeserializeOwned,
+    K: kube::Resource + Clone + fmt::Debug + serde::Serialize + DeserializeOwned,
 {
     let name = object.meta().name.clone().unwrap_or_default();
     api.create(&PostParams::default(), object).await.map(drop).map_err(|source| DeployError::Api {

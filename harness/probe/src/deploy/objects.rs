@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, Namespace, Pod, PodSpec, Service, ServicePort, ServiceSpec, Toleration,
+    Capabilities, Container, EnvVar, Namespace, Pod, PodSpec, SecurityContext, Service, ServicePort,
+    ServiceSpec, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,14 +12,14 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::Target;
 use crate::flow::{FlowSpec, Protocol};
 use crate::role::{CLIENT, FLOWS_VARIABLE, SERVER};
-use crate::traffic::{NAME_LABEL, ProbePod, ProbeService};
+use crate::traffic::{ProbePod, ProbeService};
 
 /// Label that holds the run id.
 const RUN_LABEL: &str = "seatrial.dev/run";
 
 pub(super) fn namespace(target: &Target) -> Namespace {
     let mut labels = run_label(target);
-    // The canary lives in the host's network.
+    // Some probes live in the host's network.
     labels.insert("pod-security.kubernetes.io/enforce".into(), "privileged".into());
     let metadata =
         ObjectMeta { name: Some(target.namespace.clone()), labels: Some(labels), ..Default::default() };
@@ -34,7 +35,7 @@ pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
         ..Default::default()
     });
     let spec = ServiceSpec {
-        selector: Some(BTreeMap::from([(NAME_LABEL.into(), planned.name.clone())])),
+        selector: Some(planned.selector.clone()),
         ports: Some(ports.collect()),
         ..Default::default()
     };
@@ -55,7 +56,14 @@ pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
 pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -> Pod {
     let flows = serde_json::to_string(flows).unwrap_or_default();
     let variable = EnvVar { name: FLOWS_VARIABLE.into(), value: Some(flows), ..Default::default() };
-    let container = Container { env: Some(vec![variable]), ..container(target, CLIENT) };
+    // ICMP goes over a raw socket in a pod.
+    let raw_sockets = Capabilities { add: Some(vec!["NET_RAW".into()]), ..Default::default() };
+    let security = SecurityContext { capabilities: Some(raw_sockets), ..Default::default() };
+    let container = Container {
+        env: Some(vec![variable]),
+        security_context: Some(security),
+        ..container(target, CLIENT)
+    };
     pod(target, planned, container, "Never")
 }
 
@@ -105,11 +113,17 @@ fn run_label(target: &Target) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ServiceName;
     use super::*;
     use crate::traffic::{Settings, Traffic};
 
     fn target() -> Target {
-        Target { namespace: "seatrial-7".into(), run_id: "7".into(), image: "seatrial:abc".into() }
+        Target {
+            namespace: "seatrial-7".into(),
+            run_id: "7".into(),
+            image: "seatrial:abc".into(),
+            dns: ServiceName { namespace: "kube-system".into(), name: "kube-dns".into() },
+        }
     }
 
     #[test]
@@ -138,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_selects_its_server_alone() {
+    fn a_service_selects_the_server_of_its_name_or_all_that_policies_select() {
         let traffic = Traffic::standard(&["node1".into(), "node2".into()], &Settings::default());
         for planned in &traffic.services {
             let selector = service(&target(), planned).spec.unwrap().selector.unwrap();
@@ -146,9 +160,12 @@ mod tests {
                 .pods
                 .iter()
                 .filter(|pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value)))
-                .map(|pod| &pod.name)
+                .map(|pod| pod.name.as_str())
                 .collect();
-            assert_eq!(selected, [&planned.name]);
+            match planned.name.as_str() {
+                "servers" => assert_eq!(selected, ["server-1", "server-2"]),
+                name => assert_eq!(selected, [name]),
+            }
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::sample::FlowSamples;
 use crate::store::{Store, StoreError};
 use crate::traffic::Traffic;
 
-/// Good samples in a row that a flow must have before it counts as flowing.
+/// Good samples in a row that a fast flow must have before it counts as flowing.
 const STEADY: usize = 10;
-/// Longest time for the samples of the last moments to arrive.
+/// Longest time for the samples of the last moments to arrive, after the deadline of the last probe.
 const LAST_SAMPLES: Duration = Duration::from_secs(3);
 /// Longest time for the namespace to go.
 const GONE: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ impl Session {
         &self.traffic
     }
 
-    /// Waits until the newest ten samples of every flow are good, and returns the time at which they were, ns.
+    /// Waits until the newest samples of every flow are good, and returns the time at which they were, ns.
     ///
     /// # Errors
     ///
@@ -79,9 +79,9 @@ impl Session {
             None => format!("{flow}: no samples"),
         });
         Err(DeployError::Deadline {
-            what: format!("{STEADY} good samples in a row on every flow"),
+            what: "good samples in a row on every flow".into(),
             after: limit,
-            last: last.collect::<Vec<_>>().join("; "),
+            last: last.chain(self.store.said()).collect::<Vec<_>>().join("; "),
         })
     }
 
@@ -93,9 +93,8 @@ impl Session {
         let end_ns = now_ns();
         let deadline_ns = self.traffic.flows.iter().map(|flow| flow.deadline_ns).max().unwrap_or(0);
         let mut changes = self.store.changes();
-        let limit = Instant::now() + LAST_SAMPLES;
-        // Later than the deadline of the last probe, everything is decided.
-        while self.store.recorded_until() < end_ns + deadline_ns {
+        let limit = Instant::now() + Duration::from_nanos(deadline_ns) + LAST_SAMPLES;
+        while !self.store.is_decided(end_ns) {
             if !matches!(timeout_at(limit, changes.changed()).await, Ok(Ok(()))) {
                 break;
             }

@@ -148,6 +148,7 @@ fn meaning(layer: Layer) -> &'static str {
         Layer::L4 => "connections",
         Layer::L7 => "requests through a proxy",
         Layer::Policy => "must not pass",
+        Layer::Control => "new pods",
         Layer::Canary => "the harness itself, not crossing the subject",
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest};
 use probe::calibration::{Accuracy, Comparison, Fault, Injected, compare};
 use probe::clock::now_ns;
-use probe::deploy::{Deployment, Session, Target};
+use probe::deploy::{Deployment, ServiceName, Session, Target};
 use probe::flow::Kind;
 use probe::traffic::{TCP_PORT, Traffic, UDP_PORT};
 use serde::{Deserialize, Serialize};
@@ -145,8 +145,12 @@ async fn measure(
 
     let nodes: Vec<String> = facts.nodes.into_iter().map(|(name, _)| name).collect();
     let traffic = Traffic::calibration(&nodes, args.rate);
-    let target =
-        Target { namespace: NAMESPACE.to_owned(), run_id: id.to_owned(), image: probe_image.reference };
+    let target = Target {
+        namespace: NAMESPACE.to_owned(),
+        run_id: id.to_owned(),
+        image: probe_image.reference,
+        dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
+    };
     let servers = Deployment::servers(client, target, &traffic).await?;
     let samples = tempfile::tempdir()?;
     let session = servers.clients(samples.path()).await?;

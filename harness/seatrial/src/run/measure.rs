@@ -130,6 +130,7 @@ fn layer(layer: probe::flow::Layer) -> Layer {
         probe::flow::Layer::L4 => Layer::L4,
         probe::flow::Layer::L7 => Layer::L7,
         probe::flow::Layer::Policy => Layer::Policy,
+        probe::flow::Layer::Control => Layer::Control,
         probe::flow::Layer::Canary => Layer::Canary,
     }
 }

@@ -11,6 +11,7 @@ use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt as _};
+use probe::traffic::{PART_LABEL, Part};
 use report::event::Observation;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
@@ -30,11 +31,17 @@ pub(crate) fn watch(client: &kube::Client, probes: &str, recorder: &Arc<Recorder
     let any = watcher::Config::default;
     vec![
         follow(subjects, any(), recorder, Pods::new(|pod| subject::role(pod.labels()))),
-        follow(probe_pods, any(), recorder, Pods::new(|_| Some("probe"))),
+        follow(probe_pods, any(), recorder, Pods::new(lasting_probe)),
         follow(nodes, any(), recorder, Nodes::default()),
         follow(config, config_only, recorder, Writes::of("config", "configmap")),
         follow(policies, any(), recorder, Writes::of("policy", "policy")),
     ]
+}
+
+/// The role of a probe pod; new ones come and go by plan, and explain nothing.
+fn lasting_probe(pod: &Pod) -> Option<&'static str> {
+    let new = pod.labels().get(PART_LABEL).is_some_and(|part| part == Part::NewPod.label());
+    (!new).then_some("probe")
 }
 
 /// Turns the states of one kind of object into what happened to it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, wait};
 use guide::{Direction, Stage};
-use probe::deploy::{Deployment, Session, Target};
+use probe::deploy::{Deployment, ServiceName, Session, Target};
 use probe::traffic::{Settings, Traffic};
 use subject::{Snapshot, Subject};
 use tokio::task::JoinHandle;
@@ -174,8 +174,12 @@ async fn traffic(
 ) -> anyhow::Result<String> {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let traffic = Traffic::standard(&nodes, &Settings::default());
-    let target =
-        Target { namespace: NAMESPACE.to_owned(), run_id: request.id.clone(), image: image.to_owned() };
+    let target = Target {
+        namespace: NAMESPACE.to_owned(),
+        run_id: request.id.clone(),
+        image: image.to_owned(),
+        dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
+    };
     let servers = Deployment::servers(client.clone(), target, &traffic).await?;
     let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
     subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;

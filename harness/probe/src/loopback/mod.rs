@@ -1,5 +1,7 @@
 //! The whole way on real sockets: prober, server, lines, store, outages. Needs no root.
 
+mod questions;
+
 use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

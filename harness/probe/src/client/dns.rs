@@ -1,0 +1,125 @@
+//! DNS: a question a probe, each from a source port of its own; no cache, no second try.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::held::Answer;
+use super::{packet, stream};
+use crate::flow::{FlowSpec, Protocol, Query};
+use crate::sample::Class;
+
+/// Longest answer over UDP that is read, in bytes; ours have one address.
+const LONGEST: usize = 1232;
+
+/// Asks the question of a flow and judges what comes back.
+pub(super) async fn ask(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
+    let query = flow.query.as_ref().ok_or(Class::Unreachable)?;
+    let [.., high, low] = seq.to_be_bytes();
+    let id = u16::from_be_bytes([high, low]);
+    let question = question(query, id).ok_or(Class::Unreachable)?;
+    let answer = match flow.protocol {
+        Protocol::Tcp => over_tcp(target, &question).await,
+        _ => over_udp(target, &question).await,
+    };
+    answer.map(|bytes| judge(query, id, &bytes)).map_err(|error| Class::of_error(&error))
+}
+
+/// Says whether a name can be asked for.
+pub(super) fn can_ask(query: &Query) -> bool {
+    question(query, 0).is_some()
+}
+
+fn question(query: &Query, id: u16) -> Option<Vec<u8>> {
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    let name = Name::from_ascii(&query.name).ok()?;
+    message.add_query(hickory_proto::op::Query::query(name, RecordType::A));
+    message.to_vec().ok()
+}
+
+async fn over_udp(target: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = packet::open(target)?;
+    socket.send(question).await?;
+    let mut answer = vec![0; LONGEST];
+    let length = socket.recv(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// Over TCP, two bytes of length come before a message.
+async fn over_tcp(target: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = stream::connect(target).await?;
+    stream.set_zero_linger()?;
+    let length = u16::try_from(question.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    stream.write_all(&[&length.to_be_bytes(), question].concat()).await?;
+    let mut answer = vec![0; stream.read_u16().await?.into()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+fn judge(query: &Query, id: u16, bytes: &[u8]) -> Answer {
+    let Ok(answer) = Message::from_vec(bytes) else { return Answer::Other(Class::WrongAnswer) };
+    if answer.metadata.id != id || answer.metadata.message_type != MessageType::Response {
+        return Answer::Other(Class::WrongAnswer);
+    }
+    let addresses: Vec<_> = answer
+        .answers
+        .iter()
+        .filter_map(|record| match record.data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            _ => None,
+        })
+        .collect();
+    match answer.metadata.response_code {
+        ResponseCode::NoError if addresses == query.address.as_slice() => Answer::Right,
+        ResponseCode::NoError => Answer::Other(Class::WrongAnswer),
+        code => Answer::Other(Class::Rcode(code.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use hickory_proto::rr::Record;
+    use hickory_proto::rr::rdata::A;
+    use rstest::rstest;
+
+    use super::*;
+
+    const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 96, 1, 2);
+
+    fn answer(id: u16, code: ResponseCode, addresses: &[Ipv4Addr]) -> Vec<u8> {
+        let mut message = Message::response(id, OpCode::Query);
+        message.metadata.response_code = code;
+        for address in addresses {
+            let name = Name::from_ascii("web.ns.svc.cluster.local.").unwrap();
+            message.add_answer(Record::from_rdata(name, 5, RData::A(A(*address))));
+        }
+        message.to_vec().unwrap()
+    }
+
+    #[rstest]
+    #[case::right(answer(7, ResponseCode::NoError, &[RIGHT]), Answer::Right)]
+    #[case::other_address(
+        answer(7, ResponseCode::NoError, &[Ipv4Addr::LOCALHOST]),
+        Answer::Other(Class::WrongAnswer)
+    )]
+    #[case::one_too_many(
+        answer(7, ResponseCode::NoError, &[RIGHT, Ipv4Addr::LOCALHOST]),
+        Answer::Other(Class::WrongAnswer)
+    )]
+    #[case::no_address(answer(7, ResponseCode::NoError, &[]), Answer::Other(Class::WrongAnswer))]
+    #[case::other_question(answer(8, ResponseCode::NoError, &[RIGHT]), Answer::Other(Class::WrongAnswer))]
+    #[case::no_such_name(answer(7, ResponseCode::NXDomain, &[]), Answer::Other(Class::Rcode(3)))]
+    #[case::server_failed(answer(7, ResponseCode::ServFail, &[]), Answer::Other(Class::Rcode(2)))]
+    #[case::garbage(vec![1, 2, 3], Answer::Other(Class::WrongAnswer))]
+    fn judged(#[case] bytes: Vec<u8>, #[case] expected: Answer) {
+        let query = Query { name: "web.ns.svc.cluster.local.".into(), address: Some(RIGHT.into()) };
+        assert_eq!(judge(&query, 7, &bytes), expected);
+    }
+}

@@ -1,0 +1,212 @@
+//! The traffic of a run, planned: pods, services, flows, and what policies must grant. Pure.
+
+mod part;
+mod plan;
+mod rows;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use crate::flow::{FlowSpec, Protocol};
+use crate::server::Listener;
+pub use part::{Part, ProbePod};
+pub use settings::Settings;
+
+/// Label that tells what a probe pod is: the name of its [`Part`].
+pub const PART_LABEL: &str = "seatrial.dev/probe";
+/// Label that holds the name of a probe pod.
+pub const NAME_LABEL: &str = "seatrial.dev/name";
+
+/// UDP echo, granted to clients.
+pub const UDP_PORT: u16 = 7000;
+/// TCP echo, granted to clients.
+pub const TCP_PORT: u16 = 7001;
+/// TCP echo, granted to nobody, though the server listens.
+pub const CLOSED_PORT: u16 = 7002;
+/// HTTP, granted to clients by port alone.
+pub const HTTP_PORT: u16 = 8080;
+/// HTTP, granted to clients by method and path: `GET /public`.
+pub const L7_PORT: u16 = 8081;
+/// UDP echo of the canary and of pods that ask a host, on the host's own address.
+pub const CANARY_PORT: u16 = 27_000;
+/// TCP echo for pods that ask a host, on the host's own address.
+pub const HOST_PORT: u16 = 27_001;
+/// The port of every DNS server.
+const DNS_PORT: u16 = 53;
+
+/// The Service behind which all servers are that policies select.
+const ALL_SERVERS: &str = "servers";
+
+/// A ClusterIP Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeService {
+    /// Name.
+    pub name: String,
+    /// Labels of the pods behind it.
+    pub selector: BTreeMap<String, String>,
+    /// Ports.
+    pub ports: Vec<Listener>,
+}
+
+/// What an HTTP policy lets through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRule {
+    /// Method.
+    pub method: String,
+    /// Path, literally.
+    pub path: String,
+}
+
+/// What one set of pods may ask of another; everything else must be blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Labels of the pods that ask.
+    pub client: BTreeMap<String, String>,
+    /// Labels of the pods that answer.
+    pub server: BTreeMap<String, String>,
+    /// [`Protocol::Udp`] or [`Protocol::Tcp`].
+    pub transport: Protocol,
+    /// Port.
+    pub port: u16,
+    /// The requests that pass; empty when the port is granted whatever is said there.
+    pub http: Vec<HttpRule>,
+}
+
+/// The traffic of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Pods.
+    pub pods: Vec<ProbePod>,
+    /// Services.
+    pub services: Vec<ProbeService>,
+    /// Flows.
+    pub flows: Vec<FlowSpec>,
+    /// What policies must grant.
+    pub grants: Vec<Grant>,
+}
+
+impl Traffic {
+    /// Plans the standard traffic for a cluster of these nodes; empty when there are none.
+    ///
+    /// Clients are on the first node; servers on the first three. With one node there are no cross-node
+    /// flows, and the canary stays on its host.
+    #[must_use]
+    pub fn standard(nodes: &[String], settings: &Settings) -> Self {
+        plan::standard(nodes, settings)
+    }
+
+    /// Plans the traffic by which the measurement itself is measured: a packet flow and a held TCP flow from
+    /// the first node to the second, `rate` probes a second each, and the canary.
+    #[must_use]
+    pub fn calibration(nodes: &[String], rate: u32) -> Self {
+        plan::calibration(nodes, rate)
+    }
+
+    /// Returns the flows that a pod asks in, in the order in which it numbers them.
+    pub fn flows_of<'a>(&'a self, pod: &'a str) -> impl Iterator<Item = &'a FlowSpec> {
+        self.flows.iter().filter(move |flow| flow.client.pod == pod)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::flow::{Expectation, Kind, Layer, Place};
+
+    fn plan(nodes: usize) -> Traffic {
+        let nodes: Vec<_> = (1..=nodes).map(|n| format!("node{n}")).collect();
+        Traffic::standard(&nodes, &Settings::default())
+    }
+
+    #[rstest]
+    #[case::none(0, 0)]
+    #[case::one(1, 25)]
+    #[case::two(2, 39)]
+    #[case::three(3, 51)]
+    #[case::five_has_three_servers(5, 51)]
+    fn every_flow_is_whole_and_named_once(#[case] nodes: usize, #[case] flows: usize) {
+        let traffic = plan(nodes);
+        assert_eq!(traffic.flows.len(), flows);
+        let ids: BTreeSet<_> = traffic.flows.iter().map(|flow| &flow.id).collect();
+        assert_eq!(ids.len(), flows, "{ids:#?}");
+        for flow in &traffic.flows {
+            let listens = |listeners: &[Listener]| {
+                listeners.iter().any(|own| own.port == flow.port && own.protocol == flow.protocol)
+            };
+            let pod = traffic.pods.iter().find(|pod| pod.name == flow.server.pod);
+            let service = traffic.services.iter().find(|service| service.name == flow.server.pod);
+            match (flow.protocol, flow.kind, pod, service) {
+                (Protocol::Icmp, _, Some(_), _) | (_, Kind::Dns, None, None) => {}
+                (_, _, Some(pod), _) => assert!(listens(&pod.listeners), "{}", flow.id),
+                (_, _, None, Some(service)) => assert!(listens(&service.ports), "{}", flow.id),
+                _ => panic!("{} asks nobody", flow.id),
+            }
+            // Only the cluster knows where its DNS is.
+            let known = !flow.server.node.is_empty() || flow.kind == Kind::Dns;
+            assert!(known && !flow.client.node.is_empty(), "{}", flow.id);
+            assert!(flow.slow_ns < flow.deadline_ns && flow.period_ns > 0);
+        }
+    }
+
+    #[test]
+    fn one_node_has_no_cross_node_flow() {
+        assert!(plan(1).flows.iter().all(|flow| flow.path.place != Place::CrossNode));
+    }
+
+    #[test]
+    fn a_service_of_all_servers_answers_from_every_node() {
+        let traffic = plan(3);
+        let flow = traffic.flows.iter().find(|flow| flow.server.pod == ALL_SERVERS).unwrap();
+        assert_eq!(flow.server_nodes, ["node1", "node2", "node3"]);
+        assert_eq!(flow.server.to_string(), "servers on node1, node2, node3");
+    }
+
+    #[rstest]
+    #[case("packet-udp/same-node/pod-ip/l4-policy", Layer::L3)]
+    #[case("packet-udp/cross-node/cluster-ip/l4-policy", Layer::L3)]
+    #[case("packet-udp/cross-node/pod-ip/no-policy", Layer::L3)]
+    #[case("held-tcp/cross-node/cluster-ip/l4-policy", Layer::L4)]
+    #[case("held-http/same-node/cluster-ip/l7-policy", Layer::L7)]
+    #[case("held-http/cross-node/pod-ip/l7-policy", Layer::L7)]
+    #[case("new-http/cross-node/pod-ip/l4-policy", Layer::L4)]
+    #[case("new-http/cross-node/pod-ip/l7-policy", Layer::L7)]
+    #[case("deny-stranger/cross-node/pod-ip/l4-policy", Layer::Policy)]
+    #[case("deny-port/same-node/pod-ip/l4-policy", Layer::Policy)]
+    #[case("deny-path/cross-node/pod-ip/l7-policy", Layer::Policy)]
+    #[case("packet-icmp/same-node/pod-ip/no-policy", Layer::L3)]
+    #[case("packet-icmp/cross-node/pod-ip/no-policy", Layer::L3)]
+    #[case("packet-udp/host-to-pod/pod-ip/no-policy", Layer::L3)]
+    #[case("new-tcp/pod-to-host/host-ip/no-policy", Layer::L4)]
+    #[case("new-tcp/any-node/cluster-ip/l4-policy", Layer::L4)]
+    #[case("dns-udp/any-node/cluster-ip/no-policy", Layer::L4)]
+    #[case("dns-tcp/any-node/cluster-ip/no-policy", Layer::L4)]
+    #[case("pod-tcp/same-node/pod-ip/no-policy", Layer::Control)]
+    #[case("pod-tcp/cross-node/pod-ip/no-policy", Layer::Control)]
+    #[case("canary-udp/cross-node/host-ip/no-policy", Layer::Canary)]
+    fn flow_exists(#[case] id: &str, #[case] layer: Layer) {
+        let traffic = plan(2);
+        let flow = traffic.flows.iter().find(|flow| flow.id == id).unwrap();
+        assert_eq!(flow.layer, layer);
+    }
+
+    /// The deny flows and the grants must not contradict each other, or the run proves nothing.
+    #[test]
+    fn what_is_denied_is_not_granted_and_the_rest_is() {
+        let traffic = plan(2);
+        let part = |name: &str| traffic.pods.iter().find(|pod| pod.name == name).map(|pod| pod.part);
+        for flow in traffic.flows.iter().filter(|flow| part(&flow.server.pod) == Some(Part::Server)) {
+            let granted = part(&flow.client.pod) == Some(Part::Client)
+                && traffic.grants.iter().any(|grant| {
+                    let path = flow.http_path.as_deref();
+                    let passes =
+                        grant.http.is_empty() || grant.http.iter().any(|rule| Some(&*rule.path) == path);
+                    grant.port == flow.port && passes
+                });
+            assert_eq!(granted, flow.expect == Expectation::Answered, "{}", flow.id);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The pods that take part in the traffic.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, L7_PORT, NAME_LABEL, PART_LABEL, TCP_PORT, UDP_PORT,
+};
+use crate::flow::Protocol;
+use crate::server::Listener;
+
+/// What a probe pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Asks, and is granted what [`super::Traffic::grants`] says.
+    Client,
+    /// Asks, and is granted nothing.
+    Stranger,
+    /// Answers; policies select it.
+    Server,
+    /// Answers; no policy selects it.
+    OpenServer,
+    /// Asks from a host's own address.
+    HostClient,
+    /// Answers on a host's own address.
+    HostServer,
+    /// Asks as soon as it can, and goes when it was answered; made again and again while it is measured.
+    NewPod,
+}
+
+impl Part {
+    /// Returns the value of [`PART_LABEL`].
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Stranger => "stranger",
+            Self::Server => "server",
+            Self::OpenServer => "open-server",
+            Self::HostClient => "host-client",
+            Self::HostServer => "host-server",
+            Self::NewPod => "new-pod",
+        }
+    }
+
+    /// Says whether it asks from the beginning to the end.
+    #[must_use]
+    pub fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::Stranger | Self::HostClient)
+    }
+
+    /// Says whether it answers.
+    #[must_use]
+    pub fn is_server(self) -> bool {
+        !self.listeners().is_empty()
+    }
+
+    /// Says whether it lives in the host's network.
+    #[must_use]
+    pub fn is_on_host(self) -> bool {
+        matches!(self, Self::HostClient | Self::HostServer)
+    }
+
+    /// Returns the labels by which policies and Services select all pods of this part.
+    #[must_use]
+    pub fn labels(self) -> BTreeMap<String, String> {
+        BTreeMap::from([(PART_LABEL.to_owned(), self.label().to_owned())])
+    }
+
+    pub(super) fn listeners(self) -> Vec<Listener> {
+        let listener = |protocol, port| Listener { protocol, port };
+        match self {
+            Self::Server | Self::OpenServer => vec![
+                listener(Protocol::Udp, UDP_PORT),
+                listener(Protocol::Tcp, TCP_PORT),
+                listener(Protocol::Tcp, CLOSED_PORT),
+                listener(Protocol::Http, HTTP_PORT),
+                listener(Protocol::Http, L7_PORT),
+            ],
+            Self::HostServer => {
+                vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]
+            }
+            Self::Client | Self::Stranger | Self::HostClient | Self::NewPod => Vec::new(),
+        }
+    }
+}
+
+/// A pod that takes part in the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbePod {
+    /// Name.
+    pub name: String,
+    /// Node on which it must run.
+    pub node: String,
+    /// What it is.
+    pub part: Part,
+    /// Ports that it listens on.
+    pub listeners: Vec<Listener>,
+}
+
+impl ProbePod {
+    /// Returns the labels by which policies and Services select it.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.part.labels();
+        labels.insert(NAME_LABEL.to_owned(), self.name.clone());
+        labels
+    }
+}
