@@ -197,6 +197,15 @@ fn replacing_the_rules_opens_no_hole() {
 }
 
 #[test]
+fn an_agent_that_starts_again_goes_on_from_the_rules_of_the_one_before_and_sweeps_them() {
+    let lab = Lab::new();
+    lab.program(&[l4()]);
+    assert_eq!(lab.generations(0).into_iter().collect::<Vec<_>>(), ["1"]);
+    lab.program(&[]);
+    assert_eq!(lab.generations(0).into_iter().collect::<Vec<_>>(), ["2"]);
+}
+
+#[test]
 fn unreachable_pods_are_reported_to_the_sender() {
     let lab = Lab::new();
     lab.program(&[]);

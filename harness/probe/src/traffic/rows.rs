@@ -32,8 +32,10 @@ pub(super) struct Denied {
 /// From the client to every server that policies select.
 pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
     let both = [Via::PodIp, Via::ClusterIp].as_slice();
+    // Behind a Service only the first packet of a socket is looked up: the others go as those to the pod do.
     [
-        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate, both),
+        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate, &both[..1]),
+        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 2, &both[1..]),
         (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, both),
         (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// How often each kind is probed, and how long an answer may take.
 ///
-/// The defaults keep the probers of a node below a twentieth of a core: packets are cheap and show an outage to
-/// 10 ms; what needs a new connection costs about eight times as much.
+/// Packets are cheap, and show an outage to 10 ms. What needs a new connection costs several times as much, most of
+/// it in the kernel, and is probed less often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {

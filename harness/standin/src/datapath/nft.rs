@@ -45,9 +45,12 @@ pub(crate) struct Object {
 }
 
 /// The chains, maps and sets of our table, which is made if it is missing.
+///
+/// The command stands in the arguments: with `-j`, nft takes what it reads from a pipe for JSON, and says nothing
+/// and succeeds when it is not.
 pub(crate) async fn objects() -> Result<Vec<Object>, ToolError> {
-    let listing =
-        run("nft", &["-t", "-j", "-f", "-"], &format!("add table {TABLE}\nlist table {TABLE}\n")).await?;
+    run("nft", &[&format!("add table {TABLE}")], "").await?;
+    let listing = run("nft", &["-t", "-j", &format!("list table {TABLE}")], "").await?;
     Ok(parse(&listing))
 }
 

@@ -19,9 +19,9 @@ use crate::agent::cluster::NodeAddress;
 use crate::agent::endpoint::Endpoint;
 use crate::agent::plan::{Known, Plan, plan};
 use crate::datapath::netlink::{Netlink, VethEnd};
-use crate::datapath::node;
 use crate::datapath::pod::Wire;
 use crate::datapath::table::Table;
+use crate::datapath::{nft, node};
 use crate::identity::labels::Labels;
 use crate::identity::{Address, View};
 use crate::policy::model::Policy;
@@ -123,6 +123,16 @@ impl Lab {
             let plan = self.plan(node, policies, 10000);
             node.netns.block_on(async || apply(&plan).await);
         }
+    }
+
+    /// The generations of rules that a node holds.
+    pub(super) fn generations(&self, node: usize) -> BTreeSet<String> {
+        let objects = self.nodes[node].netns.block_on(async || nft::objects().await.unwrap());
+        objects
+            .iter()
+            .filter_map(|object| object.name.rsplit_once("_g"))
+            .map(|(_, number)| number.into())
+            .collect()
     }
 
     /// Starts a proxy on each node and programs the nodes to use it.
