@@ -101,7 +101,7 @@ fn list(output: Output, out: &mut dyn Write) -> anyhow::Result<u8> {
             let row = |scenario: &Scenario| {
                 serde_json::json!({
                     "name": scenario.name.value, "title": scenario.title, "guide": scenario.guide,
-                    "hazard": scenario.hazard, "arms": arms(scenario),
+                    "hazard": scenario.hazard, "arms": arms(scenario), "notes": scenario.notes,
                 })
             };
             let rows: Vec<_> = scenarios.iter().map(row).collect();
