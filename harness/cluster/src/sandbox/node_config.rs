@@ -12,6 +12,8 @@ const KUBELET_CONFIG: &str = "/run/seatrial/kubelet.json";
 const KUBECONFIG: &str = "/run/seatrial/kubelet.kubeconfig";
 /// Where containerd looks up registries.
 const REGISTRIES: &str = "/run/seatrial/registries";
+/// A registry that refuses; containerd 1.6 does not read a file without a `host`.
+const NO_REGISTRY: &str = "server = \"http://127.0.0.1:1\"\n\n[host.\"http://127.0.0.1:1\"]\n";
 const RESOLV_CONF: &str = "/run/seatrial/resolv.conf";
 
 /// Address of the node at position `index`, from 1.
@@ -47,7 +49,7 @@ pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
         ("/run/seatrial/kubelet.crt".into(), start.node.server.cert.clone()),
         ("/run/seatrial/kubelet.key".into(), start.node.server.key.clone()),
         // What was not side-loaded is nowhere: a pull is refused at once, and nothing leaves the sandbox for it.
-        (format!("{REGISTRIES}/_default/hosts.toml").into(), "server = \"http://127.0.0.1:1\"\n".to_owned()),
+        (format!("{REGISTRIES}/_default/hosts.toml").into(), NO_REGISTRY.to_owned()),
         (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
     ];
     if start.cni == Cni::Bridge {
