@@ -34,7 +34,7 @@ pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
     let ledger = Ledger::new(&paths::state());
     let mut state = State::default();
     let ended = tokio::select! {
-        ended = execute::drive(request, &recorder, &ledger, &mut state) => Some(ended),
+        ended = Box::pin(execute::drive(request, &recorder, &ledger, &mut state)) => Some(ended),
         () = interrupted() => None,
     };
     let interrupted = ended.is_none();
