@@ -2,6 +2,7 @@
 //! missing.
 //!
 //! One at a time, since two cores that run two clusters measure each other.
+//! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
 mod bad_input;
@@ -10,6 +11,7 @@ mod cluster;
 mod command;
 mod isolation;
 mod kills;
+mod scenario;
 mod upgrade;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -17,7 +19,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
-    let trials = [
+    let mut trials = vec![
         trial("cluster-up-and-down", cluster::up_and_down),
         trial("upgrade-1.5-1.6", upgrade::there_and_back),
         trial("injected-outage-is-seen", upgrade::injected_outage_is_seen),
@@ -31,10 +33,13 @@ fn main() {
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
     ];
-    libtest_mimic::run(&arguments, trials.into()).exit();
+    for (name, arm) in scenario::arms() {
+        trials.push(trial(&format!("{name}/{arm}"), move || scenario::as_expected(&name, &arm)));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn trial(name: &str, test: fn() -> Result<(), Failed>) -> Trial {
+fn trial(name: &str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     Trial::test(name, move || {
         let before = census::Census::take();
         test()?;

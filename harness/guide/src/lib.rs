@@ -28,5 +28,5 @@ pub use plan::{
     Direction, Options, Plan, PlanError, Preflight, Rollback, Stage, Step, Variant, plan, plan_for, plan_with,
 };
 pub use required::{ConfigChange, required_changes};
-pub use transition::{Impact, Row};
+pub use transition::{Impact, Row, micro};
 pub use version::{Minor, ParseVersionError, Version, VersionSpec};

@@ -158,7 +158,9 @@ pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {
 }
 
 /// Returns what the guide says about a hop between two patches of one minor, in either direction.
-pub(crate) fn micro(from: &Version, to: &Version) -> Option<Row> {
+///
+/// From a version to itself it is a restart of the agents.
+pub fn micro(from: &Version, to: &Version) -> Option<Row> {
     let row = TABLE.micro.iter().find(|row| row.minors.contains(&from.minor()))?;
     let (low, high) = if from < to { (from, to) } else { (to, from) };
     let full = TABLE.full_manifests.iter().find(|full| *low < full.patch && full.patch <= *high);

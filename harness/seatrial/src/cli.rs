@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{commands, errors, exit, run};
+use crate::{commands, errors, exit, run, scenario};
 
 /// What an upgrade of Cilium does to your traffic, measured on an ephemeral cluster.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ enum Command {
     Lint(commands::lint::Args),
     /// Show a recorded run again, or write its reports.
     Report(commands::report::Args),
+    /// Run upgrade stories from files, and hold them against what they expect.
+    #[command(subcommand)]
+    Scenario(scenario::Command),
     /// Bring up, list and take down clusters by hand.
     #[command(subcommand)]
     Cluster(commands::cluster::Command),
@@ -57,6 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Lint(args) => commands::lint::run(&args, &mut out, &mut err),
         Command::Report(args) => commands::report::run(&args),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Scenario(command) => block_on(scenario::run(command, &mut out)),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
         Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out, &mut err)),

@@ -8,6 +8,7 @@ mod exit;
 mod paths;
 mod roles;
 mod run;
+mod scenario;
 mod spawn;
 mod subjects;
 

@@ -70,6 +70,19 @@ impl Chart {
             .map_err(|reason| ChartError::Document { chart: self.path.clone(), reason })
     }
 
+    /// Renders the chart's ConfigMap alone, as a manifest: the template that a rebase needs.
+    ///
+    /// # Errors
+    /// When helm fails, or the chart has no ConfigMap.
+    pub async fn config_map(&self) -> Result<String, ChartError> {
+        let only = [("agent.enabled", "false"), ("operator.enabled", "false")];
+        let objects = self.render(&only).await?;
+        let found = objects.iter().find(|object| object.metadata.name.as_deref() == Some(crate::CONFIG_MAP));
+        let document = |reason: String| ChartError::Document { chart: self.path.clone(), reason };
+        let found = found.ok_or_else(|| document(format!("there is no {}", crate::CONFIG_MAP)))?;
+        serde_saphyr::to_string(found).map_err(|e| document(e.to_string()))
+    }
+
     fn arguments(&self, more: &[(&str, &str)]) -> Vec<String> {
         let mut args = vec![
             "template".to_owned(),

@@ -20,6 +20,11 @@ pub fn parse_config_map(text: &str) -> Result<BTreeMap<String, String>, String> 
     map.data.filter(|data| !data.is_empty()).ok_or_else(|| "the ConfigMap has no data".to_owned())
 }
 
+/// Writes a ConfigMap as a manifest.
+pub(crate) fn manifest(map: &ConfigMap) -> String {
+    serde_saphyr::to_string(map).unwrap_or_else(|e| format!("# not representable as YAML: {e}\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -31,6 +36,19 @@ mod tests {
         let text =
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config}\ndata: {debug: \"true\"}\n";
         assert_eq!(parse_config_map(text).unwrap()["debug"], "true");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let data = BTreeMap::from([
+            ("etcd-config".to_owned(), "---\nendpoints:\n  - http://10.0.0.1:2379\n".to_owned()),
+            ("debug".to_owned(), "false".to_owned()),
+            ("bpf-ct-global-tcp-max".to_owned(), "524288".to_owned()),
+            ("empty".to_owned(), String::new()),
+        ]);
+        let mut map = ConfigMap { data: Some(data.clone()), ..ConfigMap::default() };
+        map.metadata.name = Some(crate::CONFIG_MAP.to_owned());
+        assert_eq!(parse_config_map(&manifest(&map)).unwrap(), data);
     }
 
     #[rstest]

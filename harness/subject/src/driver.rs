@@ -6,11 +6,12 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::apply::{self, ApplyError, MANAGER};
 use crate::chart::{Chart, ChartError};
+use crate::config;
 use crate::rollback::{self, UndoError};
 use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
 
@@ -29,6 +30,9 @@ pub enum SubjectError {
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
+    /// A text is no manifest of the ConfigMap.
+    #[error("the ConfigMap cannot be used: {0}")]
+    Manifest(String),
     /// An object of the subject could not be read or changed.
     #[error("{what}")]
     Request {
@@ -58,6 +62,12 @@ impl Subject {
     #[must_use]
     pub fn new(client: kube::Client, deadline: Duration) -> Self {
         Self { client, deadline }
+    }
+
+    /// The same subject, with another deadline for rollouts.
+    #[must_use]
+    pub fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Installs a version: everything that its chart renders, with `config` laid over the chart's ConfigMap.
@@ -142,6 +152,33 @@ impl Subject {
         Ok(())
     }
 
+    /// Exports the ConfigMap as a manifest.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn config_map(&self) -> Result<String, SubjectError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let what = format!("ConfigMap {CONFIG_MAP} could not be read");
+        let mut found = api.get(CONFIG_MAP).await.map_err(request(what))?;
+        found.metadata.managed_fields = None;
+        Ok(config::manifest(&found))
+    }
+
+    /// Replaces the data of the ConfigMap by that of a manifest. Agents read it when they start.
+    ///
+    /// # Errors
+    /// When the manifest is not one of the ConfigMap, or the ConfigMap cannot be changed.
+    pub async fn replace_config(&self, manifest: &str) -> Result<(), SubjectError> {
+        let data = crate::parse_config_map(manifest).map_err(SubjectError::Manifest)?;
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let failed = || request(format!("ConfigMap {CONFIG_MAP} could not be replaced"));
+        let mut now = api.get(CONFIG_MAP).await.map_err(failed())?;
+        now.data = Some(data);
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        api.replace(CONFIG_MAP, &params, &now).await.map_err(failed())?;
+        Ok(())
+    }
+
     /// Upgrades to another minor version the way the guide calls Option B: everything that the new chart renders
     /// but the ConfigMap is applied.
     ///
@@ -150,6 +187,31 @@ impl Subject {
     pub async fn upgrade_minor(&self, chart: &Chart) -> Result<(), SubjectError> {
         let objects = chart.render(&[("config.enabled", "false")]).await?;
         apply::apply(&self.client, &objects).await?;
+        self.rollout_status().await
+    }
+
+    /// Upgrades to another version the way the guide calls Option A: everything that the new chart renders is applied,
+    /// and the ConfigMap is the chart's afterwards.
+    ///
+    /// # Errors
+    /// When the chart cannot be rendered, an object is refused, or the rollout does not end.
+    pub async fn upgrade_with_config(&self, chart: &Chart) -> Result<(), SubjectError> {
+        apply::apply(&self.client, &chart.render(&[]).await?).await?;
+        self.rollout_status().await
+    }
+
+    /// Restarts the agents as they are, as `kubectl rollout restart` does; `at` tells this restart from others.
+    ///
+    /// # Errors
+    /// When the DaemonSet cannot be changed or the rollout does not end.
+    pub async fn restart(&self, at: &str) -> Result<(), SubjectError> {
+        let what = format!("DaemonSet {DAEMONSET} could not be restarted");
+        let annotations = json!({"kubectl.kubernetes.io/restartedAt": at});
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
+        self.daemon_sets()
+            .patch(DAEMONSET, &params(), &Patch::Strategic(patch))
+            .await
+            .map_err(request(what))?;
         self.rollout_status().await
     }
 

@@ -10,6 +10,10 @@ pub(super) const CONTAINERD_CONFIG: &str = "/run/seatrial/containerd.toml";
 pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 const KUBELET_CONFIG: &str = "/run/seatrial/kubelet.json";
 const KUBECONFIG: &str = "/run/seatrial/kubelet.kubeconfig";
+/// Where containerd looks up registries.
+const REGISTRIES: &str = "/run/seatrial/registries";
+/// A registry that refuses; containerd 1.6 does not read a file without a `host`.
+const NO_REGISTRY: &str = "server = \"http://127.0.0.1:1\"\n\n[host.\"http://127.0.0.1:1\"]\n";
 const RESOLV_CONF: &str = "/run/seatrial/resolv.conf";
 
 /// Address of the node at position `index`, from 1.
@@ -44,6 +48,8 @@ pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
         ("/run/seatrial/ca.crt".into(), start.ca.clone()),
         ("/run/seatrial/kubelet.crt".into(), start.node.server.cert.clone()),
         ("/run/seatrial/kubelet.key".into(), start.node.server.key.clone()),
+        // What was not side-loaded is nowhere: a pull is refused at once, and nothing leaves the sandbox for it.
+        (format!("{REGISTRIES}/_default/hosts.toml").into(), NO_REGISTRY.to_owned()),
         (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
     ];
     if start.cni == Cni::Bridge {
@@ -72,6 +78,9 @@ tolerate_missing_hugetlb_controller = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/opt/cni/bin"
 conf_dir = "/etc/cni/net.d"
+
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "{REGISTRIES}"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

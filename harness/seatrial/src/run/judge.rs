@@ -10,10 +10,10 @@ use probe::sample::FlowSamples;
 use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 
-use super::measure::{self, Transition, Window};
+use super::bringup::{State, Stuck};
+use super::measure::{self, Transition};
 use super::recorder::Recorder;
 use super::request::Request;
-use super::steps::State;
 use crate::errors;
 
 /// What a run was judged to be, and why.
@@ -41,7 +41,7 @@ pub(crate) async fn outcome(
     };
     let until_ns = probe::clock::now_ns();
     let (flows, store_failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
-    let mut judged = measured(request, recorder, &state.windows, &flows, until_ns);
+    let mut judged = measured(request, recorder, state, &flows, until_ns);
     if interrupted {
         judged.verdict = Verdict::Interrupted;
         judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
@@ -58,10 +58,11 @@ pub(crate) async fn outcome(
 fn measured(
     request: &Request,
     recorder: &Recorder,
-    windows: &[Window],
+    state: &State,
     flows: &[FlowSamples],
     until_ns: u64,
 ) -> Judged {
+    let windows = &state.windows;
     let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
     let noise = Noise::of(flows, from_ns, until_ns);
     let (observations, steps) = recorder.with(|run| (run.observations.clone(), run.steps.clone()));
@@ -78,6 +79,9 @@ fn measured(
             None => judgement.baseline(flows, window.from_ns, to_ns),
             Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
         }
+    }
+    if let Some(stuck) = &state.stuck {
+        judgement.stuck(stuck);
     }
     let (verdict, reason) = judgement.verdict(flows);
     Judged {
@@ -123,7 +127,7 @@ struct Judgement<'a> {
 
 impl<'a> Judgement<'a> {
     fn new(request: &'a Request, seen: &'a [Observed], noise: &'a Noise) -> Self {
-        let table = Budgets::standard();
+        let table = request.budgets.clone().unwrap_or_else(Budgets::standard);
         let (findings, budgets, unclean) = (Vec::new(), Vec::new(), Vec::new());
         Self { request, seen, noise, table, findings, budgets, unclean, noisy: false }
     }
@@ -177,7 +181,25 @@ impl<'a> Judgement<'a> {
                 "during {}; the flow's outages and their causes are in the report",
                 transition.name
             ),
-            reproduce: self.request.command(),
+            reproduce: self.request.again.clone(),
+        });
+    }
+
+    /// A rollout that does not end is the subject's doing, whatever traffic felt of it.
+    fn stuck(&mut self, stuck: &Stuck) {
+        let blocked = self.seen.iter().filter(|seen| seen.change == "cannot-start");
+        let blocked = blocked.map(|seen| {
+            let (node, detail) = (seen.node.as_deref().unwrap_or_default(), seen.detail.as_deref());
+            format!("{} on {node}: {}", seen.object, detail.unwrap_or_default())
+        });
+        let evidence: Vec<_> = std::iter::once(stuck.reason.clone()).chain(blocked).collect();
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: None,
+            flow: None,
+            summary: format!("{} did not end", stuck.step),
+            evidence: evidence.join("; "),
+            reproduce: self.request.again.clone(),
         });
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use guide::Stage;
 use probe::attribution::{Attribution, Confidence, Observed, Rules, attribute};
 use probe::noise::Noise;
 use probe::outage::Outage;
@@ -10,6 +9,7 @@ use probe::sample::FlowSamples;
 use probe::summary::Summary;
 use report::run::{self, Flow, Layer, Step};
 
+use super::procedure::Hop;
 use super::recorder::Recorder;
 
 /// A stretch of the measurement that is judged by itself; it ends where the next one begins.
@@ -34,14 +34,9 @@ impl Window {
         Self { from_ns, transition: None }
     }
 
-    /// The window of a stage that begins now, or of its rollback.
-    pub(crate) fn opened(stage: &Stage, rollback: bool) -> Self {
-        let name = if rollback {
-            format!("rollback {} -> {}", stage.to, stage.from)
-        } else {
-            format!("upgrade {} -> {}", stage.from, stage.to)
-        };
-        let transition = Transition { name, l3: stage.l3.to_string(), l7: stage.l7.to_string() };
+    /// The window of a change that begins now.
+    pub(crate) fn opened(hop: &Hop) -> Self {
+        let transition = Transition { name: hop.name(), l3: hop.l3.clone(), l7: hop.l7.clone() };
         Self { from_ns: probe::clock::now_ns(), transition: Some(transition) }
     }
 }

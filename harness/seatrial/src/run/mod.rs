@@ -1,32 +1,40 @@
 //! `seatrial run`: boot, install, measure, upgrade, roll back, judge, report, take down.
 
+mod bringup;
+mod execute;
 mod judge;
 mod logs;
 mod measure;
 mod observe;
+pub(crate) mod procedure;
 mod recorder;
-mod request;
-mod steps;
+pub(crate) mod request;
+mod snapshots;
 
 use std::sync::Arc;
 
 use cluster::Ledger;
+use report::run::Run;
 
 pub(crate) use request::Args;
 
 use crate::{errors, paths};
+use bringup::State;
 use recorder::Recorder;
 use request::Request;
-use steps::State;
 
 /// Runs the command to its report and returns the exit code.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
-    let request = Request::from_args(args)?;
-    let recorder = Arc::new(Recorder::start(&request)?);
+    Ok(execute(&Request::from_args(args)?).await?.exit_code)
+}
+
+/// Carries a request out, from the cluster to the report, and returns the record.
+pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
+    let recorder = Arc::new(Recorder::start(request)?);
     let ledger = Ledger::new(&paths::state());
     let mut state = State::default();
     let ended = tokio::select! {
-        ended = steps::drive(&request, &recorder, &ledger, &mut state) => Some(ended),
+        ended = Box::pin(execute::drive(request, &recorder, &ledger, &mut state)) => Some(ended),
         () = interrupted() => None,
     };
     let interrupted = ended.is_none();
@@ -34,14 +42,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
         recorder.interrupt();
     }
     let failure = ended.and_then(Result::err);
-    let outcome = judge::outcome(&request, &recorder, &mut state, interrupted, failure.as_ref()).await;
+    let outcome = judge::outcome(request, &recorder, &mut state, interrupted, failure.as_ref()).await;
     recorder.judged(outcome);
-    let down = recorder.step("take down", steps::take_down(&request, &recorder, &ledger, state)).await;
+    let down = recorder.step("take down", bringup::take_down(request, &recorder, &ledger, state)).await;
     if let Err(e) = &down {
         recorder
             .errored(&format!("the cluster could not be taken down: {}; run `seatrial gc`", errors::line(e)));
     }
-    recorder.finish(&request)
+    recorder.finish(request)
 }
 
 /// Ends at the first Ctrl-C or SIGTERM; later ones find the run taking itself down already.

@@ -95,6 +95,8 @@ struct PodState {
     started: bool,
     ready: bool,
     terminated: bool,
+    /// Why a container cannot start, when that is not only a matter of time.
+    blocked: Option<String>,
 }
 
 /// Pods, each with the role that its labels give it; pods without a role are not recorded.
@@ -131,10 +133,15 @@ impl Watch<Pod> for Pods {
             (before.ready && !now.ready && !now.deleted, "not-ready"),
             (!before.terminated && now.terminated, "terminated"),
         ];
+        let blocked = now.blocked.clone().filter(|_| before.blocked.is_none());
+        let blocked = blocked.and_then(|why| {
+            Some(Observation { detail: Some(why), ..self.observation(pod, "cannot-start")? })
+        });
         changes
             .iter()
             .filter(|(happened, _)| *happened)
             .filter_map(|(_, c)| self.observation(pod, c))
+            .chain(blocked)
             .collect()
     }
 
@@ -155,8 +162,20 @@ fn pod_state(pod: &Pod) -> PodState {
         deleted: pod.metadata.deletion_timestamp.is_some(),
         started: states.iter().any(|state| state.running.is_some()),
         ready: conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+        blocked: blocked(pod),
         terminated: !states.is_empty() && states.iter().all(|state| state.terminated.is_some()),
     }
+}
+
+/// What keeps a container of the pod from starting, as `kubectl get pods` would show it.
+fn blocked(pod: &Pod) -> Option<String> {
+    const PASSING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+    let status = pod.status.as_ref()?;
+    let containers = [&status.init_container_statuses, &status.container_statuses];
+    let waiting =
+        containers.into_iter().flatten().flatten().filter_map(|c| c.state.as_ref()?.waiting.as_ref());
+    let mut reasons = waiting.filter_map(|waiting| waiting.reason.as_deref());
+    reasons.find(|reason| !PASSING.contains(reason)).map(ToOwned::to_owned)
 }
 
 /// Nodes: whether they are Ready.

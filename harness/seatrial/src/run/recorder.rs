@@ -166,8 +166,8 @@ impl Recorder {
         });
     }
 
-    /// Writes all reports, shows the summary, and returns the exit code.
-    pub(crate) fn finish(&self, request: &Request) -> anyhow::Result<u8> {
+    /// Writes all reports, shows the summary, and returns the record.
+    pub(crate) fn finish(&self, request: &Request) -> anyhow::Result<Run> {
         use std::io::Write as _;
         let failure = self.lock().failure.clone();
         if let Some(failure) = failure {
@@ -191,7 +191,7 @@ impl Recorder {
         };
         write!(std::io::stdout(), "{}", summary::render(&run, &layout))?;
         written?;
-        Ok(exit_code)
+        Ok(run)
     }
 }
 
@@ -218,23 +218,20 @@ impl Produced for String {
     }
 }
 
-fn empty(request: &Request) -> Run {
-    let mut path: Vec<Transition> = request
-        .plan
-        .stages
-        .iter()
-        .map(|stage| Transition {
-            from: stage.from.to_string(),
-            to: stage.to.to_string(),
-            direction: "upgrade".to_owned(),
-            l3_impact: stage.l3.to_string(),
-            l7_impact: stage.l7.to_string(),
-        })
-        .collect();
-    if let Some(last) = path.last().filter(|_| request.rollback) {
-        let (from, to) = (last.to.clone(), last.from.clone());
-        path.push(Transition { from, to, direction: "rollback".to_owned(), ..last.clone() });
+impl Produced for Option<String> {
+    fn detail(&self) -> Option<String> {
+        self.clone()
     }
+}
+
+fn empty(request: &Request) -> Run {
+    let path = request.procedure.hops().map(|hop| Transition {
+        from: hop.from.to_string(),
+        to: hop.to.to_string(),
+        direction: hop.direction.to_owned(),
+        l3_impact: hop.l3.clone(),
+        l7_impact: hop.l7.clone(),
+    });
     Run {
         schema: SCHEMA.to_owned(),
         id: request.id.clone(),
@@ -250,7 +247,7 @@ fn empty(request: &Request) -> Run {
             facts: calibrate::last().into_iter().map(|said| ("calibration".to_owned(), said)).collect(),
             ..Provider::default()
         },
-        path,
+        path: path.collect(),
         steps: Vec::new(),
         noise: Noise::default(),
         flows: Vec::new(),

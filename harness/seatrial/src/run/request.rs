@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
 use guide::{Plan, PlanError, Version, VersionSpec};
+use probe::budget::Budgets;
 
+use super::procedure::Procedure;
 use crate::commands::cluster::{Place, new_id};
 use crate::errors;
 use crate::exit::Usage;
@@ -58,8 +60,11 @@ pub(crate) enum ProviderName {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: String,
-    pub(crate) plan: Plan,
-    pub(crate) rollback: bool,
+    pub(crate) procedure: Procedure,
+    /// The command that runs this again.
+    pub(crate) again: String,
+    /// What flows may lose, where the standard budgets do not hold.
+    pub(crate) budgets: Option<Budgets>,
     pub(crate) subject: SubjectName,
     pub(crate) nodes: u8,
     pub(crate) config: BTreeMap<String, String>,
@@ -80,7 +85,8 @@ impl Request {
             )),
             e => Usage(e.to_string()),
         })?;
-        for version in versions_of(&plan) {
+        let procedure = Procedure::of_plan(&plan, args.rollback);
+        for version in procedure.versions() {
             args.subject.supports(&version)?;
         }
         let config = match &args.config {
@@ -95,8 +101,9 @@ impl Request {
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
         Ok(Self {
             id: new_id(),
-            plan,
-            rollback: args.rollback,
+            again: again(&plan, args.rollback, args.nodes),
+            procedure,
+            budgets: None,
             subject: args.subject,
             nodes: args.nodes,
             config,
@@ -106,26 +113,11 @@ impl Request {
             place: args.place,
         })
     }
-
-    /// Every version that will run, each once, in order.
-    pub(crate) fn versions(&self) -> Vec<Version> {
-        versions_of(&self.plan)
-    }
-
-    /// The command that runs this again.
-    pub(crate) fn command(&self) -> String {
-        let versions = self.versions();
-        let mut words = vec!["seatrial run".to_owned()];
-        words.extend(versions.first().into_iter().chain(versions.last()).map(ToString::to_string));
-        words.extend(self.rollback.then(|| "--rollback".to_owned()));
-        words.push(format!("--nodes {}", self.nodes));
-        words.join(" ")
-    }
 }
 
-fn versions_of(plan: &Plan) -> Vec<Version> {
-    let first = plan.stages.first().map(|stage| stage.from.clone());
-    first.into_iter().chain(plan.stages.iter().map(|stage| stage.to.clone())).collect()
+fn again(plan: &Plan, rollback: bool, nodes: u8) -> String {
+    let rollback = if rollback { " --rollback" } else { "" };
+    format!("seatrial run {} {}{rollback} --nodes {nodes}", plan.from, plan.to)
 }
 
 fn version(text: &str) -> Result<Version, Usage> {

@@ -65,7 +65,7 @@ impl Facts {
 }
 
 /// A version, ready to be installed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Release {
     pub(crate) version: Version,
     pub(crate) chart: Chart,

@@ -82,7 +82,7 @@ impl Prepared {
                     ("preflight.readiness.periodSeconds".to_owned(), "1".to_owned()),
                     ("global.registry".to_owned(), self.registry.clone()),
                     ("global.tag".to_owned(), version.tag()),
-                    ("global.pullPolicy".to_owned(), "Never".to_owned()),
+                    ("global.pullPolicy".to_owned(), "IfNotPresent".to_owned()),
                     ("global.k8sServiceHost".to_owned(), host.to_owned()),
                     ("global.k8sServicePort".to_owned(), port.to_string()),
                     ("global.etcd.enabled".to_owned(), "true".to_owned()),

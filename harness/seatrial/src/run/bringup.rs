@@ -1,0 +1,126 @@
+//! The cluster of a run: up before the first step, down after the last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Cni, Components, Ledger, Sandbox, SandboxRequest};
+use probe::deploy::Session;
+use tokio::task::JoinHandle;
+
+use super::logs;
+use super::measure::Window;
+use super::observe;
+use super::recorder::{Produced, Recorder};
+use super::request::Request;
+use crate::errors;
+
+/// How long may be spent on saving logs before the cluster goes.
+const LOGS: Duration = Duration::from_secs(5);
+
+/// What a run has made so far; it outlives the steps, so that an interrupted run can still be reported.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) sandbox: Option<Sandbox>,
+    pub(super) client: Option<kube::Client>,
+    pub(crate) session: Option<Session>,
+    pub(crate) windows: Vec<Window>,
+    /// The change that did not end, where the procedure allows for that.
+    pub(crate) stuck: Option<Stuck>,
+    pub(super) watchers: Vec<JoinHandle<()>>,
+}
+
+/// A change of the agents that did not end.
+#[derive(Clone, Debug)]
+pub(crate) struct Stuck {
+    /// Name of the step.
+    pub(crate) step: String,
+    /// The last state that was seen.
+    pub(crate) reason: String,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.watchers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A client has no detail to show.
+pub(crate) struct Booted(pub(super) kube::Client, String);
+
+impl Produced for Booted {
+    fn detail(&self) -> Option<String> {
+        Some(self.1.clone())
+    }
+}
+
+/// Brings the cluster up.
+pub(super) async fn boot(
+    request: &Request,
+    recorder: &Arc<Recorder>,
+    ledger: &Ledger,
+    components: &Components,
+    images: Vec<cluster::Image>,
+    state: &mut State,
+) -> anyhow::Result<Booted> {
+    let started_ns = probe::clock::now_ns();
+    let sandbox = SandboxRequest {
+        id: request.id.clone(),
+        nodes: request.nodes,
+        cni: Cni::None,
+        api_port: request.place.api_port,
+        keep: request.keep,
+        logs: recorder.folder().logs(),
+        images,
+    };
+    let progress = |message| recorder.progress("cluster", message);
+    let sandbox = state.sandbox.insert(Sandbox::boot(sandbox, components, ledger, &progress).await?);
+    let client = cluster::client(&sandbox.kubeconfig()).await?;
+    let nodes = usize::from(request.nodes);
+    let deadline = Duration::from_secs(60);
+    tokio::try_join!(
+        cluster::nodes_registered(&client, nodes, deadline),
+        cluster::namespace_ready(&client, subject::NAMESPACE, deadline)
+    )?;
+    let boot_ms = (probe::clock::now_ns() - started_ns) / 1_000_000;
+    recorder.with(|run| {
+        run.provider.boot_ms = Some(boot_ms as f64);
+        run.provider.kubernetes = cluster::components::KUBERNETES.to_owned();
+        run.provider.nodes = sandbox.nodes();
+    });
+    state.watchers.push(tokio::spawn(observe::memory(sandbox.memory_meter(), Arc::clone(recorder))));
+    Ok(Booted(client, format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0)))
+}
+
+/// Takes everything down, or releases it when it shall be kept.
+pub(crate) async fn take_down(
+    request: &Request,
+    recorder: &Recorder,
+    ledger: &Ledger,
+    mut state: State,
+) -> anyhow::Result<String> {
+    state.watchers.iter().for_each(JoinHandle::abort);
+    if let Some(client) = state.client.take()
+        && let Err(e) = tokio::time::timeout(LOGS, logs::save(&client, &recorder.folder().logs()))
+            .await
+            .unwrap_or_else(|e| Err(e.into()))
+    {
+        recorder.progress("take down", format!("logs are incomplete: {}", errors::line(&e)));
+    }
+    match state.sandbox.take() {
+        None => {
+            // Interrupted or failed while it came up: what was started ends by itself.
+            cluster::sandbox::collect(ledger, &request.id).await?;
+            Ok("nothing left".to_owned())
+        }
+        Some(sandbox) if request.keep => {
+            let kubeconfig = sandbox.kubeconfig();
+            sandbox.release().await?;
+            recorder.progress("take down", format!("kept; seatrial cluster down {}", request.id));
+            Ok(format!("kept: export KUBECONFIG={}", kubeconfig.display()))
+        }
+        Some(sandbox) => {
+            sandbox.destroy().await?;
+            Ok("nothing left".to_owned())
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Follows a procedure on a cluster of its own, and stops at the first step that fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use cluster::{Component, Components, Ledger, wait};
+use guide::Version;
+use guide::rebase::{Template, rebase};
+use probe::deploy::{Deployment, ServiceName, Target};
+use probe::traffic::{Settings, Traffic};
+use subject::Subject;
+
+use super::bringup::{State, Stuck, boot};
+use super::measure::Window;
+use super::observe;
+use super::procedure::{Action, Hop, SETTLE, Step, Way};
+use super::recorder::Recorder;
+use super::request::Request;
+use super::snapshots::Snapshots;
+use crate::bundle::Bundle;
+use crate::subjects::{self, Release};
+use crate::{errors, paths};
+
+/// Namespace of the probes.
+const NAMESPACE: &str = "seatrial-probes";
+/// How long a rollout may take.
+const ROLLOUT: Duration = Duration::from_secs(120);
+/// How long nothing is done before the first operation, to see that the traffic is clean without one.
+const BASELINE: Duration = Duration::from_secs(3);
+
+/// Brings the cluster up, installs the first version, starts the traffic, and follows every step.
+pub(crate) async fn drive(
+    request: &Request,
+    recorder: &Arc<Recorder>,
+    ledger: &Ledger,
+    state: &mut State,
+) -> anyhow::Result<()> {
+    let components = Components::new(request.place.components.clone(), paths::cache());
+    let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
+    let bundle = Bundle::new().await?;
+    let versions = request.procedure.versions();
+    let prepared = subjects::prepare(request.subject, &versions, &bundle, &components).await?;
+    let probe_image = bundle.role("probe");
+
+    let dns_image = bundle.role(cluster::dns::ROLE);
+
+    let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
+    images.extend(prepared.images());
+    let client =
+        recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
+    let client = client.0;
+    state.client = Some(client.clone());
+    state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
+
+    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
+    let releases = prepared.releases(&facts)?;
+    let subject = Subject::new(client.clone(), ROLLOUT);
+    subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
+    let first = &request.procedure.first;
+    let mut executor = Executor { recorder, subject, releases, snapshots: Snapshots::new(recorder, &client) };
+    let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
+    recorder.step(&format!("install {first}"), install).await?;
+    executor.snapshots.take("installed").await?;
+
+    let traffic =
+        traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
+    recorder.step("traffic", traffic).await?;
+    recorder.step("baseline", measured_for(BASELINE)).await?;
+    executor.follow(&request.procedure.steps, state).await
+}
+
+async fn install(
+    subject: &Subject,
+    prepared: &subjects::Prepared,
+    facts: &subjects::Facts,
+    release: &Release,
+    request: &Request,
+    client: &kube::Client,
+) -> anyhow::Result<()> {
+    subject.apply(&prepared.prerequisites(facts)).await?;
+    subject.install(&release.chart, &request.config).await?;
+    cluster::nodes_ready(client, facts.nodes.len(), Duration::from_secs(30)).await?;
+    Ok(subject.deployment_status(cluster::dns::NAME).await?)
+}
+
+async fn traffic(
+    request: &Request,
+    recorder: &Recorder,
+    client: &kube::Client,
+    subject: &Subject,
+    facts: &subjects::Facts,
+    image: &str,
+    state: &mut State,
+) -> anyhow::Result<String> {
+    let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
+    let traffic = Traffic::standard(&nodes, &Settings::default());
+    let target = Target {
+        namespace: NAMESPACE.to_owned(),
+        run_id: request.id.clone(),
+        image: image.to_owned(),
+        dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
+    };
+    let servers = Deployment::servers(client.clone(), target, &traffic).await?;
+    let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
+    subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;
+    let session = state.session.insert(servers.clients(&recorder.folder().samples()).await?);
+    let flowing_ns = session.flowing(Duration::from_secs(30)).await?;
+    state.windows.push(Window::baseline(flowing_ns));
+    Ok(format!("{} flows", session.traffic().flows.len()))
+}
+
+fn grants(traffic: &Traffic) -> Vec<subject::Grant> {
+    let grant = |grant: &probe::traffic::Grant| subject::Grant {
+        client: grant.client.clone(),
+        server: grant.server.clone(),
+        protocol: if grant.transport == probe::flow::Protocol::Udp { "UDP" } else { "TCP" },
+        port: grant.port,
+        http: grant
+            .http
+            .iter()
+            .map(|rule| subject::HttpRule { method: rule.method.clone(), path: rule.path.clone() })
+            .collect(),
+    };
+    traffic.grants.iter().map(grant).collect()
+}
+
+/// Lets the probes go on for a while, with nothing else happening.
+async fn measured_for(length: Duration) -> anyhow::Result<()> {
+    let until_ns = probe::clock::now_ns() + length.as_nanos() as u64;
+    let probe = async || {
+        let left = until_ns.saturating_sub(probe::clock::now_ns());
+        if left == 0 { Ok(()) } else { Err(format!("{} ms to go", left / 1_000_000)) }
+    };
+    let condition = format!("{} s of samples", length.as_secs());
+    Ok(wait::until(&condition, length * 2, Duration::from_millis(50), probe).await?)
+}
+
+/// Takes the steps, one after the other.
+struct Executor<'a> {
+    recorder: &'a Recorder,
+    subject: Subject,
+    releases: Vec<Release>,
+    snapshots: Snapshots<'a>,
+}
+
+impl Executor<'_> {
+    async fn follow(&mut self, steps: &[Step], state: &mut State) -> anyhow::Result<()> {
+        for step in steps {
+            if let Action::Change(hop, _) = &step.action {
+                state.windows.push(Window::opened(hop));
+            }
+            match self.recorder.step(&step.name, self.take(step)).await {
+                Err(e) if step.may_fail => {
+                    let reason = errors::line(&e);
+                    self.recorder.progress(&step.name, format!("the procedure ends here: {reason}"));
+                    if matches!(step.action, Action::Change(..)) {
+                        state.stuck = Some(Stuck { step: step.name.clone(), reason });
+                    }
+                    return Ok(());
+                }
+                ended => drop(ended?),
+            }
+            if let Action::Settle(point) = &step.action {
+                self.snapshots.take(point).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, step: &Step) -> anyhow::Result<Option<String>> {
+        let subject = match step.within {
+            Some(within) => self.subject.clone().within(within),
+            None => self.subject.clone(),
+        };
+        match &step.action {
+            Action::Preflight(target) => {
+                let release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                Ok(Some(subject.preflight(&release.chart).await?))
+            }
+            Action::EditConfig(changes) => {
+                subject.edit_config(changes).await?;
+                Ok(Some(changes.keys().cloned().collect::<Vec<_>>().join(", ")))
+            }
+            Action::Rebase { from, to } => self.rebase(from, to).await.map(Some),
+            Action::Change(hop, way) => self.change(&subject, hop, way).await,
+            Action::Settle(_) => measured_for(SETTLE).await.map(|()| None),
+            Action::Wait(length) => measured_for(*length).await.map(|()| None),
+        }
+    }
+
+    async fn change(&self, subject: &Subject, hop: &Hop, way: &Way) -> anyhow::Result<Option<String>> {
+        let release = self.release(&hop.to)?;
+        match way {
+            Way::Chart(tag) => subject.upgrade_minor(&tagged(release, tag.as_deref()).chart).await?,
+            Way::ChartAndConfig => subject.upgrade_with_config(&release.chart).await?,
+            Way::Image => subject.set_image(&release.image).await?,
+            Way::Undo => return roll_back(subject, release).await.map(Some),
+            Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
+        }
+        Ok(None)
+    }
+
+    /// Export, template, merge, apply: the guide's way to keep a ConfigMap and yet get the new options.
+    async fn rebase(&self, from: &Version, to: &Version) -> anyhow::Result<String> {
+        let exported = self.subject.config_map().await?;
+        let rendered = self.release(to)?.chart.config_map().await?;
+        let template = Template::read(&rendered).context("the chart's ConfigMap cannot be read")?;
+        let request = guide::rebase::Request {
+            from,
+            to,
+            template: Some(&template),
+            adopt: BTreeSet::new(),
+            comments: false,
+        };
+        let rebased = rebase(&exported, &request).context("the cluster's ConfigMap cannot be rebased")?;
+        self.subject.replace_config(&rebased.text).await?;
+        Ok(guide::rebase::render::summary(&rebased))
+    }
+
+    fn release(&self, version: &Version) -> anyhow::Result<&Release> {
+        let release = self.releases.iter().find(|release| release.version == *version);
+        release.with_context(|| format!("{version} was not prepared"))
+    }
+}
+
+/// The release with another tag of its images.
+fn tagged(release: &Release, tag: Option<&str>) -> Release {
+    let mut release = release.clone();
+    release.chart.values.extend(tag.map(|tag| ("global.tag".to_owned(), tag.to_owned())));
+    release
+}
+
+async fn roll_back(subject: &Subject, release: &Release) -> anyhow::Result<String> {
+    let revision = subject.rollout_undo().await?;
+    let daemon_set = subject.daemon_set().await?;
+    let containers = daemon_set.spec.and_then(|s| s.template.spec).map(|s| s.containers).unwrap_or_default();
+    let image = containers.into_iter().find(|c| c.name == subject::CONTAINER).and_then(|c| c.image);
+    anyhow::ensure!(
+        image.as_deref() == Some(release.image.as_str()),
+        "the rollback ended, but the agents run {} and not {}",
+        image.unwrap_or_default(),
+        release.image
+    );
+    Ok(format!("back to revision {revision}, {}", release.image))
+}

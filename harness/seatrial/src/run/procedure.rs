@@ -1,0 +1,261 @@
+//! What a run does on its cluster, step by step, as a value. Pure: a request becomes it, the executor follows it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use guide::{Direction, Plan, Stage, Version};
+
+/// How long is measured after an operation has ended.
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
+
+/// A first version and what is done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Procedure {
+    /// The version that is installed.
+    pub(crate) first: Version,
+    /// What follows once traffic flows and its baseline was taken.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) action: Action,
+    /// How long its rollout may take; the usual time where it does not say.
+    pub(crate) within: Option<Duration>,
+    /// Whether the procedure ends here, instead of being in error, when the step fails.
+    pub(crate) may_fail: bool,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Runs the pre-flight check of a version, and deletes it again.
+    Preflight(Target),
+    /// Sets keys of the ConfigMap.
+    EditConfig(BTreeMap<String, String>),
+    /// Rebases the ConfigMap onto the template of a version.
+    Rebase {
+        /// Version that the ConfigMap is for.
+        from: Version,
+        /// Version that it shall be for.
+        to: Version,
+    },
+    /// Changes the agents: the part that is measured and judged.
+    Change(Hop, Way),
+    /// Measures on after a change, and keeps the subject's objects under this name.
+    Settle(String),
+    /// Measures while nothing is done.
+    Wait(Duration),
+}
+
+/// A version, and the tag of its images where that is not the version's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) version: Version,
+    pub(crate) tag: Option<String>,
+}
+
+/// A change of version, and the guide's words for what traffic feels of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hop {
+    pub(crate) from: Version,
+    pub(crate) to: Version,
+    /// `upgrade`, `rollback`, `downgrade`, `re-apply` or `restart`.
+    pub(crate) direction: &'static str,
+    pub(crate) l3: String,
+    pub(crate) l7: String,
+}
+
+/// How the agents are changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Everything that the chart renders but the ConfigMap is applied; the images' tag, where it is not the version's.
+    Chart(Option<String>),
+    /// Everything that the chart renders is applied, the ConfigMap too.
+    ChartAndConfig,
+    /// The image of the agents' container is set.
+    Image,
+    /// The last rollout is undone.
+    Undo,
+    /// The agents are restarted as they are.
+    Restart,
+}
+
+impl Procedure {
+    /// The documented way: for each stage the pre-flight check, the required keys, and the upgrade.
+    pub(crate) fn of_plan(plan: &Plan, rollback: bool) -> Self {
+        let mut steps: Vec<Step> = plan.stages.iter().flat_map(stage).collect();
+        if let Some(last) = plan.stages.last().filter(|_| rollback) {
+            steps.extend(changed(Hop::back_over(last), Way::Undo));
+        }
+        Self { first: plan.stages.first().map_or_else(|| plan.from.clone(), |s| s.from.clone()), steps }
+    }
+
+    /// Every version that will run or be checked, each once, in order.
+    pub(crate) fn versions(&self) -> Vec<Version> {
+        let mut versions = vec![self.first.clone()];
+        for step in &self.steps {
+            let version = match &step.action {
+                Action::Preflight(target) => &target.version,
+                Action::Rebase { to, .. } => to,
+                Action::Change(hop, _) => &hop.to,
+                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) => continue,
+            };
+            if !versions.contains(version) {
+                versions.push(version.clone());
+            }
+        }
+        versions
+    }
+
+    /// The changes, in order.
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &Hop> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Change(hop, _) => Some(hop),
+            _ => None,
+        })
+    }
+}
+
+impl Step {
+    fn new(name: String, action: Action) -> Self {
+        Self { name, action, within: None, may_fail: false }
+    }
+
+    pub(crate) fn preflight(target: Target) -> Self {
+        Self::new(format!("pre-flight check {}", target.version), Action::Preflight(target))
+    }
+
+    pub(crate) fn edit_config(name: String, changes: BTreeMap<String, String>) -> Self {
+        Self::new(name, Action::EditConfig(changes))
+    }
+
+    pub(crate) fn rebase(from: Version, to: Version) -> Self {
+        Self::new(format!("rebase onto {to}"), Action::Rebase { from, to })
+    }
+
+    pub(crate) fn wait(length: Duration) -> Self {
+        Self::new(format!("wait {} s", length.as_secs()), Action::Wait(length))
+    }
+}
+
+impl Hop {
+    /// The hop of a stage.
+    pub(crate) fn over(stage: &Stage) -> Self {
+        let (from, to) = (stage.from.clone(), stage.to.clone());
+        let direction = if to < from { "downgrade" } else { "upgrade" };
+        Self { from, to, direction, l3: stage.l3.to_string(), l7: stage.l7.to_string() }
+    }
+
+    fn back_over(stage: &Stage) -> Self {
+        let (from, to) = (stage.to.clone(), stage.from.clone());
+        Self { from, to, direction: "rollback", ..Self::over(stage) }
+    }
+
+    /// What it is called in the record and in findings.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {} -> {}", self.direction, self.from, self.to)
+    }
+
+    fn step(&self) -> String {
+        match self.direction {
+            "rollback" => format!("roll back {} -> {}", self.from, self.to),
+            "restart" | "re-apply" => format!("{} {}", self.direction, self.to),
+            _ => self.name(),
+        }
+    }
+
+    fn point(&self) -> String {
+        let done = match self.direction {
+            "rollback" => "rolled-back",
+            "downgrade" => "downgraded",
+            "restart" => "restarted",
+            "re-apply" => "re-applied",
+            _ => "upgraded",
+        };
+        format!("{done}-{}", self.to)
+    }
+}
+
+/// A change, and the measurement after it.
+pub(crate) fn changed(hop: Hop, way: Way) -> [Step; 2] {
+    let settle = Step::new(format!("settle on {}", hop.to), Action::Settle(hop.point()));
+    [Step::new(hop.step(), Action::Change(hop, way)), settle]
+}
+
+fn stage(stage: &Stage) -> Vec<Step> {
+    let mut steps = vec![Step::preflight(Target { version: stage.to.clone(), tag: None })];
+    if !stage.config_changes.is_empty() {
+        let changes = stage.config_changes.iter().map(|change| (change.key.clone(), change.value.clone()));
+        steps.push(Step::edit_config(format!("required changes before {}", stage.to), changes.collect()));
+    }
+    let way = match stage.direction {
+        Direction::Micro => Way::Image,
+        Direction::Up | Direction::Down => Way::Chart(None),
+    };
+    steps.extend(changed(Hop::over(stage), way));
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn procedure(from: &str, to: &str, rollback: bool) -> Procedure {
+        let plan = guide::plan(&from.parse().unwrap(), &to.parse().unwrap()).unwrap();
+        Procedure::of_plan(&plan, rollback)
+    }
+
+    #[rstest]
+    #[case::minor("1.5.13", "1.6.12", false, &[
+        "pre-flight check 1.6.12",
+        "required changes before 1.6.12",
+        "upgrade 1.5.13 -> 1.6.12",
+        "settle on 1.6.12",
+    ])]
+    #[case::micro_and_back("1.6.11", "1.6.12", true, &[
+        "pre-flight check 1.6.12",
+        "upgrade 1.6.11 -> 1.6.12",
+        "settle on 1.6.12",
+        "roll back 1.6.12 -> 1.6.11",
+        "settle on 1.6.11",
+    ])]
+    fn plans_become_steps(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] rollback: bool,
+        #[case] expected: &[&str],
+    ) {
+        let procedure = procedure(from, to, rollback);
+        let names: Vec<_> = procedure.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[rstest]
+    #[case::minor("1.5.13", "1.6.12", Way::Chart(None))]
+    #[case::micro("1.6.11", "1.6.12", Way::Image)]
+    fn only_another_minor_needs_the_chart(#[case] from: &str, #[case] to: &str, #[case] expected: Way) {
+        let ways: Vec<_> = procedure(from, to, false)
+            .steps
+            .into_iter()
+            .filter_map(|step| match step.action {
+                Action::Change(_, way) => Some(way),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ways, [expected]);
+    }
+
+    #[test]
+    fn a_version_is_named_once_and_a_rollback_is_a_hop() {
+        let procedure = procedure("1.5.13", "1.6.12", true);
+        let versions: Vec<_> = procedure.versions().iter().map(ToString::to_string).collect();
+        assert_eq!(versions, ["1.5.13", "1.6.12"]);
+        let hops: Vec<_> = procedure.hops().map(Hop::name).collect();
+        assert_eq!(hops, ["upgrade 1.5.13 -> 1.6.12", "rollback 1.6.12 -> 1.5.13"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! The scenarios of the folder `scenarios/`, compiled in.
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../../scenarios/", $name, ".yaml")))),*]
+    };
+}
+
+/// Name and text of each, in order of name.
+pub(super) const ALL: &[(&str, &str)] = files![
+    "configmap-regenerate",
+    "kvstore-keys",
+    "micro-upgrade",
+    "noop",
+    "preflight-pull",
+    "proxy-restart",
+    "rebase-and-rollback",
+    "unlisted-path",
+    "upgrade-1.5-1.6",
+];
+
+/// The text of the scenario of this name.
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::super::file::{Arm, Scenario};
+    use super::super::steps::{NoProcedure, procedure};
+    use super::*;
+
+    fn crate_folder() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn schema() -> (PathBuf, serde_json::Value) {
+        let schema = schemars::schema_for!(Scenario);
+        (crate_folder().join("schemas/scenario.json"), schema.to_value())
+    }
+
+    /// Set `UPDATE_SCHEMAS=1` to write the file anew.
+    #[test]
+    fn published_schema_is_up_to_date() {
+        let (path, schema) = schema();
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap();
+        assert!(published == text, "{} is out of date: run with UPDATE_SCHEMAS=1", path.display());
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_compiled_in() {
+        let folder = std::fs::read_dir(crate_folder().join("../../scenarios")).unwrap();
+        let files: BTreeSet<_> = folder
+            .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned))
+            .collect();
+        assert_eq!(files, ALL.iter().map(|(name, _)| (*name).to_owned()).collect());
+        assert!(ALL.is_sorted());
+    }
+
+    #[test]
+    fn each_keeps_to_the_schema_and_has_a_procedure() {
+        let validator = jsonschema::validator_for(&schema().1).unwrap();
+        for (name, text) in ALL {
+            let value: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+            let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{name}: {errors:?}");
+            let scenario = Scenario::parse(name, text).unwrap();
+            assert_eq!(scenario.name.value, *name);
+            for arm in scenario.arms() {
+                let refused = scenario.expected(arm).refused.is_some();
+                match procedure(name, &scenario, arm) {
+                    Ok(_) => assert!(!refused, "{name}/{arm}"),
+                    Err(NoProcedure::Refused(_)) => assert!(refused, "{name}/{arm}"),
+                    Err(e) => panic!("{name}/{arm}: {e}"),
+                }
+            }
+        }
+    }
+
+    /// What a skipped arm finds must come from what it leaves out: apart from that the arms are the same.
+    #[test]
+    fn arms_install_the_same() {
+        for (name, text) in ALL {
+            let scenario = Scenario::parse(name, text).unwrap();
+            if scenario.arms() == [Arm::Followed, Arm::Skipped] {
+                let steps = [Arm::Followed, Arm::Skipped].map(|arm| procedure(name, &scenario, arm).unwrap());
+                assert_ne!(steps[0], steps[1], "{name}");
+                assert_eq!(steps[0].first, steps[1].first, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn schema_refuses_two_actions_in_one_step() {
+        let validator = jsonschema::validator_for(&schema().1).unwrap();
+        let (_, text) = ALL[0];
+        let mut value: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        value["steps"][0] = serde_json::json!({"restart": {}, "rollout-undo": {}});
+        assert!(!validator.is_valid(&value));
+    }
+}

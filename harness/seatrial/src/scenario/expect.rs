@@ -1,0 +1,257 @@
+//! What must come of an arm, judged from what the run recorded and nothing else.
+
+use std::fmt;
+use std::path::Path;
+
+use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::objects::ObjectFact;
+
+/// What must come of an arm. Where no finding is named, the run must pass.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Expected {
+    /// Each must be found, and nothing else may be.
+    #[serde(default)]
+    pub(crate) findings: Vec<Pattern>,
+    /// Every flow that fits must have such an outage, inside the budget or not.
+    #[serde(default)]
+    pub(crate) outages: Vec<Pattern>,
+    /// No flow that fits may have such an outage.
+    #[serde(default)]
+    pub(crate) clean: Vec<Pattern>,
+    /// What must have been seen of objects while the run went on.
+    #[serde(default)]
+    pub(crate) seen: Vec<Seen>,
+    /// What must hold of the objects at the points of the run.
+    #[serde(default)]
+    pub(crate) objects: Vec<ObjectFact>,
+    /// The step that must fail, which ends the procedure.
+    pub(crate) stops_at: Option<Stop>,
+    /// The guide does not have this way: it must be refused, in these words, before anything exists.
+    pub(crate) refused: Option<String>,
+}
+
+/// A step at which a procedure may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Stop {
+    /// The pre-flight check.
+    Preflight,
+    /// The upgrade.
+    Upgrade,
+}
+
+impl Stop {
+    /// Says whether a step of this name is one.
+    pub(crate) fn is(self, step: &str) -> bool {
+        step.starts_with(match self {
+            Self::Preflight => "pre-flight check ",
+            Self::Upgrade => "upgrade ",
+        })
+    }
+}
+
+/// Which flows, and which outages of them; what is left out fits all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Pattern {
+    /// Layer: L3, L4, L7 or policy.
+    #[schemars(with = "Option<String>")]
+    pub(crate) layer: Option<Layer>,
+    /// Kind: packet, held, new, deny, …
+    pub(crate) kind: Option<String>,
+    /// Protocol: udp, tcp, http, …
+    pub(crate) protocol: Option<String>,
+    /// Where the two ends are.
+    pub(crate) place: Option<Place>,
+    /// Class of the outage: lost, reset, refused, …
+    pub(crate) class: Option<String>,
+    /// Beginning of the event that the outage is put down to, such as `agent`.
+    pub(crate) cause: Option<String>,
+    /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
+    pub(crate) during: Option<String>,
+    /// Words of a finding.
+    pub(crate) says: Option<String>,
+}
+
+/// Where the ends of a flow are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Place {
+    /// On one node.
+    SameNode,
+    /// On two.
+    CrossNode,
+}
+
+/// Something that happened to an object.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Seen {
+    /// Role of the object: agent, operator, config, …
+    pub(crate) role: String,
+    /// What happened to it: deleted, started, ready, cannot-start, written, …
+    pub(crate) change: String,
+    /// Words of the detail.
+    pub(crate) detail: Option<String>,
+    /// True when it must not have happened.
+    #[serde(default)]
+    pub(crate) never: bool,
+}
+
+impl Expected {
+    /// The verdict that the run must have.
+    fn verdict(&self) -> Verdict {
+        if self.findings.is_empty() { Verdict::Passed } else { Verdict::Failed }
+    }
+
+    /// Compares what a run recorded with what must have come of it; every sentence is something that does not hold.
+    pub(crate) fn judge(&self, run: &Run, objects: &Path) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if run.verdict != self.verdict() {
+            wrong.push(format!("the verdict is {}, not {}: {}", run.verdict, self.verdict(), run.reason));
+        }
+        wrong.extend(self.steps(run));
+        wrong.extend(self.found(run));
+        for pattern in &self.outages {
+            wrong.extend(each_suffers(pattern, run));
+        }
+        for pattern in &self.clean {
+            wrong.extend(none_suffers(pattern, run));
+        }
+        wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
+        wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
+        wrong
+    }
+
+    fn steps(&self, run: &Run) -> Option<String> {
+        let failed = run.steps.iter().find(|step| step.outcome == Outcome::Failed);
+        match (self.stops_at, failed) {
+            (None, _) => None,
+            (Some(stop), Some(step)) if stop.is(&step.name) => None,
+            (Some(stop), Some(step)) => Some(format!("it ended at `{}` and not at {stop:?}", step.name)),
+            (Some(stop), None) => Some(format!("nothing stopped it; it must end at {stop:?}")),
+        }
+    }
+
+    fn found(&self, run: &Run) -> Vec<String> {
+        let fits = |pattern: &Pattern, finding: &Finding| pattern.fits_finding(finding, run);
+        let missing = self.findings.iter().filter(|pattern| !run.findings.iter().any(|f| fits(pattern, f)));
+        let missing = missing.map(|pattern| format!("not found: {pattern}"));
+        let others = run.findings.iter().filter(|finding| !self.findings.iter().any(|p| fits(p, finding)));
+        missing.chain(others.map(|finding| format!("found, but not named: {}", finding.summary))).collect()
+    }
+}
+
+impl Pattern {
+    fn fits_finding(&self, finding: &Finding, run: &Run) -> bool {
+        let words = format!("{}\n{}", finding.summary, finding.evidence);
+        let says = self.says.as_ref().is_none_or(|says| words.contains(says));
+        let during = self.during.as_ref().is_none_or(|during| words.contains(during));
+        let flow = match run.flows.iter().find(|flow| finding.flow.as_ref() == Some(&flow.id)) {
+            None => !self.needs_flow(),
+            Some(flow) => {
+                self.fits_flow(flow)
+                    && (flow.outages.is_empty() || flow.outages.iter().any(|o| self.fits_cause(o)))
+            }
+        };
+        says && during && flow
+    }
+
+    fn needs_flow(&self) -> bool {
+        self.layer.is_some()
+            || self.place.is_some()
+            || [&self.kind, &self.protocol, &self.class, &self.cause].into_iter().any(Option::is_some)
+    }
+
+    fn fits_flow(&self, flow: &Flow) -> bool {
+        let place = if flow.client_node == flow.server_node { Place::SameNode } else { Place::CrossNode };
+        flow.layer != Layer::Canary
+            && self.layer.is_none_or(|layer| layer == flow.layer)
+            && self.place.is_none_or(|wanted| wanted == place)
+            && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind)
+            && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol)
+    }
+
+    fn fits_cause(&self, outage: &Outage) -> bool {
+        let event = outage.attribution.as_ref().map_or("", |attribution| &attribution.event);
+        self.class.as_ref().is_none_or(|class| *class == outage.class)
+            && self.cause.as_ref().is_none_or(|cause| event.starts_with(cause.as_str()))
+    }
+
+    fn fits_outage(&self, outage: &Outage) -> bool {
+        let step = outage.step.as_deref().unwrap_or_default();
+        self.fits_cause(outage) && self.during.as_ref().is_none_or(|during| step.starts_with(during.as_str()))
+    }
+
+    fn suffers(&self, flow: &Flow) -> bool {
+        flow.outages.iter().any(|outage| self.fits_outage(outage))
+    }
+}
+
+fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
+    let flows: Vec<_> = run.flows.iter().filter(|flow| pattern.fits_flow(flow)).collect();
+    if flows.is_empty() {
+        return vec![format!("no flow is {pattern}")];
+    }
+    let spared = flows.into_iter().filter(|flow| !pattern.suffers(flow));
+    spared.map(|flow| format!("{} had no outage that is {pattern}", flow.id)).collect()
+}
+
+fn none_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
+    let flows: Vec<_> = run.flows.iter().filter(|flow| pattern.fits_flow(flow)).collect();
+    if flows.is_empty() {
+        return vec![format!("no flow is {pattern}")];
+    }
+    let hit = flows.into_iter().filter(|flow| pattern.suffers(flow));
+    hit.map(|flow| format!("{} had an outage that is {pattern}", flow.id)).collect()
+}
+
+impl Seen {
+    fn judge(&self, run: &Run) -> Option<String> {
+        let fits = run.observations.iter().any(|observation| {
+            let seen = &observation.what;
+            let detail = seen.detail.as_deref().unwrap_or_default();
+            seen.role == self.role
+                && seen.change == self.change
+                && self.detail.as_ref().is_none_or(|words| detail.contains(words))
+        });
+        let what = format!("{} {} {}", self.role, self.change, self.detail.as_deref().unwrap_or_default());
+        match (fits, self.never) {
+            (false, false) => Some(format!("never seen: {}", what.trim_end())),
+            (true, true) => Some(format!("seen, though it may not happen: {}", what.trim_end())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.map(|place| match place {
+            Place::SameNode => "same-node".to_owned(),
+            Place::CrossNode => "cross-node".to_owned(),
+        });
+        let named =
+            |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} `{value}`"));
+        let parts = [
+            self.layer.map(|layer| layer.to_string()),
+            self.kind.clone(),
+            self.protocol.clone(),
+            place,
+            self.class.clone(),
+            named("because of", &self.cause),
+            named("during", &self.during),
+            named("saying", &self.says),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        f.write_str(if parts.is_empty() { "anything" } else { "" })?;
+        f.write_str(&parts.join(" "))
+    }
+}
+
+#[cfg(test)]
+#[path = "expect_tests.rs"]
+mod tests;

@@ -1,0 +1,134 @@
+//! `seatrial scenario`: upgrade stories from files, each arm a run of its own, judged by what the file expects.
+
+mod embedded;
+mod expect;
+mod file;
+mod objects;
+mod run;
+mod steps;
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::commands::cluster::Place;
+use crate::exit::{self, Usage};
+use crate::subjects::SubjectName;
+use file::{Arm, Scenario};
+
+/// What to do with scenarios.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the scenarios that are compiled in.
+    List {
+        /// How to print them.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Print the file of a scenario.
+    Show {
+        /// Name, as `list` shows it.
+        name: String,
+    },
+    /// Run scenarios, each arm on a fresh cluster, and judge them.
+    Run(RunArgs),
+}
+
+/// How to print the list.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+/// Arguments of `seatrial scenario run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Names, as `list` shows them, or files.
+    #[arg(required = true, value_name = "NAME|FILE")]
+    scenarios: Vec<String>,
+    /// Run this arm only.
+    #[arg(long, value_enum)]
+    arm: Option<Arm>,
+    /// What is upgraded.
+    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
+    subject: SubjectName,
+    /// Folder for the runs' folders.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// List the flows that lost nothing as well.
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A scenario and where it was read.
+#[derive(Debug)]
+struct Source {
+    file: String,
+    scenario: Scenario,
+}
+
+/// Runs the command.
+pub(crate) async fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
+    match command {
+        Command::List { output } => list(output, out),
+        Command::Show { name } => {
+            let text = embedded::text(&name).ok_or_else(|| unknown(&name))?;
+            out.write_all(text.as_bytes())?;
+            Ok(exit::PASSED)
+        }
+        Command::Run(args) => run::run(&args, out).await,
+    }
+}
+
+fn list(output: Output, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let scenarios = embedded::ALL.iter().map(|(name, text)| Scenario::parse(name, text));
+    let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
+    let arms = |scenario: &Scenario| scenario.arms().iter().map(ToString::to_string).collect::<Vec<_>>();
+    match output {
+        Output::Table => {
+            let width = scenarios.iter().map(|scenario| scenario.name.value.len()).max().unwrap_or_default();
+            for scenario in &scenarios {
+                let (name, arms) = (&scenario.name.value, arms(scenario).join(", "));
+                writeln!(out, "{name:width$}  {arms:17}  {}", scenario.title)?;
+            }
+        }
+        Output::Json => {
+            let row = |scenario: &Scenario| {
+                serde_json::json!({
+                    "name": scenario.name.value, "title": scenario.title, "guide": scenario.guide,
+                    "hazard": scenario.hazard, "arms": arms(scenario), "notes": scenario.notes,
+                })
+            };
+            let rows: Vec<_> = scenarios.iter().map(row).collect();
+            writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
+        }
+    }
+    Ok(exit::PASSED)
+}
+
+/// Reads what was named: a file where it is one, else a scenario that is compiled in.
+fn read(named: &str) -> Result<Source, Usage> {
+    let path = Path::new(named);
+    let text = if path.is_file() {
+        std::fs::read_to_string(path).map_err(|e| Usage(format!("cannot read {named}: {e}")))?
+    } else {
+        embedded::text(named).ok_or_else(|| unknown(named))?.to_owned()
+    };
+    let scenario = Scenario::parse(named, &text).map_err(|e| Usage(e.to_string()))?;
+    Ok(Source { file: named.to_owned(), scenario })
+}
+
+fn unknown(name: &str) -> Usage {
+    let mut message = format!("there is no file and no scenario {name}; the scenarios are");
+    for (known, _) in embedded::ALL {
+        // Writing to a string does not fail.
+        let written = write!(message, " {known}");
+        debug_assert!(written.is_ok());
+    }
+    Usage(message)
+}

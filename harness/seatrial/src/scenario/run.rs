@@ -1,0 +1,168 @@
+//! Scenarios, carried out: each arm a run, each run held against what its arm expects.
+
+use std::io::Write;
+
+use report::run::Verdict;
+
+use super::file::Arm;
+use super::steps::{NoProcedure, procedure};
+use super::{RunArgs, Source};
+use crate::commands::cluster::new_id;
+use crate::exit::{self, Usage};
+use crate::run::procedure::Procedure;
+use crate::run::request::Request;
+use crate::{errors, run};
+
+/// One arm, planned.
+struct Trial<'a> {
+    source: &'a Source,
+    arm: Arm,
+    /// The way, or why the guide does not have it.
+    way: Result<Procedure, String>,
+}
+
+/// What came of an arm.
+enum Outcome {
+    AsExpected,
+    /// What does not hold.
+    Wrong(Vec<String>),
+    /// The run says nothing about the subject.
+    Unjudged(Verdict, String),
+}
+
+/// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
+pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let sources = args.scenarios.iter().map(|named| super::read(named)).collect::<Result<Vec<_>, Usage>>()?;
+    let mut trials = Vec::new();
+    for source in &sources {
+        let arms = source.scenario.arms().into_iter().filter(|arm| args.arm.is_none_or(|only| only == *arm));
+        for arm in arms {
+            trials.push(plan(args, source, arm)?);
+        }
+    }
+    if trials.is_empty() {
+        writeln!(out, "nothing ran: no scenario that was named has this arm")?;
+        return Ok(exit::SKIPPED);
+    }
+    if trials.iter().any(|trial| trial.way.is_ok()) {
+        errors::machine_is_ready()?;
+    }
+    let mut outcomes = Vec::new();
+    for (number, trial) in trials.iter().enumerate() {
+        let outcome = trial.run(args, number).await?;
+        let interrupted = matches!(outcome, Outcome::Unjudged(Verdict::Interrupted, _));
+        write!(out, "{}", trial.say(&outcome))?;
+        outcomes.push(outcome);
+        if interrupted {
+            break;
+        }
+    }
+    if trials.len() > 1 {
+        let good = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::AsExpected)).count();
+        writeln!(out, "{good} of {} arms are as expected", trials.len())?;
+    }
+    Ok(code(&outcomes))
+}
+
+fn plan<'a>(args: &RunArgs, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
+    let way = match procedure(&source.file, &source.scenario, arm) {
+        Ok(procedure) => {
+            for version in procedure.versions() {
+                args.subject.supports(&version)?;
+            }
+            Ok(procedure)
+        }
+        Err(NoProcedure::Refused(why)) if source.scenario.expected(arm).refused.is_some() => {
+            Err(why.to_string())
+        }
+        Err(e) => return Err(Usage(e.to_string())),
+    };
+    Ok(Trial { source, arm, way })
+}
+
+impl Trial<'_> {
+    fn name(&self) -> String {
+        format!("{}/{}", self.source.scenario.name.value, self.arm)
+    }
+
+    async fn run(&self, args: &RunArgs, number: usize) -> anyhow::Result<Outcome> {
+        let expected = self.source.scenario.expected(self.arm);
+        let procedure = match (&self.way, &expected.refused) {
+            (Err(why), Some(words)) if why.contains(words) => return Ok(Outcome::AsExpected),
+            (Err(why), _) => {
+                return Ok(Outcome::Wrong(vec![format!("it was refused in other words: {why}")]));
+            }
+            (Ok(_), Some(words)) => {
+                return Ok(Outcome::Wrong(vec![format!("it was not refused; it must be: {words}")]));
+            }
+            (Ok(procedure), None) => procedure,
+        };
+        let request = self.request(args, procedure.clone(), number)?;
+        let objects = request.out.join(&request.id).join("objects");
+        let record = run::execute(&request).await?;
+        match record.verdict {
+            Verdict::Passed | Verdict::Failed => {}
+            other => return Ok(Outcome::Unjudged(other, record.reason)),
+        }
+        let wrong = expected.judge(&record, &objects);
+        Ok(if wrong.is_empty() { Outcome::AsExpected } else { Outcome::Wrong(wrong) })
+    }
+
+    fn request(&self, args: &RunArgs, procedure: Procedure, number: usize) -> anyhow::Result<Request> {
+        let scenario = &self.source.scenario;
+        Ok(Request {
+            // Runs of one process may begin in the same second.
+            id: format!("{}-{number}", new_id()),
+            procedure,
+            again: format!("seatrial scenario run {} --arm {}", self.source.file, self.arm),
+            budgets: scenario.budgets.clone(),
+            subject: args.subject,
+            nodes: scenario.nodes,
+            config: scenario.install.config.clone(),
+            out: std::path::absolute(&args.out)?,
+            keep: false,
+            verbose: args.verbose,
+            place: args.place.clone(),
+        })
+    }
+
+    fn say(&self, outcome: &Outcome) -> String {
+        let name = self.name();
+        match outcome {
+            Outcome::AsExpected => format!("scenario {name}: as expected\n\n"),
+            Outcome::Wrong(wrong) => {
+                format!("scenario {name}: NOT as expected\n  {}\n\n", wrong.join("\n  "))
+            }
+            Outcome::Unjudged(verdict, reason) => {
+                format!("scenario {name}: not judged, {verdict}: {reason}\n\n")
+            }
+        }
+    }
+}
+
+/// The worst outcome decides: interrupted, then errored, then findings.
+fn code(outcomes: &[Outcome]) -> u8 {
+    let code = |outcome: &Outcome| match outcome {
+        Outcome::AsExpected => exit::PASSED,
+        Outcome::Wrong(_) => exit::FINDINGS,
+        Outcome::Unjudged(verdict, _) => exit::of(*verdict),
+    };
+    outcomes.iter().map(code).max().unwrap_or(exit::SKIPPED)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all_good(&[Outcome::AsExpected, Outcome::AsExpected], 0)]
+    #[case::one_wrong(&[Outcome::AsExpected, Outcome::Wrong(vec![])], 1)]
+    #[case::noise_says_nothing(&[Outcome::Wrong(vec![]), Outcome::Unjudged(Verdict::Noisy, String::new())], 3)]
+    #[case::interrupted(&[Outcome::Unjudged(Verdict::Interrupted, String::new())], 130)]
+    #[case::nothing_ran(&[], 4)]
+    fn worst_outcome_decides(#[case] outcomes: &[Outcome], #[case] expected: u8) {
+        assert_eq!(code(outcomes), expected);
+    }
+}

@@ -1,0 +1,32 @@
+//! The scenarios that are compiled in, one test an arm.
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::command::{run, seatrial};
+
+/// Name and arm of each, in order.
+pub(crate) fn arms() -> Vec<(String, String)> {
+    let listed =
+        run(&mut seatrial(&["scenario", "list", "--output", "json"])).and_then(|said| said.expect_code(0));
+    let listed = listed
+        .unwrap_or_else(|e| panic!("the scenarios cannot be listed: {}", e.message().unwrap_or_default()));
+    let scenarios: Vec<Value> =
+        serde_json::from_str(&listed.out).unwrap_or_else(|e| panic!("the list of scenarios is no JSON: {e}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let arms = |scenario: &Value| scenario["arms"].as_array().cloned().unwrap_or_default();
+    scenarios
+        .iter()
+        .flat_map(|scenario| arms(scenario).into_iter().map(|arm| (text(&scenario["name"]), text(&arm))))
+        .collect()
+}
+
+/// What comes of an arm is what its file expects.
+pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
+    let out = tempfile::tempdir()?;
+    let mut command = seatrial(&["scenario", "run", name, "--arm", arm, "--out"]);
+    run(command.arg(out.path()))?
+        .expect_code(0)?
+        .expect_words(&[&format!("scenario {name}/{arm}: as expected")])?;
+    Ok(())
+}
