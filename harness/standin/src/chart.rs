@@ -3,35 +3,30 @@
 use crate::version::Version;
 
 /// The minors that have a chart.
-pub const MINORS: [&str; 2] = ["1.5", "1.6"];
+pub const MINORS: [&str; 7] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"];
 
+/// A minor's own description and values, and templates, which minors of one era share.
 macro_rules! files {
-    ($minor:literal) => {
+    ($minor:literal, $era:literal, [$($template:literal),*]) => {
         &[
             ("Chart.yaml", include_str!(concat!("../chart/", $minor, "/Chart.yaml"))),
             ("values.yaml", include_str!(concat!("../chart/", $minor, "/values.yaml"))),
-            (
-                "templates/_apiserver.tpl",
-                include_str!(concat!("../chart/", $minor, "/templates/_apiserver.tpl")),
-            ),
-            (
-                "templates/configmap.yaml",
-                include_str!(concat!("../chart/", $minor, "/templates/configmap.yaml")),
-            ),
-            (
-                "templates/daemonset.yaml",
-                include_str!(concat!("../chart/", $minor, "/templates/daemonset.yaml")),
-            ),
-            (
-                "templates/operator.yaml",
-                include_str!(concat!("../chart/", $minor, "/templates/operator.yaml")),
-            ),
-            (
-                "templates/preflight.yaml",
-                include_str!(concat!("../chart/", $minor, "/templates/preflight.yaml")),
-            ),
-            ("templates/rbac.yaml", include_str!(concat!("../chart/", $minor, "/templates/rbac.yaml"))),
+            $((
+                concat!("templates/", $template),
+                include_str!(concat!("../chart/", $era, "/templates/", $template)),
+            )),*
         ]
+    };
+    // Before 1.4 there is no operator and no pre-flight check.
+    ($minor:literal without operator) => {
+        files!($minor, "1.0-1.4", ["_apiserver.tpl", "configmap.yaml", "daemonset.yaml", "rbac.yaml"])
+    };
+    ($minor:literal of $era:literal) => {
+        files!(
+            $minor,
+            $era,
+            ["_apiserver.tpl", "configmap.yaml", "daemonset.yaml", "operator.yaml", "preflight.yaml", "rbac.yaml"]
+        )
     };
 }
 
@@ -39,8 +34,13 @@ macro_rules! files {
 #[must_use]
 pub fn chart(minor: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match minor {
-        "1.5" => Some(files!("1.5")),
-        "1.6" => Some(files!("1.6")),
+        "1.0" => Some(files!("1.0" without operator)),
+        "1.1" => Some(files!("1.1" without operator)),
+        "1.2" => Some(files!("1.2" without operator)),
+        "1.3" => Some(files!("1.3" without operator)),
+        "1.4" => Some(files!("1.4" of "1.0-1.4")),
+        "1.5" => Some(files!("1.5" of "1.5")),
+        "1.6" => Some(files!("1.6" of "1.6")),
         _ => None,
     }
 }
@@ -50,11 +50,14 @@ pub fn chart(minor: &str) -> Option<&'static [(&'static str, &'static str)]> {
 /// All have the same content; each needs `STANDIN_VERSION` in its environment.
 #[must_use]
 pub fn images(version: Version, tag: &str) -> Vec<String> {
-    let mut images = vec![format!("cilium:{tag}"), format!("operator:{tag}")];
-    if (version.major, version.minor) < (1, 6) {
-        images.push("cilium-init:2019-04-05".to_owned());
-    }
-    images
+    let init = match (version.major, version.minor) {
+        (1, ..4) => Some("busybox:1.28.4"),
+        (1, 4) => Some("cilium-init:2018-10-16"),
+        (1, 5) => Some("cilium-init:2019-04-05"),
+        _ => None,
+    };
+    let operator = ((version.major, version.minor) >= (1, 4)).then(|| format!("operator:{tag}"));
+    [format!("cilium:{tag}")].into_iter().chain(operator).chain(init.map(str::to_owned)).collect()
 }
 
 #[cfg(test)]
@@ -72,9 +75,21 @@ mod tests {
     }
 
     #[test]
-    fn the_old_init_image_is_listed_as_its_values_name_it() {
-        let (_, values) = chart("1.5").unwrap().iter().find(|(path, _)| *path == "values.yaml").unwrap();
-        let images = images("v1.5.13".parse().unwrap(), "v1.5.13");
-        assert!(values.contains(&format!("initImage: {}", images[2])), "{images:?}");
+    fn the_init_image_is_listed_as_the_values_name_it() {
+        for minor in MINORS {
+            let (_, values) = chart(minor).unwrap().iter().find(|(path, _)| *path == "values.yaml").unwrap();
+            let images = images(format!("{minor}.9").parse().unwrap(), "v");
+            let listed = images.iter().find(|image| !image.ends_with(":v")).map(String::as_str);
+            let named = values.lines().find_map(|line| line.trim().strip_prefix("initImage: "));
+            assert_eq!(listed, named, "{minor}");
+        }
+    }
+
+    #[test]
+    fn the_operator_and_the_preflight_check_came_with_1_4() {
+        for minor in MINORS {
+            let has = |name: &str| chart(minor).unwrap().iter().any(|(path, _)| path.ends_with(name));
+            assert_eq!([has("operator.yaml"), has("preflight.yaml")], [minor >= "1.4"; 2], "{minor}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::agent::STATE;
+use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::nft::{self, ToolError};
 
 /// State that could not be removed.
@@ -15,6 +16,9 @@ pub(crate) enum InitError {
     /// In the kernel.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// The note beside the connections.
+    #[error(transparent)]
+    Conntrack(#[from] ConntrackError),
 }
 
 /// What has to be forgotten.
@@ -48,6 +52,7 @@ pub(crate) async fn run() -> Result<(), InitError> {
     if clean.datapath {
         nft::clear().await?;
         nft::flush_conntrack().await?;
+        conntrack::forget()?;
     }
     Ok(())
 }

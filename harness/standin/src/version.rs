@@ -21,7 +21,7 @@ pub enum VersionError {
     #[error("{0:?} is not a version; write it as v1.5.13")]
     Malformed(String),
     /// The minor is not played.
-    #[error("the stand-in does not play {0}; choose 1.5 or 1.6")]
+    #[error("the stand-in does not play {0}; choose one of 1.0 to 1.6")]
     NotPlayed(Version),
     /// The variable that names the version is missing.
     #[error("STANDIN_VERSION is not set; the image's configuration has to set it, as in v1.5.13")]

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::behaviour::connection_table::UnknownTcp;
 use lab::{Lab, NEAR, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -103,6 +104,37 @@ fn a_new_policy_reaches_connections_that_exist() {
     lab.program(&[l4()]);
     let cut = request(&mut held, "/").unwrap_err();
     assert!(matches!(cut.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{cut}");
+}
+
+#[rstest]
+#[case::same_node(NEAR)]
+#[case::other_node(REMOTE)]
+fn a_connection_that_is_no_longer_tracked_is_picked_up_or_refused(#[case] server: SocketAddrV4) {
+    let mut lab = Lab::new();
+    lab.program(&[l4()]);
+    let mut held = lab.client.run(|| connect(server)).unwrap();
+    assert_eq!(request(&mut held, "/").unwrap().0, 200);
+    lab.forget_tcp();
+    assert_eq!(request(&mut held, "/").unwrap().0, 200);
+
+    lab.unknown_tcp = UnknownTcp::Refuse;
+    lab.program(&[l4()]);
+    assert_eq!(request(&mut held, "/").unwrap().0, 200, "it is tracked again");
+    lab.forget_tcp();
+    assert!(request(&mut held, "/").is_err(), "the table does not know it");
+    assert_eq!(lab.client.run(|| get(server, "/").unwrap().0), 200);
+}
+
+#[test]
+fn a_service_connection_that_is_no_longer_tracked_is_refused_from_the_services_address() {
+    let mut lab = Lab::new();
+    lab.unknown_tcp = UnknownTcp::Refuse;
+    lab.program(&[]);
+    let mut held = lab.client.run(|| connect(SERVICE)).unwrap();
+    assert_eq!(request(&mut held, "/").unwrap().0, 200);
+    lab.forget_tcp();
+    let cut = request(&mut held, "/").unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
 }
 
 #[rstest]

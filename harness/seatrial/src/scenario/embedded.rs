@@ -9,6 +9,7 @@ macro_rules! files {
 /// Name and text of each, in order of name.
 pub(super) const ALL: &[(&str, &str)] = files![
     "configmap-regenerate",
+    "ct-table-size",
     "kvstore-keys",
     "micro-upgrade",
     "noop",
@@ -16,6 +17,10 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "proxy-restart",
     "rebase-and-rollback",
     "unlisted-path",
+    "upgrade-1.0-1.1",
+    "upgrade-1.1-1.2",
+    "upgrade-1.2-1.3",
+    "upgrade-1.2-1.5",
     "upgrade-1.5-1.6",
 ];
 

@@ -42,6 +42,8 @@ pub(crate) enum Stop {
     Preflight,
     /// The upgrade.
     Upgrade,
+    /// The rollback.
+    Rollback,
 }
 
 impl Stop {
@@ -50,6 +52,7 @@ impl Stop {
         step.starts_with(match self {
             Self::Preflight => "pre-flight check ",
             Self::Upgrade => "upgrade ",
+            Self::Rollback => "roll back ",
         })
     }
 }

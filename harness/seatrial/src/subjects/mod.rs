@@ -18,7 +18,7 @@ use crate::exit::Usage;
 /// What can be upgraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SubjectName {
-    /// Our own small agent that plays Cilium 1.5 and 1.6; needs no image registry.
+    /// Our own small agent that plays Cilium 1.0 to 1.6; needs no image registry.
     Standin,
 }
 

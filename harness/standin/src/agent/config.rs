@@ -68,6 +68,18 @@ impl Settings {
         }
     }
 
+    /// The value of a size.
+    pub(crate) fn number(&self, key: &'static str, default: u32) -> Result<u32, ConfigError> {
+        match self.get(key) {
+            None | Some("") => Ok(default),
+            Some(text) => text.parse().map_err(|_| ConfigError::Value {
+                key,
+                value: text.to_owned(),
+                expected: "a number",
+            }),
+        }
+    }
+
     /// The path in `kvstore-opt` of etcd's configuration file; both `k=v` and a JSON object are understood.
     pub(crate) fn etcd_config(&self) -> Option<PathBuf> {
         let options = self.get("kvstore-opt")?;

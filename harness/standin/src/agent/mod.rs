@@ -22,8 +22,10 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use crate::behaviour::Behaviours;
+use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::identity_backend::Backend;
 use crate::chain;
+use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
@@ -66,6 +68,9 @@ pub(crate) enum AgentError {
     /// The packet rules.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// The connections that an earlier agent tracked.
+    #[error(transparent)]
+    Conntrack(#[from] ConntrackError),
     /// State on disk.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -90,6 +95,7 @@ struct Agent {
     node: NodeAddress,
     cluster_name: String,
     masquerade: bool,
+    unknown_tcp: UnknownTcp,
     client: Client,
     cluster: Cluster,
     store: Store,
@@ -135,6 +141,8 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let client = crate::kubernetes::client()?;
     let endpoints = restore()?;
     let node = introduce(&client, behaviours, &status).await?;
+    let connection_table = behaviours.connection_table;
+    conntrack::take_over(connection_table, connection_table.made(&settings)?, node.pods).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
@@ -143,6 +151,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         node,
         cluster_name: settings.get("cluster-name").unwrap_or("default").to_owned(),
         masquerade: settings.enabled("masquerade", true)?,
+        unknown_tcp: connection_table.unknown,
         client,
         cluster,
         store,

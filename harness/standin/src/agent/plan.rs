@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::cluster::NodeAddress;
 use super::endpoint::Endpoint;
+use crate::behaviour::connection_table::UnknownTcp;
 use crate::datapath::cidr::Cidr;
 use crate::datapath::netlink::NextHop;
 use crate::datapath::ruleset::Ruleset;
@@ -24,6 +25,8 @@ pub(crate) struct Known<'a> {
     pub(crate) node_ips: &'a BTreeSet<Ipv4Addr>,
     /// Whether pods speak to the world with the node's address.
     pub(crate) masquerade: bool,
+    /// What becomes of TCP packets of connections that are not tracked.
+    pub(crate) unknown_tcp: UnknownTcp,
     /// Services.
     pub(crate) frontends: Vec<Frontend>,
     /// Policies.
@@ -69,6 +72,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         pod_cidr: known.node.pods,
         cluster,
         masquerade: known.masquerade,
+        unknown_tcp: known.unknown_tcp,
         ipcache,
         frontends: known.frontends,
         endpoints: verdicts,
@@ -122,6 +126,7 @@ mod tests {
             nodes: &nodes,
             node_ips: &nodes.iter().map(|it| it.ip).collect(),
             masquerade: true,
+            unknown_tcp: UnknownTcp::PickUp,
             frontends: Vec::new(),
             policies: &[policy],
             view,

@@ -118,6 +118,7 @@ impl Agent {
             nodes: &self.cluster.nodes(),
             node_ips: &self.cluster.node_ips(),
             masquerade: self.masquerade,
+            unknown_tcp: self.unknown_tcp,
             frontends: service::frontends(services.iter().map(Arc::as_ref), &slices),
             policies: &self.policies(),
             view: &self.store.view().borrow(),

@@ -1,11 +1,13 @@
 //! What a version does differently: a version is a short list of behaviours, and each behaviour has its file.
 
 pub(crate) mod cni_conf;
+pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
+use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use identity_backend::BackendChoice;
 
@@ -18,22 +20,90 @@ pub(crate) struct Behaviours {
     pub(crate) backend: BackendChoice,
     /// What the version registers with the API server.
     pub(crate) custom_resources: CustomResources,
+    /// How the version makes its connection table.
+    pub(crate) connection_table: ConnectionTable,
 }
+
+/// 1.0; every later minor is this with some behaviours replaced.
+const V1_0: Behaviours = Behaviours {
+    cni_conf: CniConf::KeepExisting,
+    backend: BackendChoice::KvstoreOnly,
+    custom_resources: POLICIES_AND_ENDPOINTS,
+    connection_table: ConnectionTable {
+        format: 1,
+        reads: &[],
+        unreadable: Unreadable::Fail,
+        tcp_size: TcpSize::Fixed(524_288),
+        unknown: UnknownTcp::PickUp,
+    },
+};
+
+/// 1.1, from 1.1.4 on.
+const V1_1: Behaviours = Behaviours {
+    connection_table: ConnectionTable {
+        format: 2,
+        reads: &[1],
+        unreadable: Unreadable::Clear,
+        ..V1_0.connection_table
+    },
+    ..V1_0
+};
+
+const BEFORE_V1_1_4: Behaviours = Behaviours {
+    connection_table: ConnectionTable { unreadable: Unreadable::Fail, ..V1_1.connection_table },
+    ..V1_1
+};
+
+const V1_2: Behaviours = Behaviours {
+    connection_table: ConnectionTable { format: 3, reads: &[], ..V1_1.connection_table },
+    ..V1_1
+};
+
+const V1_3: Behaviours = Behaviours {
+    connection_table: ConnectionTable {
+        tcp_size: TcpSize::Option("global-ct-max-tcp", 524_288),
+        ..V1_2.connection_table
+    },
+    ..V1_2
+};
+
+/// The option is there in 1.4 as well, but has no effect.
+const V1_4: Behaviours = Behaviours {
+    connection_table: ConnectionTable {
+        tcp_size: TcpSize::Fixed(1_000_000),
+        unknown: UnknownTcp::Refuse,
+        ..V1_3.connection_table
+    },
+    ..V1_3
+};
+
+const V1_5: Behaviours = Behaviours {
+    connection_table: ConnectionTable {
+        tcp_size: TcpSize::Option("bpf-ct-global-tcp-max", 524_288),
+        ..V1_4.connection_table
+    },
+    ..V1_4
+};
+
+const V1_6: Behaviours = Behaviours {
+    cni_conf: CniConf::Overwrite,
+    backend: BackendChoice::Selectable,
+    custom_resources: WITH_NODES_AND_IDENTITIES,
+    ..V1_5
+};
 
 impl Behaviours {
     /// Looks up what `version` does.
     pub(crate) fn of(version: Version) -> Result<Self, VersionError> {
-        match (version.major, version.minor) {
-            (1, 5) => Ok(Self {
-                cni_conf: CniConf::KeepExisting,
-                backend: BackendChoice::KvstoreOnly,
-                custom_resources: POLICIES_AND_ENDPOINTS,
-            }),
-            (1, 6) => Ok(Self {
-                cni_conf: CniConf::Overwrite,
-                backend: BackendChoice::Selectable,
-                custom_resources: WITH_NODES_AND_IDENTITIES,
-            }),
+        match (version.major, version.minor, version.patch) {
+            (1, 0, _) => Ok(V1_0),
+            (1, 1, ..4) => Ok(BEFORE_V1_1_4),
+            (1, 1, _) => Ok(V1_1),
+            (1, 2, _) => Ok(V1_2),
+            (1, 3, _) => Ok(V1_3),
+            (1, 4, _) => Ok(V1_4),
+            (1, 5, _) => Ok(V1_5),
+            (1, 6, _) => Ok(V1_6),
             _ => Err(VersionError::NotPlayed(version)),
         }
     }
@@ -47,5 +117,12 @@ mod tests {
     fn a_version_that_is_not_played_is_refused() {
         let version = Version { major: 1, minor: 7, patch: 0 };
         assert_eq!(Behaviours::of(version), Err(VersionError::NotPlayed(version)));
+    }
+
+    #[test]
+    fn every_minor_that_has_a_chart_is_played() {
+        for minor in crate::MINORS {
+            assert!(Behaviours::of(format!("{minor}.9").parse().unwrap()).is_ok(), "{minor}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel does for the pods of a node.
 
 pub(crate) mod cidr;
+pub(crate) mod conntrack;
 pub(crate) mod ipam;
 pub(crate) mod netlink;
 pub(crate) mod nft;

@@ -75,6 +75,17 @@ pub(crate) async fn flush_conntrack() -> Result<(), ToolError> {
     run("conntrack", &["-F"], "").await.map(drop)
 }
 
+/// Forgets every tracked TCP connection.
+pub(crate) async fn flush_tcp_conntrack() -> Result<(), ToolError> {
+    match run("conntrack", &["-D", "-p", "tcp"], "").await {
+        // It fails as well when there was nothing to delete.
+        Err(ToolError::Failed { message, .. }) if message.contains("0 flow entries have been deleted") => {
+            Ok(())
+        }
+        done => done.map(drop),
+    }
+}
+
 async fn run(program: &'static str, args: &[&str], input: &str) -> Result<Vec<u8>, ToolError> {
     let output = feed(program, args, input).await.map_err(|source| ToolError::Run { program, source })?;
     if output.status.success() {

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::cidr::Cidr;
+use crate::behaviour::connection_table::UnknownTcp;
 use crate::identity::{HOST, WORLD};
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
 use crate::service::Frontend;
@@ -34,6 +35,8 @@ pub(crate) struct Ruleset {
     pub(crate) cluster: BTreeSet<Cidr>,
     /// Whether traffic that leaves the cluster takes the node's address.
     pub(crate) masquerade: bool,
+    /// What becomes of TCP packets that begin no connection and belong to none that is tracked.
+    pub(crate) unknown_tcp: UnknownTcp,
     /// Who owns an address.
     pub(crate) ipcache: BTreeMap<Ipv4Addr, u32>,
     /// Services.
@@ -88,6 +91,9 @@ impl Ruleset {
         script.set("map", "node_ports", "inet_proto . inet_service : verdict", node_ports);
         let unserved = unserved.iter().map(|it| key(it)).collect();
         script.set("set", "unserved", "ipv4_addr . inet_proto . inet_service", unserved);
+        let tcp = served.iter().filter(|it| it.transport == Transport::Tcp).flat_map(|it| &it.backends);
+        let tcp: BTreeSet<String> = tcp.map(|(ip, port)| format!("{ip} . {port}")).collect();
+        script.set("set", "backends", "ipv4_addr . inet_service", tcp.into_iter().collect());
         let own = self.endpoints.keys().map(|ip| format!("{ip} . {ip}")).collect();
         script.set("set", "hairpin", "ipv4_addr . ipv4_addr", own);
         let enforced = |prefix: &str, chosen: fn(&Verdicts) -> bool| {
@@ -99,6 +105,15 @@ impl Ruleset {
             (enforced("egress", |it| it.egress.is_some()), enforced("ingress", |it| it.ingress.is_some()));
         script.set("map", "egress", "ipv4_addr : verdict", egress);
         script.set("map", "ingress", "ipv4_addr : verdict", ingress);
+    }
+
+    /// The rule for packets in the midst of a connection that is not tracked.
+    fn unknown_tcp(&self, backends: &str) -> String {
+        let midst = "ct state new tcp flags & (fin | syn | rst | ack) != syn";
+        match self.unknown_tcp {
+            UnknownTcp::PickUp => format!("{midst} ip saddr . tcp sport {backends} drop"),
+            UnknownTcp::Refuse => format!("{midst} reject with tcp reset"),
+        }
     }
 
     fn write_chains(&self, script: &mut Script) {
@@ -113,6 +128,7 @@ impl Ruleset {
             unserved.clone(),
             "ct direction reply accept".to_owned(),
             "ct state related accept".to_owned(),
+            self.unknown_tcp(&at("backends")),
             format!("{hairpin} accept"),
             format!("ip saddr vmap {}", at("egress")),
             format!("ip daddr vmap {}", at("ingress")),

@@ -16,6 +16,7 @@ fn ruleset() -> Ruleset {
         pod_cidr: "10.244.0.0/24".parse().unwrap(),
         cluster: ["10.244.1.0/24", "10.250.0.11"].iter().map(|it| it.parse().unwrap()).collect(),
         masquerade: true,
+        unknown_tcp: UnknownTcp::PickUp,
         ipcache: BTreeMap::from([(POD, 300), (Ipv4Addr::new(10, 250, 0, 11), HOST)]),
         frontends: vec![frontend(80, &[2, 3]), frontend(443, &[])],
         endpoints: BTreeMap::from([(POD, Verdicts::default())]),

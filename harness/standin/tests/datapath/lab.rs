@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::agent::cluster::NodeAddress;
 use crate::agent::endpoint::Endpoint;
 use crate::agent::plan::{Known, Plan, plan};
+use crate::behaviour::connection_table::UnknownTcp;
 use crate::datapath::netlink::{Netlink, VethEnd};
 use crate::datapath::pod::Wire;
 use crate::datapath::table::Table;
@@ -85,6 +86,8 @@ pub(super) struct Lab {
     pub(super) stranger: Netns,
     pub(super) near: Netns,
     _remote: Netns,
+    /// What becomes of TCP packets of connections that are not tracked.
+    pub(super) unknown_tcp: UnknownTcp,
 }
 
 /// Running proxies; dropping them is the death of the agents.
@@ -110,7 +113,15 @@ impl Lab {
         let remote = second.add_pod("server", *REMOTE.ip(), 302);
         serve(&near, "near");
         serve(&remote, "remote");
-        Self { _alone: alone, nodes: [first, second], client, stranger, near, _remote: remote }
+        Self {
+            _alone: alone,
+            nodes: [first, second],
+            client,
+            stranger,
+            near,
+            _remote: remote,
+            unknown_tcp: UnknownTcp::default(),
+        }
     }
 
     pub(super) fn node_namespace(&self, index: usize) -> &Netns {
@@ -122,6 +133,13 @@ impl Lab {
         for node in &self.nodes {
             let plan = self.plan(node, policies, 10000);
             node.netns.block_on(async || apply(&plan).await);
+        }
+    }
+
+    /// Forgets the TCP connections that the nodes track.
+    pub(super) fn forget_tcp(&self) {
+        for node in &self.nodes {
+            node.netns.block_on(async || nft::flush_tcp_conntrack().await.unwrap());
         }
     }
 
@@ -179,6 +197,7 @@ impl Lab {
             nodes: &[self.nodes[0].address, self.nodes[1].address],
             node_ips: &NODES.into_iter().collect(),
             masquerade: true,
+            unknown_tcp: self.unknown_tcp,
             frontends: frontends(),
             policies: &policies,
             view: &view,
