@@ -65,9 +65,17 @@ fn parse(listing: &[u8]) -> Vec<Object> {
     items.filter_map(object).collect()
 }
 
-/// Removes the table with all that the agent programmed.
+/// Removes all that the agent programmed. Until the next agent's first rules pods may send nothing: no rules must not mean
+/// that everything is allowed.
 pub(crate) async fn clear() -> Result<(), ToolError> {
-    apply(&format!("table {TABLE}\ndelete table {TABLE}\n")).await
+    apply(&cleared()).await
+}
+
+fn cleared() -> String {
+    format!(
+        "table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n\tchain policy_prerouting {{\n\
+         \t\ttype filter hook prerouting priority -50; policy accept;\n\t\tiifname \"lxc*\" drop\n\t}}\n}}\n"
+    )
 }
 
 /// Forgets every tracked connection.
@@ -112,6 +120,12 @@ async fn feed(program: &str, args: &[&str], input: &str) -> io::Result<Output> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pods_stay_off_the_network_when_their_rules_are_cleared() {
+        let script = cleared();
+        assert!(script.contains("delete table") && script.contains("iifname \"lxc*\" drop"), "{script}");
+    }
 
     #[test]
     fn objects_are_read_from_a_listing() {

@@ -107,12 +107,18 @@ impl Ruleset {
         script.set("map", "ingress", "ipv4_addr : verdict", ingress);
     }
 
-    /// The rule for packets in the midst of a connection that is not tracked.
-    fn unknown_tcp(&self, backends: &str) -> String {
+    /// The rules for packets of pods in the midst of a connection that is not tracked. The node's own connections are left
+    /// alone: those that are older than the table were never tracked.
+    fn unknown_tcp(&self, backends: &str) -> Vec<String> {
         let midst = "ct state new tcp flags & (fin | syn | rst | ack) != syn";
+        let (pods, refuse) = (self.pod_cidr, "reject with tcp reset");
         match self.unknown_tcp {
-            UnknownTcp::PickUp => format!("{midst} ip saddr . tcp sport {backends} drop"),
-            UnknownTcp::Refuse => format!("{midst} reject with tcp reset"),
+            UnknownTcp::PickUp => {
+                vec![format!("ip daddr {pods} {midst} ip saddr . tcp sport {backends} drop")]
+            }
+            UnknownTcp::Refuse => {
+                ["saddr", "daddr"].map(|end| format!("ip {end} {pods} {midst} {refuse}")).to_vec()
+            }
         }
     }
 
@@ -124,15 +130,17 @@ impl Ruleset {
             format!("ip daddr . meta l4proto . th dport vmap {}", at("services")),
             format!("fib daddr type local ct mark set 1 meta l4proto . th dport vmap {}", at("node_ports")),
         ];
-        let enforce = vec![
+        let mut enforce = vec![
             unserved.clone(),
             "ct direction reply accept".to_owned(),
             "ct state related accept".to_owned(),
-            self.unknown_tcp(&at("backends")),
+        ];
+        enforce.extend(self.unknown_tcp(&at("backends")));
+        enforce.extend([
             format!("{hairpin} accept"),
             format!("ip saddr vmap {}", at("egress")),
             format!("ip daddr vmap {}", at("ingress")),
-        ];
+        ]);
         let mut leave =
             vec![format!("{hairpin} masquerade"), "ct status dnat ct mark 1 masquerade".to_owned()];
         if self.masquerade {

@@ -143,3 +143,20 @@ fn egress_that_is_allowed_goes_on_to_the_receivers_rules() {
         ]
     );
 }
+
+#[rstest]
+#[case::picked_up(UnknownTcp::PickUp, &["ip daddr 10.244.0.0/24 "], "ip saddr . tcp sport @backends_g1 drop")]
+#[case::refused(UnknownTcp::Refuse, &["ip saddr 10.244.0.0/24 ", "ip daddr 10.244.0.0/24 "], "reject with tcp reset")]
+fn what_is_not_tracked_is_judged_for_pods_alone(
+    #[case] unknown_tcp: UnknownTcp,
+    #[case] of: &[&str],
+    #[case] end: &str,
+) {
+    let script = Ruleset { unknown_tcp, ..ruleset() }.render(1);
+    let rules = chain(&script, "enforce");
+    let midst: Vec<_> = rules.iter().filter(|rule| rule.contains("ct state new tcp flags")).collect();
+    assert_eq!(midst.len(), of.len(), "{rules:?}");
+    for (rule, of) in midst.iter().zip(of) {
+        assert!(rule.starts_with(of) && rule.ends_with(end), "{rule}");
+    }
+}
