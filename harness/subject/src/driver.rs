@@ -92,7 +92,7 @@ impl Subject {
     }
 
     /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
-    /// deletes it again. The agents are not touched.
+    /// deletes it again. The agents are not touched. A version whose chart has none is passed over.
     ///
     /// # Errors
     /// When it does not become ready, for example because the image cannot be pulled.
