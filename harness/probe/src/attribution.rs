@@ -265,7 +265,7 @@ mod tests {
             first_good_ns: Some(10 * S + 1380 * MS),
             answered_ns: Some(10 * S + 1381 * MS),
             connections_cut: 1,
-            noisy: false,
+            clear: None,
         }
     }
 

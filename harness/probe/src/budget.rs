@@ -145,7 +145,7 @@ impl Budgets {
                 violations: Vec::new(),
             };
         };
-        let (noisy, clear): (Vec<_>, Vec<_>) = outages.iter().cloned().partition(|outage| outage.noisy);
+        let clear: Vec<_> = outages.iter().filter_map(Outage::without_noise).collect();
         let violations = budget.violations(flow, &clear, &path);
         let doubtful = violations.is_empty() && !budget.violations(flow, outages, &path).is_empty();
         Judgement {
@@ -153,7 +153,7 @@ impl Budgets {
             rule: budget.rule(),
             measured: measured(outages, path.len()),
             kept: (!doubtful).then_some(violations.is_empty()),
-            noisy: !noisy.is_empty(),
+            noisy: clear != outages,
             violations,
         }
     }
@@ -272,6 +272,7 @@ mod tests {
     use super::*;
     use crate::flow::tests::flow;
     use crate::flow::{Kind, Protocol};
+    use crate::outage::Clear;
     use crate::sample::Class;
 
     const MS: u64 = 1_000_000;
@@ -288,7 +289,12 @@ mod tests {
             first_good_ns: Some(last + 10 * MS),
             answered_ns: Some(last + 11 * MS),
             connections_cut: cut,
-            noisy: false,
+            clear: Some(Clear {
+                samples: 1 + length_ms / 10,
+                first_bad_ns: first,
+                last_bad_ns: last,
+                connections_cut: cut,
+            }),
         }
     }
 
@@ -330,7 +336,7 @@ mod tests {
     #[test]
     fn what_only_noise_breaks_is_not_judged_and_what_is_clear_still_is() {
         let flow = flow(Kind::Packet, Protocol::Udp, Layer::L3);
-        let noisy = Outage { noisy: true, ..outage(1_000, 5_000, 0) };
+        let noisy = Outage { clear: None, ..outage(1_000, 5_000, 0) };
         let judge = |outages: &[Outage]| Budgets::standard().judge(&flow, outages, WORDS, &[]);
         assert_eq!(
             (judge(std::slice::from_ref(&noisy)).kept, judge(std::slice::from_ref(&noisy)).noisy),

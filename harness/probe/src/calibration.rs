@@ -149,7 +149,8 @@ pub fn compare(
     let explained = |flow: &FlowSpec, outage: &Outage| {
         injected.iter().any(|fault| fault.fault.is_felt_by(flow) && fault.meets(outage))
     };
-    let alarms = felt.iter().filter(|(flow, outage)| !outage.noisy && !explained(flow, outage)).count();
+    let alarms =
+        felt.iter().filter(|(flow, outage)| outage.clear.is_some() && !explained(flow, outage)).count();
     (comparisons.collect(), alarms)
 }
 

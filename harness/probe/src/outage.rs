@@ -7,7 +7,7 @@
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
 //! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
 //! other end cut and an answer that a policy forbids are facts at any time, and a noisy machine excuses no
-//! forbidden answer.
+//! forbidden answer. Of any other outage noise excuses the samples that it covers, and no more.
 
 use crate::flow::{FlowSpec, Kind};
 use crate::noise::Noise;
@@ -32,8 +32,21 @@ pub struct Outage {
     pub answered_ns: Option<u64>,
     /// Connections of a held flow that were cut in it.
     pub connections_cut: u64,
-    /// True when the machine was noisy at the time, so that the subject may be innocent.
-    pub noisy: bool,
+    /// What is left of it without the samples that noise excuses; `None` when it excuses all of them.
+    pub clear: Option<Clear>,
+}
+
+/// The part of an outage in which the machine was quiet, so that the subject answers for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clear {
+    /// Bad samples.
+    pub samples: u64,
+    /// Due time of the first.
+    pub first_bad_ns: u64,
+    /// Due time of the last.
+    pub last_bad_ns: u64,
+    /// Connections of a held flow that were cut.
+    pub connections_cut: u64,
 }
 
 impl Outage {
@@ -49,6 +62,13 @@ impl Outage {
         Some(self.answered_ns?.saturating_sub(self.last_good_ns?))
     }
 
+    /// Returns it without the samples that noise excuses; `None` when nothing of it is left.
+    #[must_use]
+    pub fn without_noise(&self) -> Option<Self> {
+        let Clear { samples, first_bad_ns, last_bad_ns, connections_cut } = self.clear?;
+        Some(Self { samples, first_bad_ns, last_bad_ns, connections_cut, ..self.clone() })
+    }
+
     /// Returns the interval in which it began: after the last good sample, not after the first bad one.
     #[must_use]
     pub fn began(&self) -> (u64, u64) {
@@ -59,6 +79,7 @@ impl Outage {
 /// Finds the outages of a flow among its samples, which are ordered by due time.
 #[must_use]
 pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage> {
+    let excusable = flow.crosses_subject() && flow.kind != Kind::Deny;
     let mut found = Vec::new();
     let mut open: Option<Outage> = None;
     let mut last_good_ns = None;
@@ -80,20 +101,33 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
                 first_good_ns: None,
                 answered_ns: None,
                 connections_cut: 0,
-                noisy: false,
+                clear: None,
             });
             outage.samples += 1;
             outage.last_bad_ns = sample.due_ns;
             outage.connections_cut += u64::from(sample.cut);
+            if !(excusable && noise.covers(sample.due_ns, sample.ended_ns())) {
+                Clear::add(&mut outage.clear, sample);
+            }
         }
     }
     found.extend(open);
-    for outage in &mut found {
-        outage.noisy = flow.crosses_subject()
-            && flow.kind != Kind::Deny
-            && noise.covers(outage.began().0, outage.last_bad_ns);
-    }
     found
+}
+
+impl Clear {
+    fn add(clear: &mut Option<Self>, sample: &Sample) {
+        let due_ns = sample.due_ns;
+        let clear = clear.get_or_insert(Self {
+            samples: 0,
+            first_bad_ns: due_ns,
+            last_bad_ns: due_ns,
+            connections_cut: 0,
+        });
+        clear.samples += 1;
+        clear.last_bad_ns = due_ns;
+        clear.connections_cut += u64::from(sample.cut);
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +199,53 @@ mod tests {
         late[1].late_us = 90_000;
         let noise = Noise { intervals: vec![(0, 100 * PERIOD)], ..Noise::default() };
         let found = outages(&spec, &late, &noise);
-        assert_eq!(found.iter().map(|hole| (hole.samples, hole.noisy)).collect::<Vec<_>>(), [(1, false)]);
+        let clear: Vec<_> = found.iter().map(|hole| hole.clear.map(|clear| clear.samples)).collect();
+        assert_eq!(clear, [Some(1)]);
+    }
+
+    #[rstest]
+    #[case::quiet("..lll..", (90, 95), Some((3, 2, 4)))]
+    #[case::covered("..lll..", (2, 4), None)]
+    #[case::at_its_start("..lll..", (0, 2), Some((2, 3, 4)))]
+    #[case::at_its_end("..lll..", (4, 9), Some((2, 2, 3)))]
+    #[case::a_moment_amid_it("..lllll..", (4, 4), Some((4, 2, 6)))]
+    #[case::before_it("..lll..", (0, 1), Some((3, 2, 4)))]
+    #[case::a_cut_amid_noise("..rll..", (2, 2), Some((2, 3, 4)))]
+    fn noise_excuses_what_it_covers_and_no_more(
+        #[case] letters: &str,
+        #[case] noise: (u64, u64),
+        #[case] clear: Option<(u64, u64, u64)>,
+    ) {
+        let spec = flow(Kind::Held, Protocol::Tcp, Layer::L4);
+        let noise = Noise { intervals: vec![(noise.0 * PERIOD, noise.1 * PERIOD)], ..Noise::default() };
+        let found = outages(&spec, &samples(letters), &noise);
+        assert_eq!(found.len(), 1);
+        let left = found[0].without_noise();
+        let left = left.map(|left| (left.samples, left.first_bad_ns / PERIOD, left.last_bad_ns / PERIOD));
+        assert_eq!(left, clear);
+        assert_eq!(found[0].last_good_ns, Some(PERIOD), "the outage itself stays whole");
+    }
+
+    #[test]
+    fn noise_while_a_probe_waits_excuses_it() {
+        let spec = flow(Kind::Pod, Protocol::Tcp, Layer::Control);
+        let mut slow = samples(".l.");
+        slow[1].ended_us = Some(50_000);
+        let noise = Noise { intervals: vec![(5 * PERIOD, 5 * PERIOD)], ..Noise::default() };
+        assert_eq!(outages(&spec, &slow, &noise)[0].clear, None);
+    }
+
+    #[test]
+    fn two_late_probes_do_not_excuse_six_seconds() {
+        let spec = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+        let mut late = samples(&format!(".{}", "l".repeat(600)));
+        (late[200].late_us, late[201].late_us) = (20_400, 20_500);
+        let flows =
+            [crate::sample::FlowSamples { flow: spec.clone(), start_ns: 0, samples: late, fault: None }];
+        let noise = Noise::of(&flows, 0, u64::MAX);
+        let found = outages(&spec, &flows[0].samples, &noise);
+        let left = found[0].without_noise().expect("most of it is clear");
+        assert_eq!((noise.late, left.min_ns()), (2, 599 * PERIOD));
     }
 
     proptest! {
@@ -175,6 +255,7 @@ mod tests {
             let bad = letters.chars().filter(|letter| "lrR".contains(*letter)).count() as u64;
             prop_assert_eq!(found.iter().map(|outage| outage.samples).sum::<u64>(), bad);
             for outage in &found {
+                prop_assert_eq!(outage.without_noise(), Some(outage.clone()), "no noise, nothing excused");
                 prop_assert!(outage.first_bad_ns <= outage.last_bad_ns);
                 prop_assert!(outage.last_good_ns.is_none_or(|good| good < outage.first_bad_ns));
                 prop_assert!(outage.first_good_ns.is_none_or(|good| good > outage.last_bad_ns));

@@ -138,7 +138,7 @@ impl<'a> Judgement<'a> {
             // What the canary loses is the machine's doing, and so may be what others lose at the same time.
             let canary = flow.flow.layer == Layer::Canary;
             let (noisy, accused): (Vec<_>, Vec<_>) =
-                summary.outages.iter().partition(|outage| canary || outage.noisy);
+                summary.outages.iter().partition(|outage| canary || outage.clear.is_none());
             self.noisy |= !noisy.is_empty();
             self.unclean
                 .extend(accused.into_iter().map(|outage| format!("{}: {}", flow.flow.id, outage.class)));
