@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::spec::{CONTROL_PLANE, Cni, ExecReply, ExecRequest, NodeSpec, Pki, Report, Spec};
+use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeSpec, Pki, Report, Spec};
 use super::{Role, cgroup, fds, node_config};
 use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
@@ -107,10 +107,10 @@ pub struct Sandbox {
     control: ChildStdin,
 }
 
-/// A command that ran in a node's namespaces.
+/// What was done in a node's namespaces.
 #[derive(Clone, Debug)]
 pub struct Executed {
-    /// CLOCK_MONOTONIC right before it was started, nanoseconds.
+    /// CLOCK_MONOTONIC right before it was begun, nanoseconds.
     pub started_ns: i64,
     /// CLOCK_MONOTONIC right after it ended, nanoseconds.
     pub ended_ns: i64,
@@ -328,19 +328,36 @@ pub async fn exec(
     argv: &[&str],
     stdin: Option<String>,
 ) -> Result<Executed, SandboxError> {
-    let what = || format!("`{}` could not be run on {node}", argv.join(" "));
-    let mut stream = UnixStream::connect(folder.join(format!("{node}.sock"))).await.map_err(io(what()))?;
-    let request = ExecRequest { argv: argv.iter().map(|&a| a.to_owned()).collect(), stdin };
-    let bytes = serde_json::to_vec(&request).map_err(|e| io(what())(e.into()))?;
-    stream.write_all(&bytes).await.map_err(io(what()))?;
-    stream.shutdown().await.map_err(io(what()))?;
+    let what = format!("`{}` could not be run on {node}", argv.join(" "));
+    let request = NodeRequest::Exec { argv: argv.iter().map(|&a| a.to_owned()).collect(), stdin };
+    ask(folder, node, &request).await.map_err(io(what))
+}
+
+/// Puts the rules of an existing nftables table (family inet) of a node out of force, or in force again, at
+/// a moment known to tens of microseconds.
+///
+/// # Errors
+/// When the node cannot be reached or has no such table.
+pub async fn set_dormant(
+    folder: &Path,
+    node: &str,
+    table: &str,
+    dormant: bool,
+) -> Result<Executed, SandboxError> {
+    let what = format!("the table inet {table} of {node} could not be switched");
+    let request = NodeRequest::SetDormant { table: table.to_owned(), dormant };
+    ask(folder, node, &request).await.map_err(io(what))
+}
+
+async fn ask(folder: &Path, node: &str, request: &NodeRequest) -> std::io::Result<Executed> {
+    let mut stream = UnixStream::connect(folder.join(format!("{node}.sock"))).await?;
+    stream.write_all(&serde_json::to_vec(request)?).await?;
+    stream.shutdown().await?;
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).await.map_err(io(what()))?;
-    let reply: ExecReply = serde_json::from_slice(&text).map_err(|e| io(what())(e.into()))?;
-    match reply.result {
-        Ok(output) => Ok(Executed { started_ns: reply.started_ns, ended_ns: reply.ended_ns, output }),
-        Err(message) => Err(io(what())(std::io::Error::other(message))),
-    }
+    stream.read_to_end(&mut text).await?;
+    let NodeReply { started_ns, ended_ns, result } = serde_json::from_slice(&text)?;
+    let output = result.map_err(std::io::Error::other)?;
+    Ok(Executed { started_ns, ended_ns, output })
 }
 
 /// Removes what a cluster that runs no more has left: its cgroup, then its folder.

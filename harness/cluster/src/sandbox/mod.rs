@@ -7,6 +7,7 @@ mod fds;
 mod host;
 mod init;
 mod mounts;
+mod netfilter;
 mod node;
 mod node_config;
 mod node_role;
@@ -16,7 +17,7 @@ mod supervisor;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec};
+pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec, set_dormant};
 pub use spec::Cni;
 pub(crate) use spec::DNS_ADDRESS;
 

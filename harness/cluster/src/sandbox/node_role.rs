@@ -11,9 +11,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::mounts::{bind, file_system, folder, propagation, write};
-use super::spec::{CONTROL_PLANE, Cni, ExecReply, ExecRequest, NodeStart, Report};
+use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeStart, Report};
 use super::supervisor::{report, watch};
-use super::{cgroup, node_config};
+use super::{cgroup, netfilter, node_config};
 use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
 use crate::{clock, wait};
@@ -57,7 +57,7 @@ async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String,
     mounts()?;
     network(start).await?;
     files(start)?;
-    tokio::spawn(serve_exec(socket));
+    tokio::spawn(serve(socket));
 
     let (failures, mut failed) = mpsc::channel(2);
     let containerd = node_config::CONTAINERD_CONFIG;
@@ -175,25 +175,34 @@ fn files(start: &NodeStart) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Runs commands in the node's namespaces for the host side, one a connection.
-async fn serve_exec(socket: UnixListener) -> std::io::Result<()> {
+/// Does in the node's namespaces what the host side asks for, one request a connection.
+async fn serve(socket: UnixListener) -> std::io::Result<()> {
     loop {
         let (stream, _) = socket.accept().await?;
-        tokio::spawn(answer_exec(stream));
+        tokio::spawn(answer(stream));
     }
 }
 
-async fn answer_exec(mut stream: UnixStream) -> std::io::Result<()> {
+async fn answer(mut stream: UnixStream) -> std::io::Result<()> {
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
-    let request: ExecRequest = serde_json::from_str(&text)?;
-    let Some((program, args)) = request.argv.split_first() else { return Ok(()) };
+    let request: NodeRequest = serde_json::from_str(&text)?;
+    let started_ns = clock::monotonic_ns();
+    let result = match request {
+        NodeRequest::Exec { argv, stdin } => exec(&argv, stdin).await,
+        NodeRequest::SetDormant { table, dormant } => {
+            netfilter::set_dormant(&table, dormant).map(|()| String::new()).map_err(|e| e.to_string())
+        }
+    };
+    let reply = NodeReply { started_ns, ended_ns: clock::monotonic_ns(), result };
+    stream.write_all(&serde_json::to_vec(&reply)?).await
+}
+
+async fn exec(argv: &[String], stdin: Option<String>) -> Result<String, String> {
+    let (program, args) = argv.split_first().ok_or("an empty command")?;
     let mut run = Run::new(program).args(args);
-    if let Some(stdin) = request.stdin {
+    if let Some(stdin) = stdin {
         run = run.stdin(stdin);
     }
-    let started_ns = clock::monotonic_ns();
-    let result = run.output().await.map_err(|e| e.to_string());
-    let reply = ExecReply { started_ns, ended_ns: clock::monotonic_ns(), result };
-    stream.write_all(&serde_json::to_vec(&reply)?).await
+    run.output().await.map_err(|e| e.to_string())
 }

@@ -92,17 +92,20 @@ pub(crate) enum Report {
     Failed { message: String },
 }
 
-/// A command to be run in a node's namespaces.
+/// What the host side asks of a node.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ExecRequest {
-    pub(crate) argv: Vec<String>,
-    pub(crate) stdin: Option<String>,
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NodeRequest {
+    /// To run a command in its namespaces.
+    Exec { argv: Vec<String>, stdin: Option<String> },
+    /// To put the rules of an nftables table, of the family inet, out of force or in force again.
+    SetDormant { table: String, dormant: bool },
 }
 
 /// How it went.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ExecReply {
-    /// CLOCK_MONOTONIC nanoseconds right before the program was started.
+pub(crate) struct NodeReply {
+    /// CLOCK_MONOTONIC nanoseconds right before it was begun.
     pub(crate) started_ns: i64,
     /// And right after it ended.
     pub(crate) ended_ns: i64,

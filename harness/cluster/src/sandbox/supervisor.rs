@@ -17,6 +17,8 @@ use crate::spawn::{Daemon, Log, Run};
 use crate::wait;
 
 const PKI: &str = "/run/seatrial/pki";
+/// The kubeconfig of the controllers, in that folder.
+const CONTROLLERS: &str = "controllers.kubeconfig";
 
 /// Runs the sandbox until the host side closes the control pipe, or says goodbye and leaves it running.
 pub(super) fn supervisor() -> std::io::Result<ExitCode> {
@@ -89,11 +91,11 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
             (1..).zip(&spec.nodes).map(|(index, node)| NodeProcess::start(spec, node, index, &failures));
         futures_util::future::try_join_all(starts).await
     };
-    let control_plane = control_plane(spec, &failures);
-    let (mut nodes, ()) = tokio::try_join!(nodes, control_plane)?;
+    let (mut nodes, ()) = tokio::try_join!(nodes, api_server(spec, &failures))?;
     for node in &mut nodes {
         node.api_is_up().await?;
     }
+    controllers(spec, &failures).await?;
     report(&Report::Up);
     forward(handed.listener).await.map_err(|e| format!("the API listener failed: {e}"))
 }
@@ -122,17 +124,27 @@ fn write_pki(pki: &Pki) -> std::io::Result<()> {
     }
     let server = format!("https://127.0.0.1:{API_PORT}");
     let config = crate::pki::kubeconfig("sandbox", &server, &pki.ca, &pki.controllers);
-    write_private(&Path::new(PKI).join("controllers.kubeconfig"), config.as_bytes())
+    write_private(&Path::new(PKI).join(CONTROLLERS), config.as_bytes())
 }
 
-async fn control_plane(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
+async fn api_server(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
     start(spec, "etcd", etcd_args(), failures)?;
     listening("etcd", ([127, 0, 0, 1], 2379).into()).await?;
     start(spec, "kube-apiserver", api_server_args(), failures)?;
     listening("kube-apiserver", ([127, 0, 0, 1], API_PORT).into()).await?;
-    progress("the API server answers");
+    progress("the API server listens");
+    Ok(())
+}
+
+/// Starts the scheduler and the controllers once the API server has made its own objects.
+///
+/// Started earlier they take the processors from it, find it unhealthy, and look again a second later.
+async fn controllers(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
+    let config = Path::new(PKI).join(CONTROLLERS);
+    healthy(&config).await?;
+    progress("the API server is healthy");
+    let config = config.display();
     let common = |more: &[&str]| {
-        let config = format!("{PKI}/controllers.kubeconfig");
         let mut args = vec![
             format!("--kubeconfig={config}"),
             format!("--authentication-kubeconfig={config}"),
@@ -218,6 +230,17 @@ async fn listening(what: &str, address: SocketAddr) -> Result<(), String> {
     let probe = async || TcpStream::connect(address).await.map(drop).map_err(|e| e.to_string());
     let condition = format!("{what} to listen on {address}");
     wait::until(&condition, Duration::from_secs(60), Duration::from_millis(5), probe)
+        .await
+        .map_err(|e| e.to_string())
+}
+
+async fn healthy(kubeconfig: &Path) -> Result<(), String> {
+    let client = crate::client::client(kubeconfig).await.map_err(|e| e.to_string())?;
+    let probe = async || {
+        let request = http::Request::get("/healthz").body(Vec::new()).map_err(|e| e.to_string())?;
+        client.request_text(request).await.map(drop).map_err(|e| e.to_string())
+    };
+    wait::until("the API server to be healthy", Duration::from_secs(60), Duration::from_millis(20), probe)
         .await
         .map_err(|e| e.to_string())
 }

@@ -22,6 +22,8 @@ use crate::{errors, paths};
 
 /// Where the probes go.
 const NAMESPACE: &str = "seatrial-probes";
+/// The nftables table that holds the fault; dormant but for the length of an outage.
+const TABLE: &str = "seatrial_fault";
 /// Shortest and longest outage, s.
 const LENGTHS: (f64, f64) = (0.02, 5.0);
 /// Shortest and longest time between two outages, s: every flow is steady again.
@@ -191,10 +193,12 @@ async fn inject(
         // Short ones are the hard ones: as many between 20 and 200 ms as between 0.2 and 2 s.
         let length = LENGTHS.0 * (LENGTHS.1 / LENGTHS.0).powf(fastrand::f64());
         pass(GAPS.0 + (GAPS.1 - GAPS.0) * fastrand::f64()).await;
-        let began = nft(cluster, node, &rules(fault)).await?;
+        nft(cluster, node, &rules(fault)).await?;
+        let from_ns = set_dormant(cluster, node, false).await?;
         pass(length).await;
-        let ended = nft(cluster, node, "delete table inet seatrial_fault").await?;
-        injected.push(Injected { fault, from_ns: began, to_ns: ended });
+        let to_ns = set_dormant(cluster, node, true).await?;
+        nft(cluster, node, &format!("delete table inet {TABLE}")).await?;
+        injected.push(Injected { fault, from_ns, to_ns });
         writeln!(err, "{} of {count}: {fault} for {:.0} ms", index + 1, length * 1e3)?;
     }
     pass(GAPS.1).await;
@@ -213,14 +217,20 @@ fn rules(fault: Fault) -> String {
         Fault::Reset => ("forward", format!("tcp dport {TCP_PORT} reject with tcp reset")),
     };
     format!(
-        "add table inet seatrial_fault; add chain inet seatrial_fault faults {{ type filter hook {hook} \
-         priority -400; }}; add rule inet seatrial_fault faults {rule}"
+        "add table inet {TABLE} {{ flags dormant; }}; add chain inet {TABLE} faults {{ type filter hook {hook} \
+         priority -400; }}; add rule inet {TABLE} faults {rule}"
     )
 }
 
-/// Commits rules on a node and returns the times just before and just after, ns.
-async fn nft(cluster: &Path, node: &str, rules: &str) -> anyhow::Result<(u64, u64)> {
-    let done = cluster::sandbox::exec(cluster, node, &["nft", rules], None).await?;
+/// Commits rules on a node.
+async fn nft(cluster: &Path, node: &str, rules: &str) -> anyhow::Result<()> {
+    cluster::sandbox::exec(cluster, node, &["nft", rules], None).await?;
+    Ok(())
+}
+
+/// Puts the fault in force, or lifts it; returns the times just before and just after, ns.
+async fn set_dormant(cluster: &Path, node: &str, dormant: bool) -> anyhow::Result<(u64, u64)> {
+    let done = cluster::sandbox::set_dormant(cluster, node, TABLE, dormant).await?;
     Ok((u64::try_from(done.started_ns)?, u64::try_from(done.ended_ns)?))
 }
 
