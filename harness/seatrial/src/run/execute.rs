@@ -15,7 +15,7 @@ use subject::Subject;
 use super::bringup::{State, Stuck, boot};
 use super::measure::Window;
 use super::observe;
-use super::procedure::{Action, Hop, SETTLE, Step, Way};
+use super::procedure::{Action, Hop, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
@@ -147,11 +147,11 @@ struct Executor<'a> {
 
 impl Executor<'_> {
     async fn follow(&mut self, steps: &[Step], state: &mut State) -> anyhow::Result<()> {
-        for step in steps {
+        for (step, left) in steps.iter().zip((0..steps.len()).rev()) {
             if let Action::Change(hop, _) = &step.action {
                 state.windows.push(Window::opened(hop));
             }
-            match self.recorder.step(&step.name, self.take(step)).await {
+            match self.recorder.step(&step.name, self.take(step, left)).await {
                 Err(e) if step.may_fail => {
                     let reason = errors::line(&e);
                     self.recorder.progress(&step.name, format!("the procedure ends here: {reason}"));
@@ -169,7 +169,8 @@ impl Executor<'_> {
         Ok(())
     }
 
-    async fn take(&self, step: &Step) -> anyhow::Result<Option<String>> {
+    /// Takes a step before the `left` others; returns what there is to say about it.
+    async fn take(&self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
         let subject = match step.within {
             Some(within) => self.subject.clone().within(within),
             None => self.subject.clone(),
@@ -185,7 +186,7 @@ impl Executor<'_> {
             }
             Action::Rebase { from, to } => self.rebase(from, to).await.map(Some),
             Action::Change(hop, way) => self.change(&subject, hop, way).await,
-            Action::Settle(_) => measured_for(SETTLE).await.map(|()| None),
+            Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
         }
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use guide::{Direction, Plan, Stage, Version};
 
-/// How long is measured after an operation has ended.
+/// How long is measured after a change has ended, when another follows.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
+/// How long is measured after the last: a fault may show only after a while.
+pub(super) const SOAK: Duration = Duration::from_secs(12);
 
 /// A first version and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
