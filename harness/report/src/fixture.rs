@@ -269,6 +269,7 @@ fn outage(class: &str, first_bad: f64, last_bad: f64, period: f64, step: &str, r
                 first_bad - at
             ),
         }),
+        noisy: false,
     }
 }
 

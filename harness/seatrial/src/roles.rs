@@ -15,11 +15,12 @@ pub(crate) enum Role {
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 11] = [
+pub(crate) const IN_IMAGES: [&str; 12] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",
     "probe-server",
+    "probe-node",
     "cilium-agent",
     "cilium-operator",
     "cilium",

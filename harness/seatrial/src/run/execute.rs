@@ -1,6 +1,7 @@
 //! Follows a procedure on a cluster of its own, and stops at the first step that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use guide::rebase::{Template, rebase};
 use probe::deploy::{Deployment, ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
 use subject::Subject;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::bringup::{State, Stuck, boot};
+use super::inject::Disturbed;
 use super::measure::Window;
 use super::observe;
 use super::procedure::{Action, Hop, SETTLE, SOAK, Step, Way};
@@ -27,6 +30,8 @@ use crate::{errors, paths};
 const NAMESPACE: &str = "seatrial-probes";
 /// How long a rollout may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
+/// How long nothing is done between two disturbances.
+const CALM: Duration = Duration::from_secs(2);
 /// How long nothing is done before the first operation, to see that the traffic is clean without one.
 const BASELINE: Duration = Duration::from_secs(3);
 
@@ -59,7 +64,14 @@ pub(crate) async fn drive(
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let first = &request.procedure.first;
-    let mut executor = Executor { recorder, subject, releases, snapshots: Snapshots::new(recorder, &client) };
+    let mut executor = Executor {
+        recorder,
+        client: client.clone(),
+        cluster: ledger.folder(&request.id),
+        subject,
+        releases,
+        snapshots: Snapshots::new(recorder, &client),
+    };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
@@ -87,7 +99,7 @@ async fn install(
 
 async fn traffic(
     request: &Request,
-    recorder: &Recorder,
+    recorder: &Arc<Recorder>,
     client: &kube::Client,
     subject: &Subject,
     facts: &subjects::Facts,
@@ -105,7 +117,9 @@ async fn traffic(
     let servers = Deployment::servers(client.clone(), target, &traffic).await?;
     let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
     subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;
-    let session = state.session.insert(servers.clients(&recorder.folder().samples()).await?);
+    let (seen, inbox) = unbounded_channel();
+    state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
+    let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
     let flowing_ns = session.flowing(Duration::from_secs(30)).await?;
     state.windows.push(Window::baseline(flowing_ns));
     Ok(format!("{} flows", session.traffic().flows.len()))
@@ -140,6 +154,9 @@ async fn measured_for(length: Duration) -> anyhow::Result<()> {
 /// Takes the steps, one after the other.
 struct Executor<'a> {
     recorder: &'a Recorder,
+    client: kube::Client,
+    /// The cluster's folder in the ledger.
+    cluster: PathBuf,
     subject: Subject,
     releases: Vec<Release>,
     snapshots: Snapshots<'a>,
@@ -165,6 +182,10 @@ impl Executor<'_> {
             if let Action::Settle(point) = &step.action {
                 self.snapshots.take(point).await?;
             }
+            if let (Action::Inject(..), Some(session)) = (&step.action, &state.session) {
+                session.flowing(ROLLOUT).await?;
+                measured_for(CALM).await?;
+            }
         }
         Ok(())
     }
@@ -188,6 +209,13 @@ impl Executor<'_> {
             Action::Change(hop, way) => self.change(&subject, hop, way).await,
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
+            Action::Inject(cause, node) => {
+                let disturbed =
+                    Disturbed { client: &self.client, namespace: NAMESPACE, folder: &self.cluster };
+                disturbed.inject(*cause, node).await?;
+                self.subject.rollout_status().await?;
+                Ok(None)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bringup;
 mod execute;
+pub(crate) mod inject;
 mod judge;
 mod logs;
 mod measure;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use guide::{Direction, Plan, Stage, Version};
 
+use super::inject::Cause;
+
 /// How long is measured after a change has ended, when another follows.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
 /// How long is measured after the last: a fault may show only after a while.
@@ -50,6 +52,8 @@ pub(crate) enum Action {
     Settle(String),
     /// Measures while nothing is done.
     Wait(Duration),
+    /// Disturbs a node on purpose, waits until every flow is steady again, and a little more.
+    Inject(Cause, String),
 }
 
 /// A version, and the tag of its images where that is not the version's own.
@@ -103,7 +107,7 @@ impl Procedure {
                 Action::Preflight(target) => &target.version,
                 Action::Rebase { to, .. } => to,
                 Action::Change(hop, _) => &hop.to,
-                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) => continue,
+                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) | Action::Inject(..) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -136,6 +140,10 @@ impl Step {
 
     pub(crate) fn rebase(from: Version, to: Version) -> Self {
         Self::new(format!("rebase onto {to}"), Action::Rebase { from, to })
+    }
+
+    pub(crate) fn inject(number: usize, cause: Cause, node: String) -> Self {
+        Self::new(format!("{number}: {cause}, {node}"), Action::Inject(cause, node))
     }
 
     pub(crate) fn wait(length: Duration) -> Self {
