@@ -2,11 +2,13 @@
 
 mod bringup;
 mod execute;
+mod expected;
 mod judge;
 mod logs;
 mod measure;
 mod observe;
 pub(crate) mod procedure;
+pub(crate) mod recipe;
 mod recorder;
 pub(crate) mod request;
 mod snapshots;
