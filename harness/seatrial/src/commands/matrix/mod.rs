@@ -74,3 +74,6 @@ fn shards_for(seconds: u64) -> NonZeroUsize {
     let shards = usize::try_from(seconds.div_ceil(SHARD_SECONDS)).unwrap_or(1);
     NonZeroUsize::new(shards).unwrap_or(NonZeroUsize::MIN)
 }
+
+#[cfg(test)]
+mod workflow_tests;
