@@ -2,12 +2,14 @@
 
 mod bringup;
 mod execute;
+mod expected;
 pub(crate) mod inject;
 mod judge;
 mod logs;
 mod measure;
 mod observe;
 pub(crate) mod procedure;
+pub(crate) mod recipe;
 mod recorder;
 pub(crate) mod request;
 mod snapshots;

@@ -22,8 +22,9 @@ pub(crate) struct Scenario {
     pub(crate) title: String,
     /// Section of the upgrade guide.
     pub(crate) guide: String,
-    /// Hazard of the guide that the skipped arm runs into.
-    pub(crate) hazard: Option<String>,
+    /// Hazard of the guide that it shows, by the name that `guide/data/hazards.yaml` gives it.
+    #[schemars(with = "Option<String>")]
+    pub(crate) hazard: Option<Spanned<String>>,
     /// Number of nodes.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
@@ -250,6 +251,13 @@ impl Scenario {
             let message = format!("{} nodes: a cluster has 1 to 5", self.nodes);
             return Err(ScenarioError::at(file, self.name.referenced, message));
         }
+        if let Some(hazard) = &self.hazard
+            && !guide::hazard_ids().contains(hazard.value.as_str())
+        {
+            let known: Vec<_> = guide::hazard_ids().into_iter().collect();
+            let message = format!("no hazard is named {}; the names are {}", hazard.value, known.join(", "));
+            return Err(ScenarioError::at(file, hazard.referenced, message));
+        }
         if let Some(step) = self.steps.iter().find(|step| step.value.action().is_none()) {
             return Err(ScenarioError::at(file, step.referenced, ONE_ACTION));
         }
@@ -313,6 +321,11 @@ mod tests {
         "expect.skipped"
     )]
     #[case::same_arms("expect: {skipped: {}}\nsteps: []\n", "f.yaml:1:7: ", "both arms are the same")]
+    #[case::unknown_hazard(
+        "hazard: kvstore-key\nexpect: {}\nsteps: []\n",
+        "f.yaml:5:9: no hazard is named kvstore-key; the names are ",
+        "kvstore-keys, "
+    )]
     #[case::not_yaml("expect: [\n", "f.yaml:", "")]
     fn what_is_wrong_is_said_with_its_place(#[case] rest: &str, #[case] place: &str, #[case] word: &str) {
         let error = Scenario::parse("f.yaml", &format!("{HEAD}{rest}")).unwrap_err().to_string();

@@ -110,6 +110,9 @@ impl Behaviours {
 }
 
 #[cfg(test)]
+mod versions_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -28,6 +28,7 @@ use crate::bundle::Bundle;
 use crate::commands::cluster::{Place, new_id};
 use crate::exit::{self, Usage};
 use crate::run::procedure::{Procedure, Step};
+use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
 use crate::subjects::{self, SubjectName};
 use crate::{errors, paths, run};
@@ -107,9 +108,13 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
 /// Takes steps under the standard traffic on a cluster of its own, and returns the record.
 async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
     let folder = tempfile::Builder::new().prefix("seatrial-calibrate-").tempdir()?;
+    let version = version()?;
+    // The folder goes with the command: nobody runs this again from its recipe.
+    let story = Story::Run { from: version.to_string(), to: version.to_string(), rollback: false };
     let request = Request {
         id: new_id(),
-        procedure: Procedure { first: version()?, steps },
+        recipe: Recipe::new(args.subject.name(), 2, BTreeMap::new(), story),
+        procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,
         subject: args.subject,
