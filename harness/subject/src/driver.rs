@@ -274,6 +274,14 @@ impl Subject {
         Ok(apply::apply(&self.client, objects).await?)
     }
 
+    /// Deletes objects that do not come from a chart; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When one cannot be deleted.
+    pub async fn delete(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
+        Ok(apply::delete(&self.client, objects).await?)
+    }
+
     /// The agents' DaemonSet as it is now.
     ///
     /// # Errors

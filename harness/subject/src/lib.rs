@@ -18,7 +18,7 @@ pub use apply::ApplyError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
-pub use policy::{Grant, HttpRule, policies};
+pub use policy::{Grant, HttpRule, policies, policy};
 pub use snapshot::Snapshot;
 
 /// Namespace of everything that belongs to the subject.

@@ -10,12 +10,14 @@ use guide::Version;
 use guide::rebase::{Template, rebase};
 use probe::deploy::{Deployment, ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
+use report::run::TimedObservation;
+use serde_json::Value;
 use subject::Subject;
 
 use super::bringup::{State, Stuck, boot};
 use super::measure::Window;
 use super::observe;
-use super::procedure::{Action, Hop, SETTLE, SOAK, Step, Way};
+use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
@@ -185,9 +187,17 @@ impl Executor<'_> {
                 Ok(Some(changes.keys().cloned().collect::<Vec<_>>().join(", ")))
             }
             Action::Rebase { from, to } => self.rebase(from, to).await.map(Some),
-            Action::Change(hop, way) => self.change(&subject, hop, way).await,
+            Action::Change(hop, way) => match &step.meanwhile {
+                None => self.change(&subject, hop, way).await,
+                Some(policies) => {
+                    let change = self.change(&subject, hop, way);
+                    let (done, ()) = tokio::try_join!(change, self.while_an_agent_is_away(policies))?;
+                    Ok(done)
+                }
+            },
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
+            Action::Policies(policies) => self.policies(policies).await.map(|()| None),
         }
     }
 
@@ -201,6 +211,28 @@ impl Executor<'_> {
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
         Ok(None)
+    }
+
+    async fn policies(&self, change: &PolicyChange) -> anyhow::Result<()> {
+        let applied = change.apply.iter();
+        let applied: Vec<_> = applied.map(|(name, spec)| subject::policy(NAMESPACE, name, spec)).collect();
+        self.subject.apply(&applied).await?;
+        let deleted = change.delete.iter();
+        let deleted: Vec<_> = deleted.map(|name| subject::policy(NAMESPACE, name, &Value::Null)).collect();
+        Ok(self.subject.delete(&deleted).await?)
+    }
+
+    /// Changes policies as soon as the change that goes on has taken an agent away.
+    async fn while_an_agent_is_away(&self, policies: &PolicyChange) -> anyhow::Result<()> {
+        let gone = || {
+            let gone =
+                |seen: &TimedObservation| seen.what.role == "agent" && seen.what.change == "terminated";
+            self.recorder.with(|run| run.observations.iter().filter(|seen| gone(seen)).count())
+        };
+        let before = gone();
+        let probe = async || if gone() > before { Ok(()) } else { Err("no agent has ended".to_owned()) };
+        wait::until("an agent to be away", ROLLOUT, Duration::from_millis(10), probe).await?;
+        self.policies(policies).await
     }
 
     /// Export, template, merge, apply: the guide's way to keep a ConfigMap and yet get the new options.

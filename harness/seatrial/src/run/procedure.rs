@@ -1,9 +1,11 @@
 //! What a run does on its cluster, step by step, as a value. Pure: a request becomes it, the executor follows it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use guide::{Direction, Plan, Stage, Version};
+use serde_json::Value;
 
 /// How long is measured after a change has ended, when another follows.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
@@ -28,6 +30,8 @@ pub(crate) struct Step {
     pub(crate) within: Option<Duration>,
     /// Whether the procedure ends here, instead of being in error, when the step fails.
     pub(crate) may_fail: bool,
+    /// What is done in the midst of it, as soon as an agent is away.
+    pub(crate) meanwhile: Option<PolicyChange>,
 }
 
 /// What a step does.
@@ -50,6 +54,17 @@ pub(crate) enum Action {
     Settle(String),
     /// Measures while nothing is done.
     Wait(Duration),
+    /// Applies and deletes policies.
+    Policies(PolicyChange),
+}
+
+/// Policies that come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyChange {
+    /// The `spec` of each that is applied, by name.
+    pub(crate) apply: BTreeMap<String, Value>,
+    /// Names of those that are deleted afterwards.
+    pub(crate) delete: Vec<String>,
 }
 
 /// A version, and the tag of its images where that is not the version's own.
@@ -103,7 +118,7 @@ impl Procedure {
                 Action::Preflight(target) => &target.version,
                 Action::Rebase { to, .. } => to,
                 Action::Change(hop, _) => &hop.to,
-                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) => continue,
+                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) | Action::Policies(_) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -123,7 +138,7 @@ impl Procedure {
 
 impl Step {
     fn new(name: String, action: Action) -> Self {
-        Self { name, action, within: None, may_fail: false }
+        Self { name, action, within: None, may_fail: false, meanwhile: None }
     }
 
     pub(crate) fn preflight(target: Target) -> Self {
@@ -140,6 +155,24 @@ impl Step {
 
     pub(crate) fn wait(length: Duration) -> Self {
         Self::new(format!("wait {} s", length.as_secs()), Action::Wait(length))
+    }
+
+    pub(crate) fn policies(change: PolicyChange) -> Self {
+        Self::new(change.to_string(), Action::Policies(change))
+    }
+}
+
+impl PolicyChange {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.apply.is_empty() && self.delete.is_empty()
+    }
+}
+
+impl fmt::Display for PolicyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let applied = self.apply.keys().map(|name| format!("apply policy {name}"));
+        let deleted = self.delete.iter().map(|name| format!("delete policy {name}"));
+        f.write_str(&applied.chain(deleted).collect::<Vec<_>>().join(", "))
     }
 }
 

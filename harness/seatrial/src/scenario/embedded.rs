@@ -13,6 +13,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "kvstore-keys",
     "micro-upgrade",
     "noop",
+    "policy-during-upgrade",
     "preflight-pull",
     "proxy-restart",
     "rebase-and-rollback",

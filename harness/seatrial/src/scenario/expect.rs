@@ -7,6 +7,7 @@ use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::effect::Effect;
 use super::objects::ObjectFact;
 
 /// What must come of an arm. Where no finding is named, the run must pass.
@@ -28,6 +29,9 @@ pub(crate) struct Expected {
     /// What must hold of the objects at the points of the run.
     #[serde(default)]
     pub(crate) objects: Vec<ObjectFact>,
+    /// When policies must have taken effect.
+    #[serde(default)]
+    pub(crate) takes_effect: Vec<Effect>,
     /// The step that must fail, which ends the procedure.
     pub(crate) stops_at: Option<Stop>,
     /// The guide does not have this way: it must be refused, in these words, before anything exists.
@@ -127,6 +131,7 @@ impl Expected {
         }
         wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
         wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
+        wrong.extend(self.takes_effect.iter().flat_map(|effect| effect.judge(run)));
         wrong
     }
 
@@ -170,7 +175,7 @@ impl Pattern {
             || [&self.kind, &self.protocol, &self.class, &self.cause].into_iter().any(Option::is_some)
     }
 
-    fn fits_flow(&self, flow: &Flow) -> bool {
+    pub(super) fn fits_flow(&self, flow: &Flow) -> bool {
         let place = if flow.client_node == flow.server_node { Place::SameNode } else { Place::CrossNode };
         flow.layer != Layer::Canary
             && self.layer.is_none_or(|layer| layer == flow.layer)

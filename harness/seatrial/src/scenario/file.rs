@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
+use super::policies::Policies;
 
 /// One upgrade story: a version, what is done to it, and what must come of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -60,7 +61,7 @@ pub(crate) struct Install {
 #[schemars(extend("oneOf" = [
     {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
-    {"required": ["restart"]}, {"required": ["wait"]},
+    {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -84,6 +85,8 @@ pub(crate) struct Step {
     pub(crate) restart: Option<Nothing>,
     /// Does nothing for a while.
     pub(crate) wait: Option<Wait>,
+    /// Applies and deletes policies.
+    pub(crate) apply_policy: Option<Policies>,
 }
 
 /// The one thing that a step does.
@@ -97,6 +100,7 @@ pub(crate) enum Action<'a> {
     RolloutUndo,
     Restart,
     Wait(&'a Wait),
+    ApplyPolicy(&'a Policies),
 }
 
 impl Step {
@@ -111,6 +115,7 @@ impl Step {
             self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
             self.restart.as_ref().map(|_| Action::Restart),
             self.wait.as_ref().map(Action::Wait),
+            self.apply_policy.as_ref().map(Action::ApplyPolicy),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -220,7 +225,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart or wait";
+                          rollout-undo, restart, wait or apply-policy";
 
 fn two() -> u8 {
     2

@@ -1,9 +1,11 @@
 //! `seatrial scenario`: upgrade stories from files, each arm a run of its own, judged by what the file expects.
 
+mod effect;
 mod embedded;
 mod expect;
 mod file;
 mod objects;
+mod policies;
 mod run;
 mod steps;
 
