@@ -1,10 +1,12 @@
 //! Follows a procedure on a cluster of its own, and stops at the first step that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
@@ -61,7 +63,10 @@ pub(crate) async fn drive(
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let first = &request.procedure.first;
-    let mut executor = Executor { recorder, subject, releases, snapshots: Snapshots::new(recorder, &client) };
+    let files = NodeFiles::new(client.clone(), probe_image.reference.clone());
+    let placed = request.procedure.files().map(Path::to_owned).collect();
+    let snapshots = Snapshots::new(recorder, &client, files.clone(), placed);
+    let mut executor = Executor { recorder, subject, releases, snapshots, files };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
@@ -145,6 +150,7 @@ struct Executor<'a> {
     subject: Subject,
     releases: Vec<Release>,
     snapshots: Snapshots<'a>,
+    files: NodeFiles,
 }
 
 impl Executor<'_> {
@@ -164,7 +170,7 @@ impl Executor<'_> {
                 }
                 ended => drop(ended?),
             }
-            if let Action::Settle(point) = &step.action {
+            if let Some(point) = step.action.point() {
                 self.snapshots.take(point).await?;
             }
         }
@@ -198,6 +204,10 @@ impl Executor<'_> {
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
             Action::Policies(policies) => self.policies(policies).await.map(|()| None),
+            Action::PlaceFile(path, text) => {
+                self.files.write(path, text).await?;
+                Ok(None)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guide::{Direction, Plan, Stage, Version};
@@ -56,6 +57,8 @@ pub(crate) enum Action {
     Wait(Duration),
     /// Applies and deletes policies.
     Policies(PolicyChange),
+    /// Writes a file on every node.
+    PlaceFile(PathBuf, String),
 }
 
 /// Policies that come and go.
@@ -118,13 +121,25 @@ impl Procedure {
                 Action::Preflight(target) => &target.version,
                 Action::Rebase { to, .. } => to,
                 Action::Change(hop, _) => &hop.to,
-                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) | Action::Policies(_) => continue,
+                Action::EditConfig(_)
+                | Action::Settle(_)
+                | Action::Wait(_)
+                | Action::Policies(_)
+                | Action::PlaceFile(..) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
             }
         }
         versions
+    }
+
+    /// The files that are placed on the nodes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::PlaceFile(path, _) => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// The changes, in order.
@@ -157,8 +172,23 @@ impl Step {
         Self::new(format!("wait {} s", length.as_secs()), Action::Wait(length))
     }
 
+    pub(crate) fn place_file(path: PathBuf, text: String) -> Self {
+        Self::new(format!("place {}", path.display()), Action::PlaceFile(path, text))
+    }
+
     pub(crate) fn policies(change: PolicyChange) -> Self {
         Self::new(change.to_string(), Action::Policies(change))
+    }
+}
+
+impl Action {
+    /// The point at which it ends, if the subject's objects are kept then.
+    pub(crate) fn point(&self) -> Option<&str> {
+        match self {
+            Self::Settle(point) => Some(point),
+            Self::PlaceFile(..) => Some("placed"),
+            _ => None,
+        }
     }
 }
 

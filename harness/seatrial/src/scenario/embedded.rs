@@ -8,6 +8,7 @@ macro_rules! files {
 
 /// Name and text of each, in order of name.
 pub(super) const ALL: &[(&str, &str)] = files![
+    "cni-conf-overwrite",
     "configmap-regenerate",
     "ct-table-size",
     "kvstore-keys",

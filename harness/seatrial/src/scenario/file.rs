@@ -62,6 +62,7 @@ pub(crate) struct Install {
     {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
     {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
+    {"required": ["place-file"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -87,6 +88,8 @@ pub(crate) struct Step {
     pub(crate) wait: Option<Wait>,
     /// Applies and deletes policies.
     pub(crate) apply_policy: Option<Policies>,
+    /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
+    pub(crate) place_file: Option<PlacedFile>,
 }
 
 /// The one thing that a step does.
@@ -101,6 +104,7 @@ pub(crate) enum Action<'a> {
     Restart,
     Wait(&'a Wait),
     ApplyPolicy(&'a Policies),
+    PlaceFile(&'a PlacedFile),
 }
 
 impl Step {
@@ -116,6 +120,7 @@ impl Step {
             self.restart.as_ref().map(|_| Action::Restart),
             self.wait.as_ref().map(Action::Wait),
             self.apply_policy.as_ref().map(Action::ApplyPolicy),
+            self.place_file.as_ref().map(Action::PlaceFile),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -173,6 +178,17 @@ pub(crate) struct Wait {
     pub(crate) seconds: u16,
 }
 
+/// A file of the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PlacedFile {
+    /// Where it is on the node.
+    #[schemars(regex(pattern = r"^/.+"))]
+    pub(crate) path: String,
+    /// What stands in it.
+    pub(crate) text: String,
+}
+
 /// Written `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -225,7 +241,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait or apply-policy";
+                          rollout-undo, restart, wait, apply-policy or place-file";
 
 fn two() -> u8 {
     2

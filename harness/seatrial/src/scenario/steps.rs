@@ -1,5 +1,6 @@
 //! From an arm of a scenario to the procedure that a run follows. Pure.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use guide::{Options, Version, VersionSpec};
@@ -100,6 +101,15 @@ impl Walk<'_> {
                 self.steps.push(procedure::Step::wait(Duration::from_secs(wait.seconds.into())));
             }
             Some(Action::ApplyPolicy(policies)) => self.policies(at, policies)?,
+            Some(Action::PlaceFile(file)) => {
+                let path = PathBuf::from(&file.path);
+                if !path.is_absolute() || path.file_name().is_none() {
+                    return Err(
+                        ScenarioError::at(self.file, at, "place-file needs the path of a file").into()
+                    );
+                }
+                self.steps.push(procedure::Step::place_file(path, file.text.clone()));
+            }
             None => unreachable!("a scenario is checked when it is read"),
         }
         Ok(())
@@ -254,6 +264,12 @@ mod tests {
         "1.5.13",
         "- apply-policy: {when: agent-away, delete: [a]}\n",
         "f:8:3: no change of the agents follows",
+        false
+    )]
+    #[case::no_file(
+        "1.5.13",
+        "- place-file: {path: etc, text: x}\n",
+        "f:8:3: place-file needs the path",
         false
     )]
     #[case::no_policy("1.5.13", "- apply-policy: {}\n", "f:8:3: apply-policy names no policy", false)]
