@@ -10,6 +10,7 @@ macro_rules! files {
 pub(super) const ALL: &[(&str, &str)] = files![
     "cni-conf-overwrite",
     "configmap-regenerate",
+    "container-runtime-labels",
     "ct-table-size",
     "kvstore-keys",
     "micro-upgrade",

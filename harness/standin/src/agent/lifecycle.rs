@@ -74,7 +74,8 @@ impl Agent {
             source: Box::new(source),
         })?;
         endpoint.pod_uid = pod.metadata.uid.clone().unwrap_or_default();
-        self.identify(endpoint, Labels::of_pod(&pod, &self.cluster_name)).await?;
+        let labels = self.runtime.labels(&endpoint, Some(&pod), &self.cluster_name);
+        self.identify(endpoint, labels).await?;
         self.in_force().await
     }
 
@@ -91,10 +92,7 @@ impl Agent {
         for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.identity != 0) {
             let pod = self.cluster.pod(&endpoint.namespace, &endpoint.pod);
             let same = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(&endpoint.pod_uid));
-            let labels = match same {
-                Some(pod) => Labels::of_pod(&pod, &self.cluster_name),
-                None => endpoint.labels.clone(),
-            };
+            let labels = self.runtime.labels(&endpoint, same.as_deref(), &self.cluster_name);
             if all || labels != endpoint.labels {
                 self.identify(endpoint, labels).await?;
             }

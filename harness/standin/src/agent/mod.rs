@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 mod lifecycle;
 pub(crate) mod plan;
 mod regenerate;
+mod runtime;
 pub(crate) mod status;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::identity_backend::Backend;
+use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
 use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
@@ -44,6 +46,7 @@ use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
 
 use regenerate::Programmed;
+use runtime::Runtime;
 use status::Status;
 
 /// Where endpoints are kept.
@@ -105,6 +108,7 @@ struct Agent {
     applied: watch::Sender<u64>,
     status: Arc<Status>,
     proxy: Proxy,
+    runtime: Runtime,
 }
 
 impl Agent {
@@ -160,6 +164,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         applied: watch::Sender::new(0),
         status,
         proxy,
+        runtime: Runtime::new(RuntimeLabels::select(&settings)?),
     });
     starting.synchronize().await;
     let ready = || {
@@ -181,6 +186,8 @@ impl Agent {
             self.status.note("agent", Some(chain(&error)));
             pause(RETRY).await;
         }
+        let agent = self.clone();
+        tokio::spawn(async move { agent.keep_asking_the_runtime().await });
         let agent = self.clone();
         let mut view = self.store.view();
         tokio::spawn(async move {

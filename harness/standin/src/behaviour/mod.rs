@@ -4,6 +4,7 @@ pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
+pub(crate) mod runtime_labels;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
