@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::agent::api::{Reply, Request, SOCKET, ask};
@@ -20,6 +21,7 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     match words[..] {
         ["status", ..] => status(Path::new(SOCKET), out).await,
+        ["policy", "import", file] => policy_import(Path::new(SOCKET), file, out).await,
         ["version", ..] => {
             match Version::from_env() {
                 Ok(version) => writeln!(out, "Client: {version}")?,
@@ -38,7 +40,10 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
             Ok(if Path::new(READY).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         _ => {
-            writeln!(out, "usage: cilium status [--brief] | version | preflight wait|ready")?;
+            writeln!(
+                out,
+                "usage: cilium status [--brief] | policy import FILE|- | version | preflight wait|ready"
+            )?;
             Ok(ExitCode::from(2))
         }
     }
@@ -57,6 +62,30 @@ async fn status(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     };
     writeln!(out, "error: {problem}")?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Imports the rules in a file, or in standard input for `-`, in upstream's words.
+async fn policy_import(socket: &Path, file: &str, out: &mut impl Write) -> io::Result<ExitCode> {
+    let problem = match read_rules(file) {
+        Err(error) => format!("{file}: {error}"),
+        Ok(rules) => match timeout(PATIENCE, ask(socket, &Request::ImportPolicy { rules })).await {
+            Ok(Ok(Reply::Imported { revision })) => {
+                writeln!(out, "Revision: {revision}")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(Ok(Reply::NotReady { reason } | Reply::Failed { reason })) => reason,
+            Ok(Ok(other)) => format!("the agent answered {other:?}"),
+            Ok(Err(error)) => format!("the agent cannot be reached at {}: {error}", socket.display()),
+            Err(_) => "the agent did not answer in time".to_owned(),
+        },
+    };
+    writeln!(out, "Error: Cannot import policy: {problem}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn read_rules(file: &str) -> io::Result<Value> {
+    let text = if file == "-" { io::read_to_string(io::stdin())? } else { std::fs::read_to_string(file)? };
+    Ok(serde_json::from_str(&text)?)
 }
 
 #[cfg(test)]
@@ -80,6 +109,36 @@ mod tests {
         let server = tokio::spawn(serve(listen(&socket).unwrap(), answer));
         let mut out = Vec::new();
         assert_eq!(status(&socket, &mut out).await.unwrap(), code);
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        server.abort();
+    }
+
+    #[rstest]
+    #[case::imported(Reply::Imported { revision: 7 }, ExitCode::SUCCESS, "Revision: 7\n")]
+    #[case::refused(
+        Reply::Failed { reason: "[PUT /policy][500] putPolicyFailure  why".into() },
+        ExitCode::FAILURE,
+        "Error: Cannot import policy: [PUT /policy][500] putPolicyFailure  why\n"
+    )]
+    #[tokio::test]
+    async fn import_says_what_the_agent_says(
+        #[case] reply: Reply,
+        #[case] code: ExitCode,
+        #[case] text: &str,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("sock");
+        let answer = move |asked| {
+            assert!(
+                matches!(asked, Request::ImportPolicy { rules } if rules[0]["endpointSelector"].is_object())
+            );
+            std::future::ready(reply.clone())
+        };
+        let server = tokio::spawn(serve(listen(&socket).unwrap(), answer));
+        let file = folder.path().join("rules.json");
+        std::fs::write(&file, r#"[{"endpointSelector": {}}]"#).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(policy_import(&socket, file.to_str().unwrap(), &mut out).await.unwrap(), code);
         assert_eq!(String::from_utf8(out).unwrap(), text);
         server.abort();
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::json;
 
 use crate::apply::{self, ApplyError, MANAGER};
 use crate::chart::{Chart, ChartError};
 use crate::config;
+use crate::exec::{self, ExecError, Said};
 use crate::rollback::{self, UndoError};
 use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
 
@@ -27,6 +29,9 @@ pub enum SubjectError {
     /// The rollout could not be undone.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// A command could not be run inside of the agents.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
@@ -280,6 +285,37 @@ impl Subject {
     /// When one cannot be deleted.
     pub async fn delete(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
         Ok(apply::delete(&self.client, objects).await?)
+    }
+
+    /// Runs a command in every agent's container, with `input` on its standard input; in order of the nodes.
+    ///
+    /// # Errors
+    /// When it cannot be run; a command that fails is no error.
+    pub async fn in_agents(
+        &self,
+        command: &[String],
+        input: Option<&str>,
+    ) -> Result<Vec<Said>, SubjectError> {
+        Ok(exec::everywhere(&self.client, command, input).await?)
+    }
+
+    /// Every policy of the cluster, as a manifest.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn policies(&self) -> Result<String, SubjectError> {
+        let (group, version, kind) = crate::POLICY;
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let mut list =
+            api.list(&ListParams::default()).await.map_err(request("the policies could not be listed"))?;
+        list.items.sort_by_key(|policy| policy.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        let documents = list.items.into_iter().map(|mut policy| {
+            policy.metadata.managed_fields = None;
+            policy.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
+            json!(policy).to_string()
+        });
+        Ok(documents.collect::<Vec<_>>().join("\n---\n"))
     }
 
     /// The agents' DaemonSet as it is now.

@@ -7,6 +7,7 @@ mod apply;
 mod chart;
 mod config;
 mod driver;
+mod exec;
 mod policy;
 mod rollback;
 mod rollout;
@@ -18,6 +19,7 @@ pub use apply::ApplyError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
+pub use exec::{ExecError, Said};
 pub use policy::{Grant, HttpRule, policies, policy};
 pub use snapshot::Snapshot;
 

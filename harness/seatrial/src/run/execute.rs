@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
+use guide::lint::{Change, Source, lint};
 use guide::rebase::{Template, rebase};
 use probe::deploy::{Deployment, ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
@@ -204,6 +205,11 @@ impl Executor<'_> {
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
             Action::Policies(policies) => self.policies(policies).await.map(|()| None),
+            Action::InAgents(command, input) => {
+                let said = subject.in_agents(command, input.as_deref()).await?;
+                Ok(Some(said.iter().map(shown).collect::<Vec<_>>().join("\n")))
+            }
+            Action::Lint(change, files) => self.lint(change, files).await.map(Some),
             Action::PlaceFile(path, text) => {
                 self.files.write(path, text).await?;
                 Ok(None)
@@ -221,6 +227,19 @@ impl Executor<'_> {
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
         Ok(None)
+    }
+
+    /// Lints the policies of the cluster, and files; returns what was found.
+    async fn lint(&self, change: &Change, files: &BTreeMap<String, String>) -> anyhow::Result<String> {
+        let policies = self.subject.policies().await?;
+        let files = files.iter().map(|(file, text)| Source { file, text });
+        let sources: Vec<_> =
+            [Source { file: "cluster", text: &policies }].into_iter().chain(files).collect();
+        let report = lint(&sources, change).map_err(|broken| {
+            let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("what is to be linted cannot be read: {}", lines.join("; "))
+        })?;
+        Ok(guide::lint::render::text(&report).trim_end().to_owned())
     }
 
     async fn policies(&self, change: &PolicyChange) -> anyhow::Result<()> {
@@ -266,6 +285,10 @@ impl Executor<'_> {
         let release = self.releases.iter().find(|release| release.version == *version);
         release.with_context(|| format!("{version} was not prepared"))
     }
+}
+
+fn shown(said: &subject::Said) -> String {
+    format!("{}: exit {}: {}", said.node, said.code, said.output.trim_end())
 }
 
 /// The release with another tag of its images.

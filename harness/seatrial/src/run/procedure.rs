@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use guide::lint::Change;
 use guide::{Direction, Plan, Stage, Version};
 use serde_json::Value;
 
@@ -59,6 +60,10 @@ pub(crate) enum Action {
     Policies(PolicyChange),
     /// Writes a file on every node.
     PlaceFile(PathBuf, String),
+    /// Runs a command in every agent's container, with this on its standard input.
+    InAgents(Vec<String>, Option<String>),
+    /// Lints the policies of the cluster, and these files.
+    Lint(Change, BTreeMap<String, String>),
 }
 
 /// Policies that come and go.
@@ -125,7 +130,9 @@ impl Procedure {
                 | Action::Settle(_)
                 | Action::Wait(_)
                 | Action::Policies(_)
-                | Action::PlaceFile(..) => continue,
+                | Action::PlaceFile(..)
+                | Action::InAgents(..)
+                | Action::Lint(..) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -174,6 +181,14 @@ impl Step {
 
     pub(crate) fn place_file(path: PathBuf, text: String) -> Self {
         Self::new(format!("place {}", path.display()), Action::PlaceFile(path, text))
+    }
+
+    pub(crate) fn in_agents(command: Vec<String>, input: Option<String>) -> Self {
+        Self::new(command.join(" "), Action::InAgents(command, input))
+    }
+
+    pub(crate) fn lint(change: Change, files: BTreeMap<String, String>) -> Self {
+        Self::new(format!("lint against {}", change.to), Action::Lint(change, files))
     }
 
     pub(crate) fn policies(change: PolicyChange) -> Self {

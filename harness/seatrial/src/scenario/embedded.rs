@@ -16,6 +16,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "micro-upgrade",
     "noop",
     "policy-during-upgrade",
+    "prefix-lengths",
     "preflight-pull",
     "proxy-restart",
     "rebase-and-rollback",

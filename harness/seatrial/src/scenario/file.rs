@@ -62,7 +62,7 @@ pub(crate) struct Install {
     {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
     {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
-    {"required": ["place-file"]},
+    {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -90,6 +90,10 @@ pub(crate) struct Step {
     pub(crate) apply_policy: Option<Policies>,
     /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
     pub(crate) place_file: Option<PlacedFile>,
+    /// Runs a command in every agent's container.
+    pub(crate) in_agents: Option<InAgents>,
+    /// Lints the policies of the cluster, and files, against an upgrade.
+    pub(crate) lint: Option<Lint>,
 }
 
 /// The one thing that a step does.
@@ -105,6 +109,8 @@ pub(crate) enum Action<'a> {
     Wait(&'a Wait),
     ApplyPolicy(&'a Policies),
     PlaceFile(&'a PlacedFile),
+    InAgents(&'a InAgents),
+    Lint(&'a Lint),
 }
 
 impl Step {
@@ -121,6 +127,8 @@ impl Step {
             self.wait.as_ref().map(Action::Wait),
             self.apply_policy.as_ref().map(Action::ApplyPolicy),
             self.place_file.as_ref().map(Action::PlaceFile),
+            self.in_agents.as_ref().map(Action::InAgents),
+            self.lint.as_ref().map(Action::Lint),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -189,6 +197,30 @@ pub(crate) struct PlacedFile {
     pub(crate) text: String,
 }
 
+/// A command in every agent's container.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct InAgents {
+    /// The program and its arguments.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+    /// What it reads from its standard input.
+    pub(crate) input: Option<String>,
+}
+
+/// A lint against an upgrade from the version that runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Lint {
+    /// Version of the upgrade.
+    pub(crate) to: String,
+    /// Oldest kernel of the nodes.
+    pub(crate) kernel: Option<String>,
+    /// Files beside the policies of the cluster, such as dashboards: text by name.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+}
+
 /// Written `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -241,7 +273,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait, apply-policy or place-file";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents or lint";
 
 fn two() -> u8 {
     2

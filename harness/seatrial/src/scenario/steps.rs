@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, Step};
+use super::file::{Action, Arm, ConfigMap, InAgents, Scenario, ScenarioError, Step};
 use super::policies::{Policies, When};
 use crate::run::procedure::{self, Hop, PolicyChange, Procedure, Target, Way};
 
@@ -109,6 +110,19 @@ impl Walk<'_> {
                     );
                 }
                 self.steps.push(procedure::Step::place_file(path, file.text.clone()));
+            }
+            Some(Action::InAgents(command)) => {
+                if command.command.is_empty() {
+                    return Err(ScenarioError::at(self.file, at, "in-agents names no command").into());
+                }
+                let InAgents { command, input } = command;
+                self.steps.push(procedure::Step::in_agents(command.clone(), input.clone()));
+            }
+            Some(Action::Lint(lint)) => {
+                let kernel = lint.kernel.as_deref().map(str::parse).transpose();
+                let kernel = kernel.map_err(|e| ScenarioError::at(self.file, at, format!("{e}")))?;
+                let change = Change { from: self.current(), to: version(&lint.to)?, kernel };
+                self.steps.push(procedure::Step::lint(change, lint.files.clone()));
             }
             None => unreachable!("a scenario is checked when it is read"),
         }
@@ -272,6 +286,8 @@ mod tests {
         "f:8:3: place-file needs the path",
         false
     )]
+    #[case::no_command("1.5.13", "- in-agents: {command: []}\n", "f:8:3: in-agents names no command", false)]
+    #[case::no_kernel("1.5.13", "- lint: {to: '1.6', kernel: new}\n", "f:8:3: ", false)]
     #[case::no_policy("1.5.13", "- apply-policy: {}\n", "f:8:3: apply-policy names no policy", false)]
     fn what_the_guide_does_not_have_is_refused(
         #[case] from: &str,

@@ -42,7 +42,7 @@ pub(super) enum LifecycleError {
 }
 
 impl Agent {
-    /// Answers a request of the CNI plugin.
+    /// Answers a request of the CNI plugin or the command.
     pub(super) async fn answer(&self, request: Request) -> Reply {
         let done = match request {
             Request::Status => Ok(Reply::Ok),
@@ -57,6 +57,15 @@ impl Agent {
                 None => Err(LifecycleError::Unknown(container_id)),
             },
             Request::Delete { container_id } => self.delete(&container_id).await.map(|()| Reply::Ok),
+            Request::ImportPolicy { rules } => {
+                return match self.import(&rules) {
+                    Ok(revision) => Reply::Imported { revision },
+                    // The words of upstream's API.
+                    Err(error) => Reply::Failed {
+                        reason: format!("[PUT /policy][500] putPolicyFailure  {}", chain(&error)),
+                    },
+                };
+            }
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "a request of the CNI plugin failed");

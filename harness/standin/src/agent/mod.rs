@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
+mod import;
 mod lifecycle;
 pub(crate) mod plan;
 mod regenerate;
@@ -44,6 +45,7 @@ use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
+use import::Imports;
 
 use regenerate::Programmed;
 use runtime::Runtime;
@@ -109,6 +111,7 @@ struct Agent {
     status: Arc<Status>,
     proxy: Proxy,
     runtime: Runtime,
+    imports: Imports,
 }
 
 impl Agent {
@@ -165,8 +168,11 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         status,
         proxy,
         runtime: Runtime::new(RuntimeLabels::select(&settings)?),
+        imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?),
     });
     starting.synchronize().await;
+    let (reporting, name) = (starting.clone(), node_name()?);
+    tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
@@ -261,6 +267,11 @@ fn start_store(backend: Backend, settings: &Settings, client: &Client, status: &
             Store::Local(Local::new())
         }
     }
+}
+
+/// The version of the kernel that runs.
+fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 fn node_name() -> Result<String, AgentError> {

@@ -4,6 +4,7 @@ pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
+pub(crate) mod prefix_lengths;
 pub(crate) mod runtime_labels;
 
 use crate::version::{Version, VersionError};
@@ -11,6 +12,7 @@ use cni_conf::CniConf;
 use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use identity_backend::BackendChoice;
+use prefix_lengths::{Counted, PrefixLengths};
 
 /// The behaviours of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Behaviours {
     pub(crate) custom_resources: CustomResources,
     /// How the version makes its connection table.
     pub(crate) connection_table: ConnectionTable,
+    /// How many prefix lengths the version can hold on old kernels.
+    pub(crate) prefix_lengths: PrefixLengths,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -37,6 +41,7 @@ const V1_0: Behaviours = Behaviours {
         tcp_size: TcpSize::Fixed(524_288),
         unknown: UnknownTcp::PickUp,
     },
+    prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
 };
 
 /// 1.1, from 1.1.4 on.
@@ -47,6 +52,7 @@ const V1_1: Behaviours = Behaviours {
         unreadable: Unreadable::Clear,
         ..V1_0.connection_table
     },
+    prefix_lengths: PrefixLengths { max: 20, counted: Counted::All },
     ..V1_0
 };
 
@@ -57,6 +63,7 @@ const BEFORE_V1_1_4: Behaviours = Behaviours {
 
 const V1_2: Behaviours = Behaviours {
     connection_table: ConnectionTable { format: 3, reads: &[], ..V1_1.connection_table },
+    prefix_lengths: PrefixLengths { max: 18, ..V1_1.prefix_lengths },
     ..V1_1
 };
 
