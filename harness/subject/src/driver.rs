@@ -15,6 +15,7 @@ use crate::chart::{Chart, ChartError};
 use crate::config;
 use crate::exec::{self, ExecError, Said};
 use crate::rollback::{self, UndoError};
+use crate::scrape::{self, ScrapeError};
 use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
 
 /// A step of the guide that failed.
@@ -32,6 +33,9 @@ pub enum SubjectError {
     /// A command could not be run inside of the agents.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// The agents' metrics could not be read.
+    #[error(transparent)]
+    Scrape(#[from] ScrapeError),
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
@@ -297,6 +301,14 @@ impl Subject {
         input: Option<&str>,
     ) -> Result<Vec<Said>, SubjectError> {
         Ok(exec::everywhere(&self.client, command, input).await?)
+    }
+
+    /// Reads the metrics that every agent serves on `port`: its node, and the text; in order of the nodes.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn metrics(&self, port: u16) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(scrape::everywhere(&self.client, port).await?)
     }
 
     /// Every policy of the cluster, as a manifest.

@@ -11,6 +11,7 @@ mod exec;
 mod policy;
 mod rollback;
 mod rollout;
+mod scrape;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
 pub use exec::{ExecError, Said};
 pub use policy::{Grant, HttpRule, policies, policy};
+pub use scrape::ScrapeError;
 pub use snapshot::Snapshot;
 
 /// Namespace of everything that belongs to the subject.

@@ -210,6 +210,15 @@ impl Executor<'_> {
                 Ok(Some(said.iter().map(shown).collect::<Vec<_>>().join("\n")))
             }
             Action::Lint(change, files) => self.lint(change, files).await.map(Some),
+            Action::Scrape(port, lines) => {
+                let wanted = |text: &str| {
+                    let lines = text.lines().filter(|line| line.starts_with(lines.as_str()));
+                    lines.collect::<Vec<_>>().join("\n")
+                };
+                let read = subject.metrics(*port).await?;
+                let said = read.iter().map(|(node, text)| format!("{node}:\n{}", wanted(text)));
+                Ok(Some(said.collect::<Vec<_>>().join("\n")))
+            }
             Action::PlaceFile(path, text) => {
                 self.files.write(path, text).await?;
                 Ok(None)

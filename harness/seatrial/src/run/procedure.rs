@@ -64,6 +64,8 @@ pub(crate) enum Action {
     InAgents(Vec<String>, Option<String>),
     /// Lints the policies of the cluster, and these files.
     Lint(Change, BTreeMap<String, String>),
+    /// Reads from this port the metrics that begin so.
+    Scrape(u16, String),
 }
 
 /// Policies that come and go.
@@ -132,7 +134,8 @@ impl Procedure {
                 | Action::Policies(_)
                 | Action::PlaceFile(..)
                 | Action::InAgents(..)
-                | Action::Lint(..) => continue,
+                | Action::Lint(..)
+                | Action::Scrape(..) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -189,6 +192,10 @@ impl Step {
 
     pub(crate) fn lint(change: Change, files: BTreeMap<String, String>) -> Self {
         Self::new(format!("lint against {}", change.to), Action::Lint(change, files))
+    }
+
+    pub(crate) fn scrape(version: &Version, port: u16, lines: String) -> Self {
+        Self::new(format!("scrape {version}"), Action::Scrape(port, lines))
     }
 
     pub(crate) fn policies(change: PolicyChange) -> Self {

@@ -12,6 +12,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "configmap-regenerate",
     "container-runtime-labels",
     "ct-table-size",
+    "deprecated-metrics",
     "kvstore-keys",
     "micro-upgrade",
     "noop",

@@ -63,6 +63,7 @@ pub(crate) struct Install {
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
     {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
     {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
+    {"required": ["scrape"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -94,6 +95,8 @@ pub(crate) struct Step {
     pub(crate) in_agents: Option<InAgents>,
     /// Lints the policies of the cluster, and files, against an upgrade.
     pub(crate) lint: Option<Lint>,
+    /// Reads the agents' metrics.
+    pub(crate) scrape: Option<Scrape>,
 }
 
 /// The one thing that a step does.
@@ -111,6 +114,7 @@ pub(crate) enum Action<'a> {
     PlaceFile(&'a PlacedFile),
     InAgents(&'a InAgents),
     Lint(&'a Lint),
+    Scrape(&'a Scrape),
 }
 
 impl Step {
@@ -129,6 +133,7 @@ impl Step {
             self.place_file.as_ref().map(Action::PlaceFile),
             self.in_agents.as_ref().map(Action::InAgents),
             self.lint.as_ref().map(Action::Lint),
+            self.scrape.as_ref().map(Action::Scrape),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -221,6 +226,16 @@ pub(crate) struct Lint {
     pub(crate) files: BTreeMap<String, String>,
 }
 
+/// The metrics that the agents serve.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Scrape {
+    /// Port on every node.
+    pub(crate) port: u16,
+    /// Beginning of the lines that the step says.
+    pub(crate) lines: String,
+}
+
 /// Written `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -273,7 +288,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait, apply-policy, place-file, in-agents or lint";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint or scrape";
 
 fn two() -> u8 {
     2

@@ -124,6 +124,10 @@ impl Walk<'_> {
                 let change = Change { from: self.current(), to: version(&lint.to)?, kernel };
                 self.steps.push(procedure::Step::lint(change, lint.files.clone()));
             }
+            Some(Action::Scrape(scrape)) => {
+                let (version, port) = (self.current(), scrape.port);
+                self.steps.push(procedure::Step::scrape(&version, port, scrape.lines.clone()));
+            }
             None => unreachable!("a scenario is checked when it is read"),
         }
         Ok(())

@@ -7,6 +7,7 @@ pub(crate) mod crds;
 pub(crate) mod endpoint;
 mod import;
 mod lifecycle;
+mod metrics;
 pub(crate) mod plan;
 mod regenerate;
 mod runtime;
@@ -153,6 +154,9 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
+    if let Some(address) = metrics::address(&settings)? {
+        tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
+    }
     let store = start_store(backend, &settings, &client, &status);
     let starting = Arc::new(Agent {
         node,

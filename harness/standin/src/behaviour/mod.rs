@@ -4,6 +4,7 @@ pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
+pub(crate) mod l7_metrics;
 pub(crate) mod prefix_lengths;
 pub(crate) mod runtime_labels;
 
@@ -12,6 +13,7 @@ use cni_conf::CniConf;
 use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use identity_backend::BackendChoice;
+use l7_metrics::L7Metrics;
 use prefix_lengths::{Counted, PrefixLengths};
 
 /// The behaviours of one version.
@@ -27,6 +29,8 @@ pub(crate) struct Behaviours {
     pub(crate) connection_table: ConnectionTable,
     /// How many prefix lengths the version can hold on old kernels.
     pub(crate) prefix_lengths: PrefixLengths,
+    /// By which names the version counts requests through the proxy.
+    pub(crate) l7_metrics: L7Metrics,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -42,6 +46,7 @@ const V1_0: Behaviours = Behaviours {
         unknown: UnknownTcp::PickUp,
     },
     prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
+    l7_metrics: L7Metrics::ByName,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -97,6 +102,7 @@ const V1_6: Behaviours = Behaviours {
     cni_conf: CniConf::Overwrite,
     backend: BackendChoice::Selectable,
     custom_resources: WITH_NODES_AND_IDENTITIES,
+    l7_metrics: L7Metrics::ByLabel,
     ..V1_5
 };
 
