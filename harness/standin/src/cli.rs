@@ -7,12 +7,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::agent::api::{Reply, Request, SOCKET, ask};
+use crate::agent::monitor::SOCKET as MONITOR;
 use crate::version::Version;
+use crate::wait::pause;
 
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a monitor waits before it connects again.
+const RECONNECT: Duration = Duration::from_millis(100);
 /// The file by which the pre-flight pod says that its image has arrived.
 const READY: &str = "/tmp/ready";
 
@@ -22,6 +28,7 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
     match words[..] {
         ["status", ..] => status(Path::new(SOCKET), out).await,
         ["policy", "import", file] => policy_import(Path::new(SOCKET), file, out).await,
+        ["monitor", ref options @ ..] => monitor(Path::new(MONITOR), options, out).await,
         ["version", ..] => {
             match Version::from_env() {
                 Ok(version) => writeln!(out, "Client: {version}")?,
@@ -42,7 +49,7 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
         _ => {
             writeln!(
                 out,
-                "usage: cilium status [--brief] | policy import FILE|- | version | preflight wait|ready"
+                "usage: cilium status [--brief] | policy import FILE|- | monitor [--type drop] | version | preflight wait|ready"
             )?;
             Ok(ExitCode::from(2))
         }
@@ -62,6 +69,36 @@ async fn status(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     };
     writeln!(out, "error: {problem}")?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes what the agent tells monitors, agent after agent, until it is ended.
+async fn monitor(socket: &Path, options: &[&str], out: &mut impl Write) -> io::Result<ExitCode> {
+    if !matches!(options, [] | ["--type", "drop"]) {
+        writeln!(out, "Error: the stand-in tells of nothing but drops: cilium monitor [--type drop]")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let terminated = crate::terminated();
+    tokio::select! {
+        () = terminated => Ok(ExitCode::SUCCESS),
+        ended = listen_again_and_again(socket, out) => ended,
+    }
+}
+
+async fn listen_again_and_again(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
+    writeln!(out, "Listening for events...")?;
+    out.flush()?;
+    loop {
+        if let Ok(stream) = UnixStream::connect(socket).await {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                writeln!(out, "{line}")?;
+                out.flush()?;
+            }
+            writeln!(out, "The agent is away, trying to connect again...")?;
+            out.flush()?;
+        }
+        pause(RECONNECT).await;
+    }
 }
 
 /// Imports the rules in a file, or in standard input for `-`, in upstream's words.
@@ -141,6 +178,31 @@ mod tests {
         assert_eq!(policy_import(&socket, file.to_str().unwrap(), &mut out).await.unwrap(), code);
         assert_eq!(String::from_utf8(out).unwrap(), text);
         server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_monitor_outlives_the_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("monitor.sock");
+        let agents = async {
+            for event in ["one", "two"] {
+                let listener = listen(&socket).unwrap();
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, format!("{event}\n").as_bytes())
+                    .await
+                    .unwrap();
+            }
+            // The third agent ends the test: the monitor has read what the second said when it comes back.
+            listen(&socket).unwrap().accept().await.unwrap();
+        };
+        let mut out = Vec::new();
+        tokio::select! {
+            () = agents => {}
+            ended = monitor(&socket, &["--type", "drop"], &mut out) => panic!("{ended:?}"),
+        }
+        let away = "The agent is away, trying to connect again...";
+        let expected = format!("Listening for events...\none\n{away}\ntwo\n{away}\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[tokio::test]

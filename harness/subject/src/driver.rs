@@ -11,6 +11,7 @@ use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::json;
 
 use crate::apply::{self, ApplyError, MANAGER};
+use crate::beside::{self, BesideError};
 use crate::chart::{Chart, ChartError};
 use crate::config;
 use crate::exec::{self, ExecError, Said};
@@ -33,6 +34,9 @@ pub enum SubjectError {
     /// A command could not be run inside of the agents.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// Pods beside the agents could not be made, or not be heard.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// The agents' metrics could not be read.
     #[error(transparent)]
     Scrape(#[from] ScrapeError),
@@ -301,6 +305,27 @@ impl Subject {
         input: Option<&str>,
     ) -> Result<Vec<Said>, SubjectError> {
         Ok(exec::everywhere(&self.client, command, input).await?)
+    }
+
+    /// Starts a command in a pod beside every agent, under a name; it goes on while agents come and go.
+    ///
+    /// # Errors
+    /// When a pod cannot be made, or does not run.
+    pub async fn start_beside(
+        &self,
+        name: &str,
+        image: &str,
+        command: &[String],
+    ) -> Result<(), SubjectError> {
+        Ok(beside::start(&self.client, name, image, command).await?)
+    }
+
+    /// Ends what [`Self::start_beside`] started; returns each node with what its pod has said.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be heard.
+    pub async fn hear_beside(&self, name: &str) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(beside::finish(&self.client, name).await?)
     }
 
     /// Reads the metrics that every agent serves on `port`: its node, and the text; in order of the nodes.

@@ -4,6 +4,7 @@
 //! a chart of these names renders can be driven: real Cilium or a stand-in for it.
 
 mod apply;
+mod beside;
 mod chart;
 mod config;
 mod driver;
@@ -17,6 +18,7 @@ mod snapshot;
 use std::collections::BTreeMap;
 
 pub use apply::ApplyError;
+pub use beside::BesideError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
-use guide::lint::{Change, Source, lint};
 use guide::rebase::{Template, rebase};
 use probe::deploy::{Deployment, ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
@@ -18,6 +17,7 @@ use serde_json::Value;
 use subject::Subject;
 
 use super::bringup::{State, Stuck, boot};
+use super::look::{Look, Seen};
 use super::measure::Window;
 use super::observe;
 use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
@@ -160,7 +160,8 @@ impl Executor<'_> {
             if let Action::Change(hop, _) = &step.action {
                 state.windows.push(Window::opened(hop));
             }
-            match self.recorder.step(&step.name, self.take(step, left)).await {
+            let recorder = self.recorder;
+            match recorder.step(&step.name, self.take(step, left)).await {
                 Err(e) if step.may_fail => {
                     let reason = errors::line(&e);
                     self.recorder.progress(&step.name, format!("the procedure ends here: {reason}"));
@@ -179,7 +180,7 @@ impl Executor<'_> {
     }
 
     /// Takes a step before the `left` others; returns what there is to say about it.
-    async fn take(&self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
+    async fn take(&mut self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
         let subject = match step.within {
             Some(within) => self.subject.clone().within(within),
             None => self.subject.clone(),
@@ -205,19 +206,14 @@ impl Executor<'_> {
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
             Action::Policies(policies) => self.policies(policies).await.map(|()| None),
-            Action::InAgents(command, input) => {
-                let said = subject.in_agents(command, input.as_deref()).await?;
-                Ok(Some(said.iter().map(shown).collect::<Vec<_>>().join("\n")))
-            }
-            Action::Lint(change, files) => self.lint(change, files).await.map(Some),
-            Action::Scrape(port, lines) => {
-                let wanted = |text: &str| {
-                    let lines = text.lines().filter(|line| line.starts_with(lines.as_str()));
-                    lines.collect::<Vec<_>>().join("\n")
+            Action::Look(look) => {
+                let image = match look {
+                    Look::StartBeside(version, ..) => Some(self.release(version)?.image.clone()),
+                    _ => None,
                 };
-                let read = subject.metrics(*port).await?;
-                let said = read.iter().map(|(node, text)| format!("{node}:\n{}", wanted(text)));
-                Ok(Some(said.collect::<Vec<_>>().join("\n")))
+                let Seen { detail, keep } = look.take(&subject, image.as_deref()).await?;
+                self.snapshots.keep(keep);
+                Ok(detail)
             }
             Action::PlaceFile(path, text) => {
                 self.files.write(path, text).await?;
@@ -236,19 +232,6 @@ impl Executor<'_> {
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
         Ok(None)
-    }
-
-    /// Lints the policies of the cluster, and files; returns what was found.
-    async fn lint(&self, change: &Change, files: &BTreeMap<String, String>) -> anyhow::Result<String> {
-        let policies = self.subject.policies().await?;
-        let files = files.iter().map(|(file, text)| Source { file, text });
-        let sources: Vec<_> =
-            [Source { file: "cluster", text: &policies }].into_iter().chain(files).collect();
-        let report = lint(&sources, change).map_err(|broken| {
-            let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("what is to be linted cannot be read: {}", lines.join("; "))
-        })?;
-        Ok(guide::lint::render::text(&report).trim_end().to_owned())
     }
 
     async fn policies(&self, change: &PolicyChange) -> anyhow::Result<()> {
@@ -294,10 +277,6 @@ impl Executor<'_> {
         let release = self.releases.iter().find(|release| release.version == *version);
         release.with_context(|| format!("{version} was not prepared"))
     }
-}
-
-fn shown(said: &subject::Said) -> String {
-    format!("{}: exit {}: {}", said.node, said.code, said.output.trim_end())
 }
 
 /// The release with another tag of its images.

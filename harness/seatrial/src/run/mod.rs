@@ -4,6 +4,7 @@ mod bringup;
 mod execute;
 mod judge;
 mod logs;
+pub(crate) mod look;
 mod measure;
 mod observe;
 pub(crate) mod procedure;

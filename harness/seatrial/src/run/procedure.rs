@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guide::lint::Change;
 use guide::{Direction, Plan, Stage, Version};
 use serde_json::Value;
+
+use super::look::Look;
 
 /// How long is measured after a change has ended, when another follows.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
@@ -60,12 +61,8 @@ pub(crate) enum Action {
     Policies(PolicyChange),
     /// Writes a file on every node.
     PlaceFile(PathBuf, String),
-    /// Runs a command in every agent's container, with this on its standard input.
-    InAgents(Vec<String>, Option<String>),
-    /// Lints the policies of the cluster, and these files.
-    Lint(Change, BTreeMap<String, String>),
-    /// Reads from this port the metrics that begin so.
-    Scrape(u16, String),
+    /// Looks at something, and leaves the subject as it is.
+    Look(Look),
 }
 
 /// Policies that come and go.
@@ -133,9 +130,7 @@ impl Procedure {
                 | Action::Wait(_)
                 | Action::Policies(_)
                 | Action::PlaceFile(..)
-                | Action::InAgents(..)
-                | Action::Lint(..)
-                | Action::Scrape(..) => continue,
+                | Action::Look(_) => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -186,16 +181,8 @@ impl Step {
         Self::new(format!("place {}", path.display()), Action::PlaceFile(path, text))
     }
 
-    pub(crate) fn in_agents(command: Vec<String>, input: Option<String>) -> Self {
-        Self::new(command.join(" "), Action::InAgents(command, input))
-    }
-
-    pub(crate) fn lint(change: Change, files: BTreeMap<String, String>) -> Self {
-        Self::new(format!("lint against {}", change.to), Action::Lint(change, files))
-    }
-
-    pub(crate) fn scrape(version: &Version, port: u16, lines: String) -> Self {
-        Self::new(format!("scrape {version}"), Action::Scrape(port, lines))
+    pub(crate) fn look(look: Look) -> Self {
+        Self::new(look.name(), Action::Look(look))
     }
 
     pub(crate) fn policies(change: PolicyChange) -> Self {
@@ -209,6 +196,7 @@ impl Action {
         match self {
             Self::Settle(point) => Some(point),
             Self::PlaceFile(..) => Some("placed"),
+            Self::Look(Look::Hear(_)) => Some("heard"),
             _ => None,
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Snapshots<'a> {
     nodes: NodeFiles,
     /// The files that are kept as well.
     files: Vec<PathBuf>,
+    /// What is kept at the next point only.
+    once: Vec<(String, Value)>,
     points: Vec<String>,
     last: Option<Snapshot>,
 }
@@ -29,7 +31,12 @@ impl<'a> Snapshots<'a> {
         nodes: NodeFiles,
         files: Vec<PathBuf>,
     ) -> Self {
-        Self { recorder, client, nodes, files, points: Vec::new(), last: None }
+        Self { recorder, client, nodes, files, once: Vec::new(), points: Vec::new(), last: None }
+    }
+
+    /// Keeps something at the next point.
+    pub(super) fn keep(&mut self, kept: Option<(String, Value)>) {
+        self.once.extend(kept);
     }
 
     /// Keeps the objects as they are now; a point that is reached again gets a number.
@@ -38,6 +45,9 @@ impl<'a> Snapshots<'a> {
         let mut taken = taken.context("the subject's objects could not be read")?;
         for path in &self.files {
             taken.add(&object_name(path), &self.file(path).await?);
+        }
+        for (name, value) in self.once.drain(..) {
+            taken.add(&name, &value);
         }
         let point = numbered(point, &self.points);
         let folder = self.recorder.folder().objects();

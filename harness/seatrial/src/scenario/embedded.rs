@@ -15,6 +15,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "deprecated-metrics",
     "kvstore-keys",
     "micro-upgrade",
+    "monitor-events",
     "noop",
     "policy-during-upgrade",
     "prefix-lengths",

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::effect::Effect;
+use super::heard::Heard;
 use super::objects::ObjectFact;
 
 /// What must come of an arm. Where no finding is named, the run must pass.
@@ -35,6 +36,9 @@ pub(crate) struct Expected {
     /// What steps must have said.
     #[serde(default)]
     pub(crate) said: Vec<SaidBy>,
+    /// What commands beside the agents must have said.
+    #[serde(default)]
+    pub(crate) heard: Vec<Heard>,
     /// The step that must fail, which ends the procedure.
     pub(crate) stops_at: Option<Stop>,
     /// The guide does not have this way: it must be refused, in these words, before anything exists.
@@ -148,6 +152,7 @@ impl Expected {
         wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
         wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
         wrong.extend(self.said.iter().filter_map(|said| said.judge(run)));
+        wrong.extend(self.heard.iter().flat_map(|heard| heard.judge(run, objects)));
         wrong.extend(self.takes_effect.iter().flat_map(|effect| effect.judge(run)));
         wrong
     }

@@ -63,7 +63,7 @@ pub(crate) struct Install {
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
     {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
     {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
-    {"required": ["scrape"]},
+    {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -97,6 +97,10 @@ pub(crate) struct Step {
     pub(crate) lint: Option<Lint>,
     /// Reads the agents' metrics.
     pub(crate) scrape: Option<Scrape>,
+    /// Starts a command of the agents' image in a pod beside every agent.
+    pub(crate) start_beside: Option<Beside>,
+    /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
+    pub(crate) hear: Option<String>,
 }
 
 /// The one thing that a step does.
@@ -115,6 +119,8 @@ pub(crate) enum Action<'a> {
     InAgents(&'a InAgents),
     Lint(&'a Lint),
     Scrape(&'a Scrape),
+    StartBeside(&'a Beside),
+    Hear(&'a str),
 }
 
 impl Step {
@@ -134,6 +140,8 @@ impl Step {
             self.in_agents.as_ref().map(Action::InAgents),
             self.lint.as_ref().map(Action::Lint),
             self.scrape.as_ref().map(Action::Scrape),
+            self.start_beside.as_ref().map(Action::StartBeside),
+            self.hear.as_deref().map(Action::Hear),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -236,6 +244,18 @@ pub(crate) struct Scrape {
     pub(crate) lines: String,
 }
 
+/// A command that runs beside the agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Beside {
+    /// What it is called here.
+    #[schemars(regex(pattern = r"^[a-z0-9]+$"))]
+    pub(crate) name: String,
+    /// The program and its arguments.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+}
+
 /// Written `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -288,7 +308,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint or scrape";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside or hear";
 
 fn two() -> u8 {
     2

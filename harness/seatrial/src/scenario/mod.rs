@@ -4,6 +4,7 @@ mod effect;
 mod embedded;
 mod expect;
 mod file;
+mod heard;
 mod objects;
 mod policies;
 mod run;

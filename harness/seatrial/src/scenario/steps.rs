@@ -7,8 +7,9 @@ use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, ConfigMap, InAgents, Scenario, ScenarioError, Step};
+use super::file::{Action, Arm, Beside, ConfigMap, InAgents, Scenario, ScenarioError, Step};
 use super::policies::{Policies, When};
+use crate::run::look::Look;
 use crate::run::procedure::{self, Hop, PolicyChange, Procedure, Target, Way};
 
 /// Why an arm has no procedure.
@@ -116,17 +117,29 @@ impl Walk<'_> {
                     return Err(ScenarioError::at(self.file, at, "in-agents names no command").into());
                 }
                 let InAgents { command, input } = command;
-                self.steps.push(procedure::Step::in_agents(command.clone(), input.clone()));
+                self.steps.push(procedure::Step::look(Look::InAgents(command.clone(), input.clone())));
             }
             Some(Action::Lint(lint)) => {
                 let kernel = lint.kernel.as_deref().map(str::parse).transpose();
                 let kernel = kernel.map_err(|e| ScenarioError::at(self.file, at, format!("{e}")))?;
                 let change = Change { from: self.current(), to: version(&lint.to)?, kernel };
-                self.steps.push(procedure::Step::lint(change, lint.files.clone()));
+                self.steps.push(procedure::Step::look(Look::Lint(change, lint.files.clone())));
             }
             Some(Action::Scrape(scrape)) => {
-                let (version, port) = (self.current(), scrape.port);
-                self.steps.push(procedure::Step::scrape(&version, port, scrape.lines.clone()));
+                let look = Look::Scrape(self.current(), scrape.port, scrape.lines.clone());
+                self.steps.push(procedure::Step::look(look));
+            }
+            Some(Action::StartBeside(Beside { name, command })) => {
+                let look = Look::StartBeside(self.current(), name.clone(), command.clone());
+                self.steps.push(procedure::Step::look(look));
+            }
+            Some(Action::Hear(name)) => {
+                let started = format!("start {name}");
+                if !self.steps.iter().any(|step| step.name == started) {
+                    let message = format!("nothing was started under the name {name}");
+                    return Err(ScenarioError::at(self.file, at, message).into());
+                }
+                self.steps.push(procedure::Step::look(Look::Hear(name.to_owned())));
             }
             None => unreachable!("a scenario is checked when it is read"),
         }
@@ -292,6 +305,7 @@ mod tests {
     )]
     #[case::no_command("1.5.13", "- in-agents: {command: []}\n", "f:8:3: in-agents names no command", false)]
     #[case::no_kernel("1.5.13", "- lint: {to: '1.6', kernel: new}\n", "f:8:3: ", false)]
+    #[case::nothing_to_hear("1.5.13", "- hear: x\n", "f:8:3: nothing was started under the name x", false)]
     #[case::no_policy("1.5.13", "- apply-policy: {}\n", "f:8:3: apply-policy names no policy", false)]
     fn what_the_guide_does_not_have_is_refused(
         #[case] from: &str,

@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 mod import;
 mod lifecycle;
 mod metrics;
+pub(crate) mod monitor;
 pub(crate) mod plan;
 mod regenerate;
 mod runtime;
@@ -47,6 +48,7 @@ use cluster::{Cluster, NodeAddress};
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
 use import::Imports;
+use monitor::Monitor;
 
 use regenerate::Programmed;
 use runtime::Runtime;
@@ -113,6 +115,7 @@ struct Agent {
     proxy: Proxy,
     runtime: Runtime,
     imports: Imports,
+    monitor: Monitor,
 }
 
 impl Agent {
@@ -172,6 +175,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         status,
         proxy,
         runtime: Runtime::new(RuntimeLabels::select(&settings)?),
+        monitor: Monitor::resume(&settings)?,
         imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?),
     });
     starting.synchronize().await;
@@ -198,6 +202,7 @@ impl Agent {
         }
         let agent = self.clone();
         tokio::spawn(async move { agent.keep_asking_the_runtime().await });
+        tokio::spawn(self.clone().keep_monitoring());
         let agent = self.clone();
         let mut view = self.store.view();
         tokio::spawn(async move {

@@ -123,6 +123,7 @@ impl Agent {
             view: &self.store.view().borrow(),
             endpoints: &self.endpoints().all(),
             proxy_port: self.proxy.port(),
+            events: self.monitor.queue(),
         })
     }
 }
