@@ -86,7 +86,7 @@ async fn one(
             stdin.write_all(input.as_bytes()).await?;
             stdin.shutdown().await?;
         }
-        Ok(())
+        Ok::<_, std::io::Error>(())
     };
     let ((), mut output, errors) =
         tokio::try_join!(write, all(stdout), all(stderr)).map_err(|e| cut(e.to_string()))?;
