@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::wait::{self, Timeout};
 
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_pod_mounts_the_files_folder_and_nothing_else() {
         let made = pod("image", "node1", Path::new("/etc/cni/net.d/05-cilium.conf"), Some("text")).unwrap();
-        let spec: Value = serde_json::to_value(made.spec.unwrap()).unwrap();
+        let spec = serde_json::to_value(made.spec.unwrap()).unwrap();
         assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/etc/cni/net.d");
         assert_eq!(spec["containers"][0]["command"], json!([ROLE, "write", "/node/05-cilium.conf"]));
         assert_eq!((&spec["nodeName"], &spec["hostNetwork"]), (&json!("node1"), &json!(true)));

@@ -238,7 +238,7 @@ fn what_policy_drops_is_queued_across_agents_and_what_finds_no_place_is_counted(
     lab.events = Some(Queue { size: 4 });
     lab.program(&[l4()]);
     let strangers = lab.stranger.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
-    let send = |count: usize| (0..count).for_each(|_| drop(strangers.send_to(b"x", NEAR_ECHO).unwrap()));
+    let send = |count| (0..count).for_each(|_| assert_eq!(strangers.send_to(b"x", NEAR_ECHO).unwrap(), 1));
     send(3);
     // The next agent finds what was queued before it.
     lab.program(&[l4(), l7()]);
