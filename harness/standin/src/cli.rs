@@ -121,8 +121,12 @@ async fn policy_import(socket: &Path, file: &str, out: &mut impl Write) -> io::R
 }
 
 fn read_rules(file: &str) -> io::Result<Value> {
-    let text = if file == "-" { io::read_to_string(io::stdin())? } else { std::fs::read_to_string(file)? };
-    Ok(serde_json::from_str(&text)?)
+    if file != "-" {
+        return Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?);
+    }
+    // Not every way to a container can tell it that its input has ended: one whole value is enough.
+    let mut values = serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter();
+    values.next().unwrap_or_else(|| Ok(Value::Null)).map_err(io::Error::from)
 }
 
 #[cfg(test)]

@@ -62,24 +62,35 @@ pub(crate) async fn start(
     Ok(wait::until(&condition, DEADLINE, Duration::from_millis(50), probe).await?)
 }
 
-/// Reads what each of the pods has said, by node, and deletes them; in order of the nodes.
-pub(crate) async fn finish(client: &kube::Client, name: &str) -> Result<Vec<(String, String)>, BesideError> {
+/// Reads what each of the pods has said so far, by node; in order of the nodes.
+pub(crate) async fn said(client: &kube::Client, name: &str) -> Result<Vec<(String, String)>, BesideError> {
     let pods = pods(client);
-    let found = list(&pods, name).await.map_err(api(format!("the pods {name} could not be listed")))?;
-    if found.is_empty() {
-        return Err(BesideError::Nobody(name.to_owned()));
-    }
+    let found = found(&pods, name).await?;
     let heard = try_join_all(found.into_iter().map(async |pod| {
         let (pod, node) = (pod.metadata.name.unwrap_or_default(), pod.spec.and_then(|spec| spec.node_name));
         let what = format!("the log of pod {NAMESPACE}/{pod} could not be read");
         let text = pods.logs(&pod, &LogParams::default()).await.map_err(api(what))?;
-        let what = format!("pod {NAMESPACE}/{pod} could not be deleted");
-        pods.delete(&pod, &DeleteParams::default().grace_period(0)).await.map_err(api(what))?;
         Ok::<_, BesideError>((node.unwrap_or_default(), text))
     }));
     let mut heard = heard.await?;
     heard.sort();
     Ok(heard)
+}
+
+/// Deletes the pods.
+pub(crate) async fn end(client: &kube::Client, name: &str) -> Result<(), BesideError> {
+    let pods = pods(client);
+    for pod in found(&pods, name).await? {
+        let pod = pod.metadata.name.unwrap_or_default();
+        let what = format!("pod {NAMESPACE}/{pod} could not be deleted");
+        pods.delete(&pod, &DeleteParams::default().grace_period(0)).await.map_err(api(what))?;
+    }
+    Ok(())
+}
+
+async fn found(pods: &Api<Pod>, name: &str) -> Result<Vec<Pod>, BesideError> {
+    let found = list(pods, name).await.map_err(api(format!("the pods {name} could not be listed")))?;
+    if found.is_empty() { Err(BesideError::Nobody(name.to_owned())) } else { Ok(found) }
 }
 
 fn pods(client: &kube::Client) -> Api<Pod> {

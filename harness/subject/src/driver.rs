@@ -320,12 +320,20 @@ impl Subject {
         Ok(beside::start(&self.client, name, image, command).await?)
     }
 
-    /// Ends what [`Self::start_beside`] started; returns each node with what its pod has said.
+    /// Reads what [`Self::start_beside`] started under a name has said so far: each node, and the text.
     ///
     /// # Errors
     /// When nothing was started under the name, or a pod cannot be heard.
-    pub async fn hear_beside(&self, name: &str) -> Result<Vec<(String, String)>, SubjectError> {
-        Ok(beside::finish(&self.client, name).await?)
+    pub async fn said_beside(&self, name: &str) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(beside::said(&self.client, name).await?)
+    }
+
+    /// Ends what [`Self::start_beside`] started under a name.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be deleted.
+    pub async fn end_beside(&self, name: &str) -> Result<(), SubjectError> {
+        Ok(beside::end(&self.client, name).await?)
     }
 
     /// Reads the metrics that every agent serves on `port`: its node, and the text; in order of the nodes.

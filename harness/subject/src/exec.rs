@@ -1,12 +1,18 @@
 //! A command inside every agent's container, as `kubectl exec` runs it.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, ListParams};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use crate::{CONTAINER, DAEMONSET, NAMESPACE};
+
+/// How long a command may take.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a command said in one agent's container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +63,15 @@ pub(crate) async fn everywhere(
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let agents = ListParams::default().labels(&format!("k8s-app={DAEMONSET}"));
     let agents = pods.list(&agents).await.map_err(|e| ExecError::List(Box::new(e)))?;
-    let runs = agents.into_iter().map(|agent| one(&pods, agent, command, input));
+    let runs = agents.into_iter().map(async |agent: Pod| {
+        let pod = agent.metadata.name.clone().unwrap_or_default();
+        let late = |_| ExecError::Cut {
+            command: command.join(" "),
+            pod,
+            why: format!("it did not end within {} s", DEADLINE.as_secs()),
+        };
+        timeout(DEADLINE, one(&pods, agent, command, input)).await.map_err(late)?
+    });
     let mut said = try_join_all(runs).await?;
     said.sort_by(|a, b| a.node.cmp(&b.node));
     Ok(said)

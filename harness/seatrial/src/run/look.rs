@@ -59,19 +59,25 @@ impl Look {
             }
             Self::StartBeside(_, name, command) => {
                 subject.start_beside(name, image.unwrap_or_default(), command).await?;
-                None
+                return said(subject, name).await;
             }
             Self::Hear(name) => {
-                let heard = subject.hear_beside(name).await?;
-                let lines =
-                    heard.iter().map(|(node, text)| format!("{} lines on {node}", text.lines().count()));
-                let detail = Some(lines.collect::<Vec<_>>().join(", "));
-                let kept = heard.iter().map(|(node, text)| json!({"node": node, "text": text})).collect();
-                return Ok(Seen { detail, keep: Some((format!("said-{name}"), kept)) });
+                let seen = said(subject, name).await?;
+                subject.end_beside(name).await?;
+                return Ok(seen);
             }
         };
         Ok(Seen { detail, keep: None })
     }
+}
+
+/// What a command beside the agents has said so far.
+async fn said(subject: &Subject, name: &str) -> anyhow::Result<Seen> {
+    let heard = subject.said_beside(name).await?;
+    let lines = heard.iter().map(|(node, text)| format!("{} lines on {node}", text.lines().count()));
+    let detail = Some(lines.collect::<Vec<_>>().join(", "));
+    let kept = heard.iter().map(|(node, text)| json!({"node": node, "text": text})).collect();
+    Ok(Seen { detail, keep: Some((format!("said-{name}"), kept)) })
 }
 
 fn linted(policies: &str, files: &BTreeMap<String, String>, change: &Change) -> anyhow::Result<String> {

@@ -196,6 +196,7 @@ impl Action {
         match self {
             Self::Settle(point) => Some(point),
             Self::PlaceFile(..) => Some("placed"),
+            Self::Look(Look::StartBeside(..)) => Some("started"),
             Self::Look(Look::Hear(_)) => Some("heard"),
             _ => None,
         }

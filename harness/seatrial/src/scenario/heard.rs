@@ -40,11 +40,17 @@ pub(crate) struct OnNode {
 impl Heard {
     /// Says what does not hold.
     pub(crate) fn judge(&self, run: &Run, objects: &Path) -> Vec<String> {
-        let nodes = match read(objects, &self.name) {
-            Ok(nodes) => nodes,
+        let read = |point| read(objects, point, &self.name);
+        let (before, after) = match read("started").and_then(|before| Ok((before, read("heard")?))) {
+            Ok(both) => both,
             Err(why) => return vec![why],
         };
-        nodes.iter().flat_map(|said| self.node(run, said)).collect()
+        let since = |said: &OnNode| {
+            let before = before.iter().find(|before| before.node == said.node);
+            let text = before.and_then(|before| said.text.strip_prefix(before.text.as_str()));
+            OnNode { node: said.node.clone(), text: text.unwrap_or(&said.text).to_owned() }
+        };
+        after.iter().map(since).flat_map(|said| self.node(run, &said)).collect()
     }
 
     fn node(&self, run: &Run, said: &OnNode) -> Vec<String> {
@@ -92,8 +98,8 @@ impl Heard {
     }
 }
 
-fn read(objects: &Path, name: &str) -> Result<Vec<OnNode>, String> {
-    let path = objects.join("heard").join(format!("said-{name}.yaml"));
+fn read(objects: &Path, point: &str, name: &str) -> Result<Vec<OnNode>, String> {
+    let path = objects.join(point).join(format!("said-{name}.yaml"));
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     serde_saphyr::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
@@ -122,10 +128,14 @@ mod tests {
             "flows": [flow], "observations": [], "findings": [], "budgets": [],
         });
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("heard")).unwrap();
-        let text = "xx drop\n".repeat(lines) + lost;
-        let said = serde_saphyr::to_string(&json!([{"node": "node1", "text": text}])).unwrap();
-        std::fs::write(folder.path().join("heard/said-monitor.yaml"), said).unwrap();
+        // What was said before the step that started it had ended does not count.
+        let before = "listening\n".to_owned() + &"xx drop\n".repeat(50);
+        let after = before.clone() + &"xx drop\n".repeat(lines) + lost;
+        for (point, text) in [("started", before), ("heard", after)] {
+            std::fs::create_dir(folder.path().join(point)).unwrap();
+            let said = serde_saphyr::to_string(&json!([{"node": "node1", "text": text}])).unwrap();
+            std::fs::write(folder.path().join(point).join("said-monitor.yaml"), said).unwrap();
+        }
         let expected =
             format!("{{name: monitor, words: xx drop, of: [{{layer: policy}}], loss: 'Lost ', {expected}}}");
         let expected: Heard = serde_saphyr::from_str(&expected).unwrap();
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_was_never_started_was_not_heard() {
-        let wrong = read(Path::new("/nowhere"), "x").unwrap_err();
+        let wrong = read(Path::new("/nowhere"), "heard", "x").unwrap_err();
         assert!(wrong.contains("said-x.yaml"), "{wrong}");
     }
 }
