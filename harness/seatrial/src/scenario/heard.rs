@@ -63,14 +63,13 @@ impl Heard {
         if asked < 1.0 {
             return vec![about("no flow is one that it should have spoken of".to_owned())];
         }
-        let lines = said.text.lines().filter(|line| line.contains(self.words.as_str())).count() as f64;
-        let lost: f64 = said.text.lines().filter_map(|line| self.lost(line)).sum();
+        let lines = said.text.lines().filter(|line| line.contains(self.words.as_str())).count() as u64;
+        let lost: u64 = said.text.lines().filter_map(|line| self.lost(line)).sum();
         let mut wrong = Vec::new();
-        let share = |part: f64| part / asked;
-        if (share(lines + lost) - 1.0).abs() > TOLERANCE {
+        if ((lines + lost) as f64 / asked - 1.0).abs() > TOLERANCE {
             wrong.push(format!("{lines} lines and {lost} lost, but {asked:.0} probes"));
         }
-        if self.lossy != (lost > 0.0) {
+        if self.lossy != (lost > 0) {
             wrong.push(format!("{lost} are lost of {asked:.0}"));
         }
         if let Some(words) = self.says.as_ref().filter(|words| !said.text.contains(words.as_str())) {
@@ -92,7 +91,7 @@ impl Heard {
         Some((step("start")?.ended_ms, step("hear")?.started_ms))
     }
 
-    fn lost(&self, line: &str) -> Option<f64> {
+    fn lost(&self, line: &str) -> Option<u64> {
         let rest = line.strip_prefix(self.loss.as_str())?;
         rest.split_whitespace().next()?.parse().ok()
     }
