@@ -6,6 +6,7 @@ mod expected;
 pub(crate) mod inject;
 mod judge;
 mod logs;
+pub(crate) mod look;
 mod measure;
 mod observe;
 pub(crate) mod procedure;

@@ -16,6 +16,7 @@ use probe::attribution::Observed;
 use probe::traffic::{PART_LABEL, Part};
 use report::event::Observation;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -39,7 +40,8 @@ pub(crate) fn watch(client: &kube::Client, probes: &str, recorder: &Arc<Recorder
         follow(probe_pods, any(), recorder, Pods::new(lasting_probe)),
         follow(nodes, any(), recorder, Nodes::default()),
         follow(config, config_only, recorder, Writes::of("config", "configmap")),
-        follow(policies, any(), recorder, Writes::of("policy", "policy")),
+        follow(policies.clone(), any(), recorder, Writes::of("policy", "policy")),
+        follow(policies, any(), recorder, Refusals::default()),
         follow(services, any(), recorder, Writes::of("service", "service")),
         follow(endpoints, any(), recorder, Writes::of("endpoints", "endpointslice")),
     ]
@@ -268,6 +270,37 @@ impl<K: Resource> Watch<K> for Writes {
     }
 }
 
+/// Policies that agents do not enforce, as they write into the status of the object.
+#[derive(Default)]
+struct Refusals {
+    /// The reason by policy and node.
+    seen: BTreeMap<(String, String), String>,
+}
+
+impl Watch<DynamicObject> for Refusals {
+    fn applied(&mut self, policy: &DynamicObject) -> Vec<Observation> {
+        let name = policy.name_any();
+        let nodes = policy.data.pointer("/status/nodes").and_then(Value::as_object);
+        let errors = nodes.into_iter().flatten().filter_map(|(node, status)| {
+            let error = status.get("error").and_then(Value::as_str)?;
+            let known = self.seen.insert((name.clone(), node.clone()), error.to_owned());
+            (known.as_deref() != Some(error)).then(|| Observation {
+                node: Some(node.clone()),
+                role: "policy".to_owned(),
+                object: format!("policy {name}"),
+                change: "refused".to_owned(),
+                detail: Some(error.to_owned()),
+            })
+        });
+        errors.collect()
+    }
+
+    fn deleted(&mut self, policy: &DynamicObject) -> Vec<Observation> {
+        self.seen.retain(|(name, _), _| *name != policy.name_any());
+        Vec::new()
+    }
+}
+
 /// Records the peak of the cluster's memory, once a second.
 pub(crate) async fn memory(meter: impl Fn() -> Option<u64> + Send, recorder: Arc<Recorder>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -279,5 +312,30 @@ pub(crate) async fn memory(meter: impl Fn() -> Option<u64> + Send, recorder: Arc
                 run.provider.memory_peak_bytes = Some(peak);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_seen_once_for_each_node() {
+        let policy = |nodes: Value| -> DynamicObject {
+            let object = json!({"metadata": {"name": "p"}, "status": {"nodes": nodes}});
+            serde_json::from_value(object).unwrap()
+        };
+        let mut refusals = Refusals::default();
+        let refused = policy(json!({"node1": {"ok": false, "error": "too many"}, "node2": {"ok": true}}));
+        let seen = refusals.applied(&refused);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].node.as_deref(), Some("node1"));
+        assert_eq!((seen[0].object.as_str(), seen[0].detail.as_deref()), ("policy p", Some("too many")));
+        assert!(refusals.applied(&refused).is_empty());
+        assert_eq!(refusals.applied(&policy(json!({"node2": {"error": "too many"}}))).len(), 1);
+        refusals.deleted(&refused);
+        assert_eq!(refusals.applied(&refused).len(), 1);
     }
 }

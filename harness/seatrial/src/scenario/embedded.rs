@@ -8,11 +8,17 @@ macro_rules! files {
 
 /// Name and text of each, in order of name.
 pub(super) const ALL: &[(&str, &str)] = files![
+    "cni-conf-overwrite",
     "configmap-regenerate",
+    "container-runtime-labels",
     "ct-table-size",
+    "deprecated-metrics",
     "kvstore-keys",
     "micro-upgrade",
+    "monitor-events",
     "noop",
+    "policy-during-upgrade",
+    "prefix-lengths",
     "preflight-pull",
     "proxy-restart",
     "rebase-and-rollback",

@@ -1,11 +1,14 @@
 //! `seatrial scenario`: upgrade stories from files, each arm a run of its own, judged by what the file expects.
 
+mod effect;
 mod embedded;
 mod expect;
 mod file;
+mod heard;
 mod judge;
 mod objects;
 pub(crate) mod planned;
+mod policies;
 mod record;
 mod run;
 mod steps;
