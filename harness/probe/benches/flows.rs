@@ -104,9 +104,14 @@ fn specs(flows: u64, period_ns: u64, port: u16) -> Vec<FlowSpec> {
 
 /// This program in another role.
 fn part(name: &str, args: impl IntoIterator<Item = OsString>) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap_or_default());
+    let mut command = program(&env::current_exe().unwrap_or_default());
     command.arg0(name).args(args).stdin(Stdio::null());
     command
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the bench that spawns")]
+fn program(path: &Path) -> Command {
+    Command::new(path)
 }
 
 fn stop(mut child: Child) -> Result<()> {
@@ -217,12 +222,12 @@ fn sockperf() -> Result<Option<u64>> {
     let quiet = |command: &mut Command| {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     };
-    let server = match quiet(Command::new("sockperf").arg("server").args(address)) {
+    let server = match quiet(program(Path::new("sockperf")).arg("server").args(address)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         server => server?,
     };
     let time = SATURATED_S.to_string();
-    let output = Command::new("sockperf")
+    let output = program(Path::new("sockperf"))
         .arg("under-load")
         .args(address)
         .args(["-t", &time, "--mps=max", "--reply-every=1"])

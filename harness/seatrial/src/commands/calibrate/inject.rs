@@ -30,7 +30,7 @@ pub(super) struct Planned {
 /// Plans outages of random lengths at random moments.
 pub(super) fn schedule(count: u32) -> Vec<Planned> {
     let planned = |index: u32| Planned {
-        fault: if index % 2 == 0 { Fault::Drop } else { Fault::Reset },
+        fault: if index.is_multiple_of(2) { Fault::Drop } else { Fault::Reset },
         gap: GAPS.0 + (GAPS.1 - GAPS.0) * fastrand::f64(),
         // Short ones are the hard ones: as many between 20 and 200 ms as between 0.2 and 2 s.
         length: LENGTHS.0 * (LENGTHS.1 / LENGTHS.0).powf(fastrand::f64()),

@@ -37,12 +37,25 @@ struct Gap {
     length_ms: f64,
 }
 
-struct Rival {
+/// Finds the gaps in what a tool printed.
+type Read = fn(&str) -> Vec<Gap>;
+
+/// A tool, and how it is asked; its name begins with the program.
+struct Tool {
     name: &'static str,
     rate: &'static str,
     /// What it cannot say.
     lacks: &'static str,
-    read: fn(&str) -> Vec<Gap>,
+    read: Read,
+    script: String,
+}
+
+/// A tool that runs.
+struct Rival {
+    name: &'static str,
+    rate: &'static str,
+    lacks: &'static str,
+    read: Read,
     output: JoinHandle<anyhow::Result<String>>,
 }
 
@@ -73,15 +86,17 @@ impl Rivals {
             ends.http_port
         );
         let serving = format!("timeout {} sockperf server -i 0.0.0.0 -p {SOCKPERF_PORT}", seconds + 5);
-        let mut rivals = Vec::new();
-        let tools: [(_, _, _, _, fn(&str) -> Vec<Gap>, _); 5] = [
-            ("fping -o", "fping", "1/s (default)", "layer, class, cause", fping_each_second, pings(1_000)),
-            ("fping -o -p 10", "fping", "100/s", "layer, class, cause", fping, pings(10)),
-            ("sockperf ul", "sockperf", "1,000/s", "class, cause", sockperf_log, inside(asks, &sockperf)),
-            ("hey", "hey", "100/s", "lost or slow, cause", hey_csv, inside(asks, &hey)),
-            ("oha", "oha", "100/s", "when, how long, cause", |_| Vec::new(), inside(asks, &oha)),
+        let tool = |name, rate, lacks, read, script| Tool { name, rate, lacks, read, script };
+        let tools = [
+            tool("fping -o", "1/s (default)", "layer, class, cause", fping_each_second as Read, pings(1_000)),
+            tool("fping -o -p 10", "100/s", "layer, class, cause", fping, pings(10)),
+            tool("sockperf ul", "1,000/s", "class, cause", sockperf_log, inside(asks, &sockperf)),
+            tool("hey", "100/s", "lost or slow, cause", hey_csv, inside(asks, &hey)),
+            tool("oha", "100/s", "when, how long, cause", no_gaps, inside(asks, &oha)),
         ];
-        for (name, program, rate, lacks, read, script) in tools {
+        let mut rivals = Vec::new();
+        for Tool { name, rate, lacks, read, script } in tools {
+            let program = name.split(' ').next().unwrap_or(name);
             if which::which(program).is_err() {
                 continue;
             }
@@ -228,6 +243,11 @@ fn sockperf_log(text: &str) -> Vec<Gap> {
 fn hey_csv(text: &str) -> Vec<Gap> {
     let began = text.lines().filter_map(|line| line.rsplit(',').next()?.parse::<f64>().ok());
     gaps_between(&began.collect::<Vec<_>>(), 0.01)
+}
+
+/// It prints totals alone.
+fn no_gaps(_: &str) -> Vec<Gap> {
+    Vec::new()
 }
 
 /// Stretches of more than two periods between moments, less the one period that belongs there.
