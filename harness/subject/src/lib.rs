@@ -7,7 +7,9 @@ mod apply;
 mod chart;
 mod config;
 mod driver;
+mod identities;
 mod policy;
+mod preflight;
 mod rollback;
 mod rollout;
 mod snapshot;
@@ -18,6 +20,7 @@ pub use apply::ApplyError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
+pub use identities::{Fate, Migrated};
 pub use policy::{Grant, HttpRule, policies};
 pub use snapshot::Snapshot;
 

@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
-use probe::deploy::{Deployment, ServiceName, Target};
+use probe::deploy::{Deployment, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
 use subject::Subject;
 
 use super::bringup::{State, Stuck, boot};
+use super::identities;
 use super::measure::Window;
 use super::observe;
 use super::procedure::{Action, Hop, SETTLE, SOAK, Step, Way};
@@ -59,7 +60,8 @@ pub(crate) async fn drive(
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let first = &request.procedure.first;
-    let mut executor = Executor { recorder, subject, releases, snapshots: Snapshots::new(recorder, &client) };
+    let snapshots = Snapshots::new(recorder, &client);
+    let mut executor = Executor { recorder, subject, releases, snapshots, spare: None };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
@@ -67,6 +69,7 @@ pub(crate) async fn drive(
     let traffic =
         traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
     recorder.step("traffic", traffic).await?;
+    executor.spare = state.session.as_ref().and_then(Session::spare);
     recorder.step("baseline", measured_for(BASELINE)).await?;
     executor.follow(&request.procedure.steps, state).await
 }
@@ -143,6 +146,7 @@ struct Executor<'a> {
     subject: Subject,
     releases: Vec<Release>,
     snapshots: Snapshots<'a>,
+    spare: Option<Spare>,
 }
 
 impl Executor<'_> {
@@ -177,7 +181,8 @@ impl Executor<'_> {
         };
         match &step.action {
             Action::Preflight(target) => {
-                let release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                let mut release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                release.chart.values.extend(target.set.clone());
                 Ok(Some(subject.preflight(&release.chart).await?))
             }
             Action::EditConfig(changes) => {
@@ -188,6 +193,15 @@ impl Executor<'_> {
             Action::Change(hop, way) => self.change(&subject, hop, way).await,
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
+            Action::MigrateIdentities(version) => {
+                let migrated = subject.migrate_identities(&self.release(version)?.chart).await?;
+                Ok(Some(identities::record(&migrated, self.recorder)))
+            }
+            Action::SpareServer { added } => self.spare_server(*added).await,
+            Action::ClearIdentities => {
+                subject.clear_identities().await?;
+                Ok(None)
+            }
         }
     }
 
@@ -200,6 +214,15 @@ impl Executor<'_> {
             Way::Undo => return roll_back(subject, release).await.map(Some),
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
+        Ok(None)
+    }
+
+    async fn spare_server(&self, added: bool) -> anyhow::Result<Option<String>> {
+        let spare = self.spare.as_ref().context("the traffic has no servers")?;
+        if added {
+            return Ok(Some(spare.add().await?));
+        }
+        spare.remove().await?;
         Ok(None)
     }
 

@@ -2,6 +2,7 @@
 
 mod bringup;
 mod execute;
+mod identities;
 mod judge;
 mod logs;
 mod measure;

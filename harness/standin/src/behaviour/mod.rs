@@ -4,12 +4,14 @@ pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
+pub(crate) mod service_maps;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
 use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use identity_backend::BackendChoice;
+use service_maps::ServiceMaps;
 
 /// The behaviours of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) struct Behaviours {
     pub(crate) custom_resources: CustomResources,
     /// How the version makes its connection table.
     pub(crate) connection_table: ConnectionTable,
+    /// In which maps the version keeps services.
+    pub(crate) service_maps: ServiceMaps,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -36,6 +40,7 @@ const V1_0: Behaviours = Behaviours {
         tcp_size: TcpSize::Fixed(524_288),
         unknown: UnknownTcp::PickUp,
     },
+    service_maps: ServiceMaps::Legacy,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -82,6 +87,7 @@ const V1_5: Behaviours = Behaviours {
         tcp_size: TcpSize::Option("bpf-ct-global-tcp-max", 524_288),
         ..V1_4.connection_table
     },
+    service_maps: ServiceMaps::Both,
     ..V1_4
 };
 
@@ -89,6 +95,7 @@ const V1_6: Behaviours = Behaviours {
     cni_conf: CniConf::Overwrite,
     backend: BackendChoice::Selectable,
     custom_resources: WITH_NODES_AND_IDENTITIES,
+    service_maps: ServiceMaps::V2,
     ..V1_5
 };
 
