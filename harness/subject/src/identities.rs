@@ -38,7 +38,6 @@ impl Subject {
         let printed = self.with_preflight(chart, async |_| self.exec_in_preflight(&command).await).await?;
         let missing = || SubjectError::Command {
             command: command.join(" "),
-            pod: String::new(),
             said: "this version has no pre-flight check to run it in".to_owned(),
         };
         Ok(read(&printed.ok_or_else(missing)?))

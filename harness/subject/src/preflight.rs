@@ -5,12 +5,11 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams, ListParams};
-use tokio::io::AsyncReadExt as _;
+use kube::api::{Api, ListParams};
 
 use crate::chart::Chart;
 use crate::driver::request;
-use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, Subject, SubjectError, apply};
+use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, Subject, SubjectError, apply, exec};
 
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -84,25 +83,15 @@ impl Subject {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let of_check = ListParams::default().labels(&format!("k8s-app={PREFLIGHT}"));
         let pods = api.list(&of_check).await.map_err(request("the pre-flight pods could not be listed"))?;
-        let pod = pods.items.into_iter().find_map(|pod| pod.metadata.name).unwrap_or_default();
-        let failed =
-            |said: String| SubjectError::Command { command: command.join(" "), pod: pod.clone(), said };
-        let params = AttachParams::default().container(PREFLIGHT).stderr(false);
-        let mut process =
-            api.exec(&pod, command.iter().copied(), &params).await.map_err(|e| failed(e.to_string()))?;
-        let status = process.take_status();
-        let mut printed = String::new();
-        if let Some(mut stdout) = process.stdout() {
-            let read = tokio::time::timeout(self.deadline, stdout.read_to_string(&mut printed)).await;
-            read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
-        }
-        let ended = match status {
-            Some(status) => status.await,
-            None => None,
-        };
-        match ended.and_then(|status| status.status) {
-            Some(status) if status == "Success" => Ok(printed),
-            _ => Err(failed(printed.lines().last().unwrap_or("it said nothing").to_owned())),
+        let pod = pods.items.into_iter().next().unwrap_or_default();
+        let words: Vec<String> = command.iter().map(ToString::to_string).collect();
+        let said = exec::one(&api, pod, PREFLIGHT, &words, None).await?;
+        match said.code {
+            0 => Ok(said.output),
+            _ => {
+                let last = said.output.lines().last().unwrap_or("it said nothing").to_owned();
+                Err(SubjectError::Command { command: words.join(" "), said: last })
+            }
         }
     }
 }
