@@ -2,9 +2,10 @@
 //!
 //! Samples tell when a flow worked and when it did not, never the moment between. An outage is therefore
 //! at least as long as from its first to its last bad sample, and at most as long as from the last good sample
-//! before to the time at which the first good sample after was answered. A sample stands at the time at which it
-//! was sent, for a prober that came late has asked the network late. It stands at its due time when it was never
-//! sent, or when the flow's probes are on connections of their own, which may overtake one another.
+//! before to the time at which the first good sample after was answered. A sample stands at the time at which
+//! the prober came to it, for one that came late has asked the network late; at its due time when the flow's
+//! probes are on connections of their own, which may overtake one another, or when the prober came so late that
+//! the machine is to blame.
 //!
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
 //! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
@@ -12,7 +13,7 @@
 //! forbidden answer. Of any other outage noise excuses the samples that it covers, and no more.
 
 use crate::flow::{FlowSpec, Kind};
-use crate::noise::Noise;
+use crate::noise::{Noise, is_late};
 use crate::sample::{Class, Sample};
 
 /// An interval in which a flow did not behave; for `deny` flows, a hole.
@@ -86,8 +87,10 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
     let mut found = Vec::new();
     let mut open: Option<Outage> = None;
     let mut last_good_ns = None;
+    let mut at_ns = 0;
     for sample in samples {
-        let at_ns = if in_order { sample.sent_ns() } else { sample.due_ns };
+        let asked_ns = if in_order && !is_late(sample) { sample.taken_up_ns() } else { sample.due_ns };
+        at_ns = asked_ns.max(at_ns);
         if flow.is_good(sample.class) && sample.class != Class::Missed {
             if let Some(mut outage) = open.take() {
                 outage.first_good_ns = Some(at_ns);
@@ -156,7 +159,7 @@ mod tests {
                 _ => Class::Lost,
             },
             late_us: if letter.is_uppercase() { 90_000 } else { 50 },
-            sent_us: (!letter.is_uppercase()).then_some(50),
+            sent_us: Some(50),
             ended_us: (letter == '.').then_some(300),
             cut: matches!(letter, 'r' | 'R'),
         };
@@ -239,10 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_went_out_late_has_asked_late() {
+    fn a_prober_that_came_late_has_asked_late() {
         let spec = flow(Kind::Packet, Protocol::Udp, Layer::L3);
         let mut late = samples("..l..");
-        (late[1].sent_us, late[2].sent_us) = (Some(4_000), Some(6_000));
+        (late[1].late_us, late[2].late_us) = (4_000, 6_000);
         let of = |spec: &FlowSpec| outages(spec, &late, &Noise::default())[0].clone();
         assert_eq!(of(&spec).began(), (PERIOD + 4_000_000, 2 * PERIOD + 6_000_000));
         // On connections of their own probes may overtake one another: only the plan is in order.
@@ -280,7 +283,9 @@ mod tests {
                 prop_assert!(pair[0].first_good_ns.unwrap() <= pair[1].last_good_ns.unwrap());
             }
             for (sample, letter) in samples(&letters).iter().zip(letters.chars()) {
-                let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&sample.sent_ns()));
+                let late = if letter.is_uppercase() { 0 } else { u64::from(sample.late_us) * 1_000 };
+                let at = sample.due_ns + late;
+                let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&at));
                 prop_assert!(inside || !"lrR".contains(letter));
                 prop_assert!(!inside || letter != '.');
             }

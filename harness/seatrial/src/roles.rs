@@ -16,7 +16,7 @@ pub(crate) enum Role {
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 12] = [
+pub(crate) const IN_IMAGES: [&str; 13] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",

@@ -44,8 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let runs = load(&args.runs)?;
     if let Some(path) = &args.index {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        write(path, &collection::html::render(&runs, folder)?)?;
+        write(path, &index(&runs, path)?)?;
     }
     match &runs[..] {
         [one] => single(args, one),
@@ -62,6 +61,17 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Recorded>, Usage> {
         }
     }
     Ok(runs)
+}
+
+/// A page whose links hold from where it lies, however the paths were given.
+fn index(runs: &[Recorded], page: &Path) -> anyhow::Result<String> {
+    let absolute = |path: &Path| std::path::absolute(path).context("the current folder cannot be told");
+    let mut runs = runs.to_vec();
+    for run in &mut runs {
+        run.folder = absolute(&run.folder)?;
+    }
+    let page = absolute(page)?;
+    Ok(collection::html::render(&runs, page.parent().unwrap_or(&page))?)
 }
 
 fn single(args: &Args, recorded: &Recorded) -> anyhow::Result<u8> {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
+use super::looks::{Beside, InAgents, Lint, Look, Scrape};
 use super::policies::Policies;
 
 /// One upgrade story: a version, what is done to it, and what must come of it.
@@ -125,11 +126,7 @@ pub(crate) enum Action<'a> {
     Wait(&'a Wait),
     ApplyPolicy(&'a Policies),
     PlaceFile(&'a PlacedFile),
-    InAgents(&'a InAgents),
-    Lint(&'a Lint),
-    Scrape(&'a Scrape),
-    StartBeside(&'a Beside),
-    Hear(&'a str),
+    Look(Look<'a>),
     MigrateIdentities,
     ClearIdentities,
     SpareServer(SpareServer),
@@ -149,11 +146,11 @@ impl Step {
             self.wait.as_ref().map(Action::Wait),
             self.apply_policy.as_ref().map(Action::ApplyPolicy),
             self.place_file.as_ref().map(Action::PlaceFile),
-            self.in_agents.as_ref().map(Action::InAgents),
-            self.lint.as_ref().map(Action::Lint),
-            self.scrape.as_ref().map(Action::Scrape),
-            self.start_beside.as_ref().map(Action::StartBeside),
-            self.hear.as_deref().map(Action::Hear),
+            self.in_agents.as_ref().map(|it| Action::Look(Look::InAgents(it))),
+            self.lint.as_ref().map(|it| Action::Look(Look::Lint(it))),
+            self.scrape.as_ref().map(|it| Action::Look(Look::Scrape(it))),
+            self.start_beside.as_ref().map(|it| Action::Look(Look::StartBeside(it))),
+            self.hear.as_deref().map(|it| Action::Look(Look::Hear(it))),
             self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
             self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
             self.spare_server.map(Action::SpareServer),
@@ -245,52 +242,6 @@ pub(crate) struct PlacedFile {
     pub(crate) path: String,
     /// What stands in it.
     pub(crate) text: String,
-}
-
-/// A command in every agent's container.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct InAgents {
-    /// The program and its arguments.
-    #[schemars(length(min = 1))]
-    pub(crate) command: Vec<String>,
-    /// What it reads from its standard input.
-    pub(crate) input: Option<String>,
-}
-
-/// A lint against an upgrade from the version that runs.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Lint {
-    /// Version of the upgrade.
-    pub(crate) to: String,
-    /// Oldest kernel of the nodes.
-    pub(crate) kernel: Option<String>,
-    /// Files beside the policies of the cluster, such as dashboards: text by name.
-    #[serde(default)]
-    pub(crate) files: BTreeMap<String, String>,
-}
-
-/// The metrics that the agents serve.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Scrape {
-    /// Port on every node.
-    pub(crate) port: u16,
-    /// Beginning of the lines that the step says.
-    pub(crate) lines: String,
-}
-
-/// A command that runs beside the agents.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Beside {
-    /// What it is called here.
-    #[schemars(regex(pattern = r"^[a-z0-9]+$"))]
-    pub(crate) name: String,
-    /// The program and its arguments.
-    #[schemars(length(min = 1))]
-    pub(crate) command: Vec<String>,
 }
 
 /// Written `{}`.

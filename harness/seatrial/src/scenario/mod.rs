@@ -6,6 +6,7 @@ mod expect;
 mod file;
 mod heard;
 mod judge;
+mod looks;
 mod objects;
 pub(crate) mod planned;
 mod policies;

@@ -7,7 +7,8 @@ use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, Beside, ConfigMap, InAgents, Scenario, ScenarioError, SpareServer, Step};
+use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, SpareServer, Step};
+use super::looks;
 use super::policies::{Policies, When};
 use crate::run::look::Look;
 use crate::run::procedure::{self, Hop, PolicyChange, Procedure, Target, Way};
@@ -123,37 +124,38 @@ impl Walk<'_> {
                 }
                 self.steps.push(procedure::Step::place_file(path, file.text.clone()));
             }
-            Some(Action::InAgents(command)) => {
-                if command.command.is_empty() {
-                    return Err(ScenarioError::at(self.file, at, "in-agents names no command").into());
-                }
-                let InAgents { command, input } = command;
-                self.steps.push(procedure::Step::look(Look::InAgents(command.clone(), input.clone())));
-            }
-            Some(Action::Lint(lint)) => {
-                let kernel = lint.kernel.as_deref().map(str::parse).transpose();
-                let kernel = kernel.map_err(|e| ScenarioError::at(self.file, at, format!("{e}")))?;
-                let change = Change { from: self.current(), to: version(&lint.to)?, kernel };
-                self.steps.push(procedure::Step::look(Look::Lint(change, lint.files.clone())));
-            }
-            Some(Action::Scrape(scrape)) => {
-                let look = Look::Scrape(self.current(), scrape.port, scrape.lines.clone());
-                self.steps.push(procedure::Step::look(look));
-            }
-            Some(Action::StartBeside(Beside { name, command })) => {
-                let look = Look::StartBeside(self.current(), name.clone(), command.clone());
-                self.steps.push(procedure::Step::look(look));
-            }
-            Some(Action::Hear(name)) => {
-                let started = format!("start {name}");
-                if !self.steps.iter().any(|step| step.name == started) {
-                    let message = format!("nothing was started under the name {name}");
-                    return Err(ScenarioError::at(self.file, at, message).into());
-                }
-                self.steps.push(procedure::Step::look(Look::Hear(name.to_owned())));
-            }
+            Some(Action::Look(look)) => self.look(at, look)?,
             None => unreachable!("a scenario is checked when it is read"),
         }
+        Ok(())
+    }
+
+    fn look(&mut self, at: Location, look: looks::Look<'_>) -> Result<(), NoProcedure> {
+        let wrong = |message: String| ScenarioError::at(self.file, at, message);
+        let look = match look {
+            looks::Look::InAgents(it) if it.command.is_empty() => {
+                return Err(wrong("in-agents names no command".to_owned()).into());
+            }
+            looks::Look::InAgents(it) => Look::InAgents(it.command.clone(), it.input.clone()),
+            looks::Look::Lint(it) => {
+                let kernel = it.kernel.as_deref().map(str::parse).transpose();
+                let kernel = kernel.map_err(|e| wrong(format!("{e}")))?;
+                let to = resolve(self.file, at, &it.to)?;
+                Look::Lint(Change { from: self.current(), to, kernel }, it.files.clone())
+            }
+            looks::Look::Scrape(it) => Look::Scrape(self.current(), it.port, it.lines.clone()),
+            looks::Look::StartBeside(it) => {
+                Look::StartBeside(self.current(), it.name.clone(), it.command.clone())
+            }
+            looks::Look::Hear(name) => {
+                let started = format!("start {name}");
+                if !self.steps.iter().any(|step| step.name == started) {
+                    return Err(wrong(format!("nothing was started under the name {name}")).into());
+                }
+                Look::Hear(name.to_owned())
+            }
+        };
+        self.steps.push(procedure::Step::look(look));
         Ok(())
     }
 
