@@ -137,7 +137,9 @@ async fn measure(
     let deadline = Duration::from_secs(60);
     cluster::nodes_registered(&client, 2, deadline).await?;
     cluster::namespace_ready(&client, subject::NAMESPACE, deadline).await?;
-    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
+    let (host, port) = cluster::sandbox::API_INSIDE;
+    let api = (host.to_owned(), port);
+    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api).await?;
     let subject = Subject::new(client.clone(), deadline);
     subject.apply(&prepared.prerequisites(&facts)).await?;
     for release in prepared.releases(&facts)? {

@@ -9,9 +9,9 @@ use super::steps::{NoProcedure, procedure};
 use super::{RunArgs, Source};
 use crate::commands::cluster::new_id;
 use crate::exit::{self, Usage};
+use crate::run;
 use crate::run::procedure::Procedure;
 use crate::run::request::Request;
-use crate::{errors, run};
 
 /// One arm, planned.
 struct Trial<'a> {
@@ -45,7 +45,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
         return Ok(exit::SKIPPED);
     }
     if trials.iter().any(|trial| trial.way.is_ok()) {
-        errors::machine_is_ready()?;
+        args.provider.check()?;
     }
     let mut outcomes = Vec::new();
     for (number, trial) in trials.iter().enumerate() {
@@ -114,7 +114,12 @@ impl Trial<'_> {
             // Runs of one process may begin in the same second.
             id: format!("{}-{number}", new_id()),
             procedure,
-            again: format!("seatrial scenario run {} --arm {}", self.source.file, self.arm),
+            again: format!(
+                "seatrial scenario run {} --arm {}{}",
+                self.source.file,
+                self.arm,
+                args.provider.again()
+            ),
             budgets: scenario.budgets.clone(),
             subject: args.subject,
             nodes: scenario.nodes,
@@ -122,7 +127,7 @@ impl Trial<'_> {
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,
-            place: args.place.clone(),
+            provider: args.provider.clone(),
         })
     }
 
