@@ -13,6 +13,7 @@ mod isolation;
 mod kills;
 #[cfg(feature = "e2e-kind")]
 mod kind;
+mod repro;
 mod scenario;
 mod upgrade;
 
@@ -32,6 +33,7 @@ fn main() {
         trial("disk-full", bad_input::disk_full),
         trial("not-root", bad_input::not_root),
         trial("two-runs-side-by-side", isolation::two_runs_and_gc),
+        trial("repro", repro::same_outcome),
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
     ];

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod images;
 pub mod kind;
 pub mod ledger;
+pub mod node_file;
 mod pki;
 mod provider;
 pub mod sandbox;

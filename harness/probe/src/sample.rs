@@ -102,6 +102,12 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// The time at which it was sent, or its due time when it never was.
+    #[must_use]
+    pub fn sent_ns(&self) -> u64 {
+        self.due_ns + u64::from(self.sent_us.unwrap_or(0)) * 1_000
+    }
+
     /// The time at which its answer or failure was known, or its due time when nothing came.
     #[must_use]
     pub fn ended_ns(&self) -> u64 {

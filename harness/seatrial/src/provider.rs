@@ -45,6 +45,11 @@ pub(crate) struct Wanted {
 }
 
 impl Provider {
+    /// A sandbox, whatever the command's options.
+    pub(crate) fn sandbox(place: Place) -> Self {
+        Self { name: ProviderName::Sandbox, kind_config: None, kind_image: None, place }
+    }
+
     /// The provider's name, as ledger and reports have it.
     pub(crate) fn name(&self) -> &'static str {
         match self.name {

@@ -6,12 +6,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::agent::api::{Reply, Request, SOCKET, ask};
+use crate::agent::monitor::SOCKET as MONITOR;
 use crate::version::Version;
+use crate::wait::pause;
 
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a monitor waits before it connects again.
+const RECONNECT: Duration = Duration::from_millis(100);
 /// The file by which the pre-flight pod says that its image has arrived.
 const READY: &str = "/tmp/ready";
 
@@ -20,6 +27,8 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     match words[..] {
         ["status", ..] => status(Path::new(SOCKET), out).await,
+        ["policy", "import", file] => policy_import(Path::new(SOCKET), file, out).await,
+        ["monitor", ref options @ ..] => monitor(Path::new(MONITOR), options, out).await,
         ["version", ..] => {
             match Version::from_env() {
                 Ok(version) => writeln!(out, "Client: {version}")?,
@@ -38,7 +47,10 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
             Ok(if Path::new(READY).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         _ => {
-            writeln!(out, "usage: cilium status [--brief] | version | preflight wait|ready")?;
+            writeln!(
+                out,
+                "usage: cilium status [--brief] | policy import FILE|- | monitor [--type drop] | version | preflight wait|ready"
+            )?;
             Ok(ExitCode::from(2))
         }
     }
@@ -57,6 +69,64 @@ async fn status(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     };
     writeln!(out, "error: {problem}")?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes what the agent tells monitors, agent after agent, until it is ended.
+async fn monitor(socket: &Path, options: &[&str], out: &mut impl Write) -> io::Result<ExitCode> {
+    if !matches!(options, [] | ["--type", "drop"]) {
+        writeln!(out, "Error: the stand-in tells of nothing but drops: cilium monitor [--type drop]")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let terminated = crate::terminated();
+    tokio::select! {
+        () = terminated => Ok(ExitCode::SUCCESS),
+        ended = listen_again_and_again(socket, out) => ended,
+    }
+}
+
+async fn listen_again_and_again(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
+    writeln!(out, "Listening for events...")?;
+    out.flush()?;
+    loop {
+        if let Ok(stream) = UnixStream::connect(socket).await {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                writeln!(out, "{line}")?;
+                out.flush()?;
+            }
+            writeln!(out, "The agent is away, trying to connect again...")?;
+            out.flush()?;
+        }
+        pause(RECONNECT).await;
+    }
+}
+
+/// Imports the rules in a file, or in standard input for `-`, in upstream's words.
+async fn policy_import(socket: &Path, file: &str, out: &mut impl Write) -> io::Result<ExitCode> {
+    let problem = match read_rules(file) {
+        Err(error) => format!("{file}: {error}"),
+        Ok(rules) => match timeout(PATIENCE, ask(socket, &Request::ImportPolicy { rules })).await {
+            Ok(Ok(Reply::Imported { revision })) => {
+                writeln!(out, "Revision: {revision}")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(Ok(Reply::NotReady { reason } | Reply::Failed { reason })) => reason,
+            Ok(Ok(other)) => format!("the agent answered {other:?}"),
+            Ok(Err(error)) => format!("the agent cannot be reached at {}: {error}", socket.display()),
+            Err(_) => "the agent did not answer in time".to_owned(),
+        },
+    };
+    writeln!(out, "Error: Cannot import policy: {problem}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn read_rules(file: &str) -> io::Result<Value> {
+    if file != "-" {
+        return Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?);
+    }
+    // Not every way to a container can tell it that its input has ended: one whole value is enough.
+    let mut values = serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter();
+    values.next().unwrap_or_else(|| Ok(Value::Null)).map_err(io::Error::from)
 }
 
 #[cfg(test)]
@@ -82,6 +152,61 @@ mod tests {
         assert_eq!(status(&socket, &mut out).await.unwrap(), code);
         assert_eq!(String::from_utf8(out).unwrap(), text);
         server.abort();
+    }
+
+    #[rstest]
+    #[case::imported(Reply::Imported { revision: 7 }, ExitCode::SUCCESS, "Revision: 7\n")]
+    #[case::refused(
+        Reply::Failed { reason: "[PUT /policy][500] putPolicyFailure  why".into() },
+        ExitCode::FAILURE,
+        "Error: Cannot import policy: [PUT /policy][500] putPolicyFailure  why\n"
+    )]
+    #[tokio::test]
+    async fn import_says_what_the_agent_says(
+        #[case] reply: Reply,
+        #[case] code: ExitCode,
+        #[case] text: &str,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("sock");
+        let answer = move |asked| {
+            assert!(
+                matches!(asked, Request::ImportPolicy { rules } if rules[0]["endpointSelector"].is_object())
+            );
+            std::future::ready(reply.clone())
+        };
+        let server = tokio::spawn(serve(listen(&socket).unwrap(), answer));
+        let file = folder.path().join("rules.json");
+        std::fs::write(&file, r#"[{"endpointSelector": {}}]"#).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(policy_import(&socket, file.to_str().unwrap(), &mut out).await.unwrap(), code);
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_monitor_outlives_the_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("monitor.sock");
+        let agents = async {
+            for event in ["one", "two"] {
+                let listener = listen(&socket).unwrap();
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, format!("{event}\n").as_bytes())
+                    .await
+                    .unwrap();
+            }
+            // The third agent ends the test: the monitor has read what the second said when it comes back.
+            listen(&socket).unwrap().accept().await.unwrap();
+        };
+        let mut out = Vec::new();
+        tokio::select! {
+            () = agents => {}
+            ended = monitor(&socket, &["--type", "drop"], &mut out) => panic!("{ended:?}"),
+        }
+        let away = "The agent is away, trying to connect again...";
+        let expected = format!("Listening for events...\none\n{away}\ntwo\n{away}\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[tokio::test]

@@ -6,13 +6,17 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::json;
 
 use crate::apply::{self, ApplyError, MANAGER};
+use crate::beside::{self, BesideError};
 use crate::chart::{Chart, ChartError};
 use crate::config;
+use crate::exec::{self, ExecError, Said};
 use crate::rollback::{self, UndoError};
+use crate::scrape::{self, ScrapeError};
 use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
 
 /// A step of the guide that failed.
@@ -27,6 +31,15 @@ pub enum SubjectError {
     /// The rollout could not be undone.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// A command could not be run inside of the agents.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// Pods beside the agents could not be made, or not be heard.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
+    /// The agents' metrics could not be read.
+    #[error(transparent)]
+    Scrape(#[from] ScrapeError),
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
@@ -272,6 +285,82 @@ impl Subject {
     /// When one is refused.
     pub async fn apply(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
         Ok(apply::apply(&self.client, objects).await?)
+    }
+
+    /// Deletes objects that do not come from a chart; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When one cannot be deleted.
+    pub async fn delete(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
+        Ok(apply::delete(&self.client, objects).await?)
+    }
+
+    /// Runs a command in every agent's container, with `input` on its standard input; in order of the nodes.
+    ///
+    /// # Errors
+    /// When it cannot be run; a command that fails is no error.
+    pub async fn in_agents(
+        &self,
+        command: &[String],
+        input: Option<&str>,
+    ) -> Result<Vec<Said>, SubjectError> {
+        Ok(exec::everywhere(&self.client, command, input).await?)
+    }
+
+    /// Starts a command in a pod beside every agent, under a name; it goes on while agents come and go.
+    ///
+    /// # Errors
+    /// When a pod cannot be made, or does not run.
+    pub async fn start_beside(
+        &self,
+        name: &str,
+        image: &str,
+        command: &[String],
+    ) -> Result<(), SubjectError> {
+        Ok(beside::start(&self.client, name, image, command).await?)
+    }
+
+    /// Reads what [`Self::start_beside`] started under a name has said so far: each node, and the text.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be heard.
+    pub async fn said_beside(&self, name: &str) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(beside::said(&self.client, name).await?)
+    }
+
+    /// Ends what [`Self::start_beside`] started under a name.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be deleted.
+    pub async fn end_beside(&self, name: &str) -> Result<(), SubjectError> {
+        Ok(beside::end(&self.client, name).await?)
+    }
+
+    /// Reads the metrics that every agent serves on `port`: its node, and the text; in order of the nodes.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn metrics(&self, port: u16) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(scrape::everywhere(&self.client, port).await?)
+    }
+
+    /// Every policy of the cluster, as a manifest.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn policies(&self) -> Result<String, SubjectError> {
+        let (group, version, kind) = crate::POLICY;
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let mut list =
+            api.list(&ListParams::default()).await.map_err(request("the policies could not be listed"))?;
+        list.items.sort_by_key(|policy| policy.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        let documents = list.items.into_iter().map(|mut policy| {
+            policy.metadata.managed_fields = None;
+            policy.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
+            json!(policy).to_string()
+        });
+        Ok(documents.collect::<Vec<_>>().join("\n---\n"))
     }
 
     /// The agents' DaemonSet as it is now.

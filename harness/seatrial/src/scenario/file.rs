@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
+use super::policies::Policies;
 
 /// One upgrade story: a version, what is done to it, and what must come of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,8 +23,9 @@ pub(crate) struct Scenario {
     pub(crate) title: String,
     /// Section of the upgrade guide.
     pub(crate) guide: String,
-    /// Hazard of the guide that the skipped arm runs into.
-    pub(crate) hazard: Option<String>,
+    /// Hazard of the guide that it shows, by the name that `guide/data/hazards.yaml` gives it.
+    #[schemars(with = "Option<String>")]
+    pub(crate) hazard: Option<Spanned<String>>,
     /// Number of nodes.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
@@ -60,7 +62,9 @@ pub(crate) struct Install {
 #[schemars(extend("oneOf" = [
     {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
-    {"required": ["restart"]}, {"required": ["wait"]},
+    {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
+    {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
+    {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -84,6 +88,20 @@ pub(crate) struct Step {
     pub(crate) restart: Option<Nothing>,
     /// Does nothing for a while.
     pub(crate) wait: Option<Wait>,
+    /// Applies and deletes policies.
+    pub(crate) apply_policy: Option<Policies>,
+    /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
+    pub(crate) place_file: Option<PlacedFile>,
+    /// Runs a command in every agent's container.
+    pub(crate) in_agents: Option<InAgents>,
+    /// Lints the policies of the cluster, and files, against an upgrade.
+    pub(crate) lint: Option<Lint>,
+    /// Reads the agents' metrics.
+    pub(crate) scrape: Option<Scrape>,
+    /// Starts a command of the agents' image in a pod beside every agent.
+    pub(crate) start_beside: Option<Beside>,
+    /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
+    pub(crate) hear: Option<String>,
 }
 
 /// The one thing that a step does.
@@ -97,6 +115,13 @@ pub(crate) enum Action<'a> {
     RolloutUndo,
     Restart,
     Wait(&'a Wait),
+    ApplyPolicy(&'a Policies),
+    PlaceFile(&'a PlacedFile),
+    InAgents(&'a InAgents),
+    Lint(&'a Lint),
+    Scrape(&'a Scrape),
+    StartBeside(&'a Beside),
+    Hear(&'a str),
 }
 
 impl Step {
@@ -111,6 +136,13 @@ impl Step {
             self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
             self.restart.as_ref().map(|_| Action::Restart),
             self.wait.as_ref().map(Action::Wait),
+            self.apply_policy.as_ref().map(Action::ApplyPolicy),
+            self.place_file.as_ref().map(Action::PlaceFile),
+            self.in_agents.as_ref().map(Action::InAgents),
+            self.lint.as_ref().map(Action::Lint),
+            self.scrape.as_ref().map(Action::Scrape),
+            self.start_beside.as_ref().map(Action::StartBeside),
+            self.hear.as_deref().map(Action::Hear),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -168,6 +200,63 @@ pub(crate) struct Wait {
     pub(crate) seconds: u16,
 }
 
+/// A file of the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PlacedFile {
+    /// Where it is on the node.
+    #[schemars(regex(pattern = r"^/.+"))]
+    pub(crate) path: String,
+    /// What stands in it.
+    pub(crate) text: String,
+}
+
+/// A command in every agent's container.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct InAgents {
+    /// The program and its arguments.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+    /// What it reads from its standard input.
+    pub(crate) input: Option<String>,
+}
+
+/// A lint against an upgrade from the version that runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Lint {
+    /// Version of the upgrade.
+    pub(crate) to: String,
+    /// Oldest kernel of the nodes.
+    pub(crate) kernel: Option<String>,
+    /// Files beside the policies of the cluster, such as dashboards: text by name.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+/// The metrics that the agents serve.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Scrape {
+    /// Port on every node.
+    pub(crate) port: u16,
+    /// Beginning of the lines that the step says.
+    pub(crate) lines: String,
+}
+
+/// A command that runs beside the agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Beside {
+    /// What it is called here.
+    #[schemars(regex(pattern = r"^[a-z0-9]+$"))]
+    pub(crate) name: String,
+    /// The program and its arguments.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Vec<String>,
+}
+
 /// Written `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -220,7 +309,7 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart or wait";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside or hear";
 
 fn two() -> u8 {
     2
@@ -249,6 +338,13 @@ impl Scenario {
         if !(1..=5).contains(&self.nodes) {
             let message = format!("{} nodes: a cluster has 1 to 5", self.nodes);
             return Err(ScenarioError::at(file, self.name.referenced, message));
+        }
+        if let Some(hazard) = &self.hazard
+            && !guide::hazard_ids().contains(hazard.value.as_str())
+        {
+            let known: Vec<_> = guide::hazard_ids().into_iter().collect();
+            let message = format!("no hazard is named {}; the names are {}", hazard.value, known.join(", "));
+            return Err(ScenarioError::at(file, hazard.referenced, message));
         }
         if let Some(step) = self.steps.iter().find(|step| step.value.action().is_none()) {
             return Err(ScenarioError::at(file, step.referenced, ONE_ACTION));
@@ -313,6 +409,11 @@ mod tests {
         "expect.skipped"
     )]
     #[case::same_arms("expect: {skipped: {}}\nsteps: []\n", "f.yaml:1:7: ", "both arms are the same")]
+    #[case::unknown_hazard(
+        "hazard: kvstore-key\nexpect: {}\nsteps: []\n",
+        "f.yaml:5:9: no hazard is named kvstore-key; the names are ",
+        "kvstore-keys, "
+    )]
     #[case::not_yaml("expect: [\n", "f.yaml:", "")]
     fn what_is_wrong_is_said_with_its_place(#[case] rest: &str, #[case] place: &str, #[case] word: &str) {
         let error = Scenario::parse("f.yaml", &format!("{HEAD}{rest}")).unwrap_err().to_string();

@@ -1,12 +1,16 @@
 //! From an arm of a scenario to the procedure that a run follows. Pure.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, Step};
-use crate::run::procedure::{self, Hop, Procedure, Target, Way};
+use super::file::{Action, Arm, Beside, ConfigMap, InAgents, Scenario, ScenarioError, Step};
+use super::policies::{Policies, When};
+use crate::run::look::Look;
+use crate::run::procedure::{self, Hop, PolicyChange, Procedure, Target, Way};
 
 /// Why an arm has no procedure.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +27,7 @@ pub(crate) enum NoProcedure {
 pub(crate) fn procedure(file: &str, scenario: &Scenario, arm: Arm) -> Result<Procedure, NoProcedure> {
     let version = &scenario.install.version;
     let first = resolve(file, version.referenced, &version.value)?;
-    let mut walk = Walk { file, revisions: vec![first.clone()], steps: Vec::new() };
+    let mut walk = Walk { file, revisions: vec![first.clone()], steps: Vec::new(), meanwhile: None };
     let stops_at = scenario.expected(arm).stops_at;
     let ours = |step: &&Spanned<Step>| step.value.arm.is_none_or(|only| only == arm);
     for step in scenario.steps.iter().filter(ours) {
@@ -32,7 +36,15 @@ pub(crate) fn procedure(file: &str, scenario: &Scenario, arm: Arm) -> Result<Pro
         for made in &mut walk.steps[taken..] {
             made.within = step.value.within_seconds.map(|seconds| Duration::from_secs(seconds.into()));
             made.may_fail = stops_at.is_some_and(|stop| stop.is(&made.name));
+            if matches!(made.action, procedure::Action::Change(..)) {
+                made.meanwhile = walk.meanwhile.take().map(|(_, change)| change);
+            }
         }
+    }
+    if let Some((at, _)) = walk.meanwhile {
+        return Err(
+            ScenarioError::at(file, at, "no change of the agents follows, so none will be away").into()
+        );
     }
     Ok(Procedure { first, steps: walk.steps })
 }
@@ -48,6 +60,8 @@ struct Walk<'a> {
     /// The rollouts so far, as the DaemonSet's revisions hold them, the current one last.
     revisions: Vec<Version>,
     steps: Vec<procedure::Step>,
+    /// What is done in the midst of the next change, and where the file says so.
+    meanwhile: Option<(Location, PolicyChange)>,
 }
 
 impl Walk<'_> {
@@ -88,7 +102,62 @@ impl Walk<'_> {
             Some(Action::Wait(wait)) => {
                 self.steps.push(procedure::Step::wait(Duration::from_secs(wait.seconds.into())));
             }
+            Some(Action::ApplyPolicy(policies)) => self.policies(at, policies)?,
+            Some(Action::PlaceFile(file)) => {
+                let path = PathBuf::from(&file.path);
+                if !path.is_absolute() || path.file_name().is_none() {
+                    return Err(
+                        ScenarioError::at(self.file, at, "place-file needs the path of a file").into()
+                    );
+                }
+                self.steps.push(procedure::Step::place_file(path, file.text.clone()));
+            }
+            Some(Action::InAgents(command)) => {
+                if command.command.is_empty() {
+                    return Err(ScenarioError::at(self.file, at, "in-agents names no command").into());
+                }
+                let InAgents { command, input } = command;
+                self.steps.push(procedure::Step::look(Look::InAgents(command.clone(), input.clone())));
+            }
+            Some(Action::Lint(lint)) => {
+                let kernel = lint.kernel.as_deref().map(str::parse).transpose();
+                let kernel = kernel.map_err(|e| ScenarioError::at(self.file, at, format!("{e}")))?;
+                let change = Change { from: self.current(), to: version(&lint.to)?, kernel };
+                self.steps.push(procedure::Step::look(Look::Lint(change, lint.files.clone())));
+            }
+            Some(Action::Scrape(scrape)) => {
+                let look = Look::Scrape(self.current(), scrape.port, scrape.lines.clone());
+                self.steps.push(procedure::Step::look(look));
+            }
+            Some(Action::StartBeside(Beside { name, command })) => {
+                let look = Look::StartBeside(self.current(), name.clone(), command.clone());
+                self.steps.push(procedure::Step::look(look));
+            }
+            Some(Action::Hear(name)) => {
+                let started = format!("start {name}");
+                if !self.steps.iter().any(|step| step.name == started) {
+                    let message = format!("nothing was started under the name {name}");
+                    return Err(ScenarioError::at(self.file, at, message).into());
+                }
+                self.steps.push(procedure::Step::look(Look::Hear(name.to_owned())));
+            }
             None => unreachable!("a scenario is checked when it is read"),
+        }
+        Ok(())
+    }
+
+    fn policies(&mut self, at: Location, policies: &Policies) -> Result<(), NoProcedure> {
+        let change = PolicyChange { apply: policies.apply.clone(), delete: policies.delete.clone() };
+        if change.is_empty() {
+            return Err(ScenarioError::at(self.file, at, "apply-policy names no policy").into());
+        }
+        match (policies.when, &self.meanwhile) {
+            (When::Now, _) => self.steps.push(procedure::Step::policies(change)),
+            (When::AgentAway, None) => self.meanwhile = Some((at, change)),
+            (When::AgentAway, Some(_)) => {
+                let message = "another step is waiting for the next change already";
+                return Err(ScenarioError::at(self.file, at, message).into());
+            }
         }
         Ok(())
     }
@@ -222,6 +291,22 @@ mod tests {
         false
     )]
     #[case::no_version("1.5.13", "- upgrade: {to: new}\n", "f:8:3: ", false)]
+    #[case::nobody_goes_away(
+        "1.5.13",
+        "- apply-policy: {when: agent-away, delete: [a]}\n",
+        "f:8:3: no change of the agents follows",
+        false
+    )]
+    #[case::no_file(
+        "1.5.13",
+        "- place-file: {path: etc, text: x}\n",
+        "f:8:3: place-file needs the path",
+        false
+    )]
+    #[case::no_command("1.5.13", "- in-agents: {command: []}\n", "f:8:3: in-agents names no command", false)]
+    #[case::no_kernel("1.5.13", "- lint: {to: '1.6', kernel: new}\n", "f:8:3: ", false)]
+    #[case::nothing_to_hear("1.5.13", "- hear: x\n", "f:8:3: nothing was started under the name x", false)]
+    #[case::no_policy("1.5.13", "- apply-policy: {}\n", "f:8:3: apply-policy names no policy", false)]
     fn what_the_guide_does_not_have_is_refused(
         #[case] from: &str,
         #[case] steps: &str,
@@ -232,6 +317,21 @@ mod tests {
         let error = procedure("f", &scenario, Arm::Followed).unwrap_err();
         assert!(error.to_string().starts_with(said), "{error}");
         assert_eq!(matches!(error, NoProcedure::Refused(_)), refused);
+    }
+
+    #[test]
+    fn policies_change_at_once_or_in_the_midst_of_the_next_change() {
+        let steps = format!(
+            "{ONE_ARMED}- apply-policy: {{when: agent-away, apply: {{a: {{endpointSelector: {{}}}}}}}}\n\
+             - restart: {{}}\n- apply-policy: {{delete: [a]}}\n"
+        );
+        let made = procedure("f", &scenario("1.5.13", &steps), Arm::Followed).unwrap().steps;
+        let names: Vec<_> = made.iter().map(|step| (step.name.as_str(), step.meanwhile.is_some())).collect();
+        assert_eq!(
+            names,
+            [("restart 1.5.13", true), ("settle on 1.5.13", false), ("delete policy a", false)]
+        );
+        assert_eq!(made[0].meanwhile.as_ref().unwrap().to_string(), "apply policy a");
     }
 
     #[test]

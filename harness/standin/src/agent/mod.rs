@@ -5,9 +5,13 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
+mod import;
 mod lifecycle;
+mod metrics;
+pub(crate) mod monitor;
 pub(crate) mod plan;
 mod regenerate;
+mod runtime;
 pub(crate) mod status;
 
 use std::ffi::OsString;
@@ -24,6 +28,7 @@ use tokio::sync::watch;
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::identity_backend::Backend;
+use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
 use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
@@ -42,8 +47,11 @@ use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
+use import::Imports;
+use monitor::Monitor;
 
 use regenerate::Programmed;
+use runtime::Runtime;
 use status::Status;
 
 /// Where endpoints are kept.
@@ -105,6 +113,9 @@ struct Agent {
     applied: watch::Sender<u64>,
     status: Arc<Status>,
     proxy: Proxy,
+    runtime: Runtime,
+    imports: Imports,
+    monitor: Monitor,
 }
 
 impl Agent {
@@ -146,6 +157,9 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
+    if let Some(address) = metrics::address(&settings)? {
+        tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
+    }
     let store = start_store(backend, &settings, &client, &status);
     let starting = Arc::new(Agent {
         node,
@@ -160,8 +174,13 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         applied: watch::Sender::new(0),
         status,
         proxy,
+        runtime: Runtime::new(RuntimeLabels::select(&settings)?),
+        monitor: Monitor::resume(&settings)?,
+        imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?),
     });
     starting.synchronize().await;
+    let (reporting, name) = (starting.clone(), node_name()?);
+    tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
@@ -181,6 +200,9 @@ impl Agent {
             self.status.note("agent", Some(chain(&error)));
             pause(RETRY).await;
         }
+        let agent = self.clone();
+        tokio::spawn(async move { agent.keep_asking_the_runtime().await });
+        tokio::spawn(self.clone().keep_monitoring());
         let agent = self.clone();
         let mut view = self.store.view();
         tokio::spawn(async move {
@@ -254,6 +276,11 @@ fn start_store(backend: Backend, settings: &Settings, client: &Client, status: &
             Store::Local(Local::new())
         }
     }
+}
+
+/// The version of the kernel that runs.
+fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 fn node_name() -> Result<String, AgentError> {

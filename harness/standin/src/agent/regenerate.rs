@@ -13,8 +13,7 @@ use crate::datapath::netlink::{Netlink, NextHop};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
 use crate::datapath::table::Table;
-use crate::policy::model::Policy;
-use crate::policy::resolve::{self, ResolveError};
+use crate::policy::resolve::ResolveError;
 use crate::service;
 use crate::wait::pause;
 
@@ -124,25 +123,7 @@ impl Agent {
             view: &self.store.view().borrow(),
             endpoints: &self.endpoints().all(),
             proxy_port: self.proxy.port(),
+            events: self.monitor.queue(),
         })
-    }
-
-    /// The policies that can be enforced; each of the others is reported and left out.
-    fn policies(&self) -> Vec<Policy> {
-        let objects = self.cluster.policies();
-        let import = |object: &Arc<_>| match Policy::from_object(object) {
-            Ok(policy) => match resolve::check(&policy) {
-                Ok(()) => Some(policy),
-                Err(error) => {
-                    tracing::error!(namespace = policy.namespace, %error, "cannot import policy");
-                    None
-                }
-            },
-            Err(error) => {
-                tracing::error!(error = chain(&error), "cannot import policy");
-                None
-            }
-        };
-        objects.iter().filter_map(import).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod cidr;
 pub(crate) mod conntrack;
+pub(crate) mod events;
 pub(crate) mod ipam;
 pub(crate) mod netlink;
 pub(crate) mod nft;

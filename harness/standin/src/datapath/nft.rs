@@ -35,6 +35,12 @@ pub(crate) async fn apply(script: &str) -> Result<(), ToolError> {
     run("nft", &["-f", "-"], script).await.map(drop)
 }
 
+/// What a command that lists says.
+pub(super) async fn list(command: &str) -> Result<Value, ToolError> {
+    let listing = run("nft", &["-j", command], "").await?;
+    Ok(serde_json::from_slice(&listing).unwrap_or_default())
+}
+
 /// An object of our table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
