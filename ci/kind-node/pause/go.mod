@@ -1,0 +1,3 @@
+module seatrial/pause
+
+go 1.24.0
