@@ -135,7 +135,7 @@ fn probe(flows: &[FlowSpec], seconds: u64) -> Result<(Vec<FlowSamples>, f64, u64
         // What fell due in the last moments is not decided yet.
         thread::spawn(move || read_prober(kept, lines, &samples, || now_ns() - S))
     };
-    pass(Duration::from_secs(seconds + 1));
+    pass(Duration::from_secs(seconds + 2));
     let cpu = cpu_seconds(pid)?;
     stop(prober)?;
     let read = reader.join().map_err(|_| "the reader panicked")??;
@@ -192,7 +192,7 @@ fn on_time(
         quantile(0.99),
         quantile(0.999),
         share(answered),
-        100.0 * cpu / (seconds + 1) as f64,
+        100.0 * cpu / (seconds + 2) as f64,
         disk as f64 / stored.max(1) as f64,
     )?;
     Ok(())

@@ -141,6 +141,24 @@ fn a_service_connection_that_is_no_longer_tracked_is_refused_from_the_services_a
     assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
 }
 
+/// Both have the same backend at the other end, and go on or end by the way that they took there.
+#[test]
+fn only_connections_through_services_are_forgotten_with_their_maps() {
+    let mut lab = Lab::new();
+    lab.unknown_tcp = UnknownTcp::Refuse;
+    lab.program(&[]);
+    let mut direct = lab.client.run(|| connect(REMOTE)).unwrap();
+    let mut by_service = lab.client.run(|| connect(SERVICE)).unwrap();
+    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
+    assert_eq!(request(&mut by_service, "/").unwrap().0, 200);
+    lab.forget_service_connections();
+    lab.forget_service_connections();
+    let cut = request(&mut by_service, "/").unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
+    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
+    assert_eq!(lab.client.run(|| get(SERVICE, "/").unwrap().0), 200);
+}
+
 #[rstest]
 #[case::same_node(NEAR)]
 #[case::other_node(REMOTE)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::wait::{self, Timeout};
+use cluster::wait::Timeout;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -17,7 +17,7 @@ use crate::config;
 use crate::exec::{self, ExecError, Said};
 use crate::rollback::{self, UndoError};
 use crate::scrape::{self, ScrapeError};
-use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
+use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, rollout};
 
 /// A step of the guide that failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,14 @@ pub enum SubjectError {
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
+    /// A command of the pre-flight check failed.
+    #[error("`{command}` failed in the pre-flight check: {said}")]
+    Command {
+        /// The command.
+        command: String,
+        /// The last that it said, or why it could not be run.
+        said: String,
+    },
     /// A text is no manifest of the ConfigMap.
     #[error("the ConfigMap cannot be used: {0}")]
     Manifest(String),
@@ -57,7 +65,7 @@ pub enum SubjectError {
     },
 }
 
-fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError {
+pub(crate) fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError {
     let what = what.into();
     move |source| SubjectError::Request { what, source: Box::new(source) }
 }
@@ -65,9 +73,9 @@ fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError 
 /// The subject on one cluster.
 #[derive(Clone)]
 pub struct Subject {
-    client: kube::Client,
+    pub(crate) client: kube::Client,
     /// How long a rollout may take.
-    deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Subject {
@@ -102,58 +110,6 @@ impl Subject {
         }
         apply::apply(&self.client, &objects).await?;
         self.rollout_status().await
-    }
-
-    /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
-    /// deletes it again. The agents are not touched. A version whose chart has none is passed over.
-    ///
-    /// # Errors
-    /// When it does not become ready, for example because the image cannot be pulled.
-    pub async fn preflight(&self, chart: &Chart) -> Result<String, SubjectError> {
-        let only = [
-            ("preflight.enabled", "true"),
-            ("agent.enabled", "false"),
-            ("config.enabled", "false"),
-            ("operator.enabled", "false"),
-        ];
-        let objects = chart.render(&only).await?;
-        if objects.is_empty() {
-            return Ok("this version has no pre-flight check".to_owned());
-        }
-        apply::create(&self.client, &objects).await?;
-        let ready = self.preflight_ready().await;
-        // It goes whether it was ready or not: what comes next must find the cluster as it was.
-        let deleted = apply::delete(&self.client, &objects).await;
-        let ready = ready?;
-        deleted?;
-        self.preflight_gone().await?;
-        Ok(ready)
-    }
-
-    async fn preflight_ready(&self) -> Result<String, Timeout> {
-        let api = self.daemon_sets();
-        let probe = async || {
-            let (agents, preflight) =
-                (api.get(DAEMONSET).await.map_err(|e| e.to_string())?, api.get(PREFLIGHT).await);
-            let ready = |daemon_set: &DaemonSet| daemon_set.status.as_ref().map_or(0, |s| s.number_ready);
-            let preflight = preflight.map_err(|e| e.to_string())?;
-            let (agents, preflight) = (ready(&agents), ready(&preflight));
-            let state = format!("READY is {preflight} for {PREFLIGHT} and {agents} for {DAEMONSET}");
-            if agents > 0 && agents == preflight { Ok(state) } else { Err(state) }
-        };
-        let condition = "the pre-flight check to be READY on as many nodes as the agents";
-        wait::until(condition, self.deadline, Duration::from_millis(50), probe).await
-    }
-
-    async fn preflight_gone(&self) -> Result<(), Timeout> {
-        let api = self.daemon_sets();
-        let probe = async || match api.get_opt(PREFLIGHT).await {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => Err("it is still there".to_owned()),
-            Err(e) => Err(e.to_string()),
-        };
-        wait::until("the pre-flight check to be deleted", self.deadline, Duration::from_millis(50), probe)
-            .await
     }
 
     /// Adds keys to the ConfigMap, or changes them. Agents read it when they start.
@@ -372,7 +328,7 @@ impl Subject {
         self.daemon_sets().get(DAEMONSET).await.map_err(request(what))
     }
 
-    fn daemon_sets(&self) -> Api<DaemonSet> {
+    pub(crate) fn daemon_sets(&self) -> Api<DaemonSet> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 }

@@ -70,24 +70,26 @@ pub(crate) async fn everywhere(
             pod,
             why: format!("it did not end within {} s", DEADLINE.as_secs()),
         };
-        timeout(DEADLINE, one(&pods, agent, command, input)).await.map_err(late)?
+        timeout(DEADLINE, one(&pods, agent, CONTAINER, command, input)).await.map_err(late)?
     });
     let mut said = try_join_all(runs).await?;
     said.sort_by(|a, b| a.node.cmp(&b.node));
     Ok(said)
 }
 
-async fn one(
+/// Runs a command in a container of one pod.
+pub(crate) async fn one(
     pods: &Api<Pod>,
-    agent: Pod,
+    pod: Pod,
+    container: &str,
     command: &[String],
     input: Option<&str>,
 ) -> Result<Said, ExecError> {
-    let pod = agent.metadata.name.unwrap_or_default();
-    let node = agent.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+    let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+    let pod = pod.metadata.name.unwrap_or_default();
     let shown = command.join(" ");
     let cut = |why: String| ExecError::Cut { command: shown.clone(), pod: pod.clone(), why };
-    let params = AttachParams::default().container(CONTAINER).stdin(input.is_some()).stderr(true);
+    let params = AttachParams::default().container(container).stdin(input.is_some()).stderr(true);
     let mut process = pods.exec(&pod, command, &params).await.map_err(|source| ExecError::Start {
         command: shown.clone(),
         pod: pod.clone(),

@@ -7,6 +7,7 @@ mod addresses;
 mod new_pods;
 mod objects;
 mod session;
+mod spare;
 mod watch;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::node::Changes;
 use crate::store::{Store, StoreError};
 use crate::traffic::{Part, Traffic};
 pub use session::{Delivered, Session};
+pub use spare::Spare;
 use watch::Wanted;
 
 /// Longest time for pods to come up.
@@ -177,7 +179,7 @@ impl Servers {
                 new_pods::Maker { pods: pods.clone(), target: self.target.clone(), flow: flow.clone() };
             followers.push(tokio::spawn(new_pods::run(maker, index, Arc::clone(&store))));
         }
-        Ok(Session::new(self.client, self.target.namespace, self.traffic, store, followers))
+        Ok(Session::new(self.client, self.target, self.traffic, store, followers))
     }
 
     fn api<K>(&self) -> Api<K>

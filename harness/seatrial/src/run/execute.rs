@@ -10,7 +10,7 @@ use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
-use probe::deploy::{Deployment, ServiceName, Target};
+use probe::deploy::{Deployment, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
 use report::run::TimedObservation;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use subject::Subject;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::bringup::{State, Stuck, boot};
+use super::identities;
 use super::inject::Disturbed;
 use super::look::{Look, Seen};
 use super::measure::Window;
@@ -79,6 +80,7 @@ pub(crate) async fn drive(
         releases,
         snapshots,
         files,
+        spare: None,
     };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
@@ -87,6 +89,7 @@ pub(crate) async fn drive(
     let traffic =
         traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
     recorder.step("traffic", traffic).await?;
+    executor.spare = state.session.as_ref().and_then(Session::spare);
     recorder.step("baseline", measured_for(BASELINE)).await?;
     executor.follow(&request.procedure.steps, state).await
 }
@@ -169,6 +172,7 @@ struct Executor<'a> {
     releases: Vec<Release>,
     snapshots: Snapshots<'a>,
     files: NodeFiles,
+    spare: Option<Spare>,
 }
 
 impl Executor<'_> {
@@ -208,7 +212,8 @@ impl Executor<'_> {
         };
         match &step.action {
             Action::Preflight(target) => {
-                let release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                let mut release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                release.chart.values.extend(target.set.clone());
                 Ok(Some(subject.preflight(&release.chart).await?))
             }
             Action::EditConfig(changes) => {
@@ -226,6 +231,15 @@ impl Executor<'_> {
             },
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
+            Action::MigrateIdentities(version) => {
+                let migrated = subject.migrate_identities(&self.release(version)?.chart).await?;
+                Ok(Some(identities::record(&migrated, self.recorder)))
+            }
+            Action::SpareServer { added } => self.spare_server(*added).await,
+            Action::ClearIdentities => {
+                subject.clear_identities().await?;
+                Ok(None)
+            }
             Action::Inject(cause, node) => {
                 let disturbed =
                     Disturbed { client: &self.client, namespace: NAMESPACE, folder: &self.cluster };
@@ -259,6 +273,15 @@ impl Executor<'_> {
             Way::Undo => return roll_back(subject, release).await.map(Some),
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
+        Ok(None)
+    }
+
+    async fn spare_server(&self, added: bool) -> anyhow::Result<Option<String>> {
+        let spare = self.spare.as_ref().context("the traffic has no servers")?;
+        if added {
+            return Ok(Some(spare.add().await?));
+        }
+        spare.remove().await?;
         Ok(None)
     }
 

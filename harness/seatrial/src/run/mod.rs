@@ -3,6 +3,7 @@
 mod bringup;
 mod execute;
 mod expected;
+mod identities;
 pub(crate) mod inject;
 mod judge;
 mod logs;

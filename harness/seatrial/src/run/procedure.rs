@@ -66,6 +66,15 @@ pub(crate) enum Action {
     PlaceFile(PathBuf, String),
     /// Looks at something, and leaves the subject as it is.
     Look(Look),
+    /// Migrates identities from the kvstore to the API server, from a pre-flight pod of this version.
+    MigrateIdentities(Version),
+    /// Deletes the identities of the API server.
+    ClearIdentities,
+    /// Adds one more server to the Service of all servers, or removes it.
+    SpareServer {
+        /// Whether it is added.
+        added: bool,
+    },
 }
 
 /// Policies that come and go.
@@ -77,11 +86,12 @@ pub(crate) struct PolicyChange {
     pub(crate) delete: Vec<String>,
 }
 
-/// A version, and the tag of its images where that is not the version's own.
+/// A version, the tag of its images where that is not the version's own, and further values of its chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) version: Version,
     pub(crate) tag: Option<String>,
+    pub(crate) set: BTreeMap<String, String>,
 }
 
 /// A change of version, and the guide's words for what traffic feels of it.
@@ -128,13 +138,16 @@ impl Procedure {
                 Action::Preflight(target) => &target.version,
                 Action::Rebase { to, .. } => to,
                 Action::Change(hop, _) => &hop.to,
+                Action::MigrateIdentities(version) => version,
                 Action::EditConfig(_)
                 | Action::Settle(_)
                 | Action::Wait(_)
                 | Action::Inject(..)
                 | Action::Policies(_)
                 | Action::PlaceFile(..)
-                | Action::Look(_) => continue,
+                | Action::Look(_)
+                | Action::ClearIdentities
+                | Action::SpareServer { .. } => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -183,6 +196,19 @@ impl Step {
 
     pub(crate) fn wait(length: Duration) -> Self {
         Self::new(format!("wait {} s", length.as_secs()), Action::Wait(length))
+    }
+
+    pub(crate) fn migrate_identities(version: Version) -> Self {
+        Self::new("migrate identities".to_owned(), Action::MigrateIdentities(version))
+    }
+
+    pub(crate) fn clear_identities() -> Self {
+        Self::new("clear identities".to_owned(), Action::ClearIdentities)
+    }
+
+    pub(crate) fn spare_server(added: bool) -> Self {
+        let name = if added { "add a server" } else { "remove a server" };
+        Self::new(name.to_owned(), Action::SpareServer { added })
     }
 
     pub(crate) fn place_file(path: PathBuf, text: String) -> Self {
@@ -270,7 +296,8 @@ pub(crate) fn changed(hop: Hop, way: Way) -> [Step; 2] {
 }
 
 fn stage(stage: &Stage) -> Vec<Step> {
-    let mut steps = vec![Step::preflight(Target { version: stage.to.clone(), tag: None })];
+    let target = Target { version: stage.to.clone(), tag: None, set: BTreeMap::new() };
+    let mut steps = vec![Step::preflight(target)];
     if !stage.config_changes.is_empty() {
         let changes = stage.config_changes.iter().map(|change| (change.key.clone(), change.value.clone()));
         steps.push(Step::edit_config(format!("required changes before {}", stage.to), changes.collect()));

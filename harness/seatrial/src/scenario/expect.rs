@@ -89,6 +89,8 @@ pub(crate) struct Pattern {
     pub(crate) during: Option<String>,
     /// Words of a finding.
     pub(crate) says: Option<String>,
+    /// Part of the flow's id, such as `cluster-ip`.
+    pub(crate) flow: Option<String>,
 }
 
 /// Where the ends of a flow are.
@@ -194,7 +196,9 @@ impl Pattern {
     fn needs_flow(&self) -> bool {
         self.layer.is_some()
             || self.place.is_some()
-            || [&self.kind, &self.protocol, &self.class, &self.cause].into_iter().any(Option::is_some)
+            || [&self.kind, &self.protocol, &self.class, &self.cause, &self.flow]
+                .into_iter()
+                .any(Option::is_some)
     }
 
     pub(super) fn fits_flow(&self, flow: &Flow) -> bool {
@@ -203,6 +207,7 @@ impl Pattern {
             && self.layer.is_none_or(|layer| layer == flow.layer)
             && self.place.is_none_or(|wanted| wanted == place)
             && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind)
+            && self.flow.as_ref().is_none_or(|part| flow.id.contains(part.as_str()))
             && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol)
     }
 
@@ -289,6 +294,7 @@ impl fmt::Display for Pattern {
             named("because of", &self.cause),
             named("during", &self.during),
             named("saying", &self.says),
+            named("in flow", &self.flow),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         f.write_str(if parts.is_empty() { "anything" } else { "" })?;

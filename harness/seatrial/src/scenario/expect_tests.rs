@@ -100,6 +100,8 @@ fn steps_are_heard(#[case] expected: &str, #[case] said: Option<&str>) {
 #[rstest]
 #[case::exactly("{findings: [{layer: L4, place: cross-node, during: upgrade}]}", None)]
 #[case::by_words("{findings: [{says: lost for}]}", None)]
+#[case::by_id("{findings: [{flow: fa}]}", None)]
+#[case::other_id("{findings: [{flow: near}]}", Some("found, but not named: lost for"))]
 #[case::same_node("{findings: [{layer: L4, place: same-node}]}", Some("found, but not named: lost for"))]
 #[case::other_transition("{findings: [{during: rollback}]}", Some("not found: during `rollback`"))]
 #[case::none_named("{}", Some("the verdict is failed, not passed"))]

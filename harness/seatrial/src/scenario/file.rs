@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use clap::ValueEnum;
+use guide::Impact;
 use probe::budget::Budgets;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -66,6 +67,7 @@ pub(crate) struct Install {
     {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
     {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
     {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
+    {"required": ["migrate-identities"]}, {"required": ["clear-identities"]}, {"required": ["spare-server"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -74,7 +76,7 @@ pub(crate) struct Step {
     #[schemars(range(min = 1, max = 600))]
     pub(crate) within_seconds: Option<u16>,
     /// Runs the pre-flight DaemonSet until it is READY on as many nodes as the agents, and deletes it.
-    pub(crate) preflight: Option<Chart>,
+    pub(crate) preflight: Option<Preflight>,
     /// Exports the ConfigMap, rebases it onto the template of a version, and applies it.
     pub(crate) rebase: Option<To>,
     /// Sets keys of the ConfigMap.
@@ -86,7 +88,7 @@ pub(crate) struct Step {
     /// Undoes the last rollout.
     pub(crate) rollout_undo: Option<Nothing>,
     /// Restarts the agents as they are.
-    pub(crate) restart: Option<Nothing>,
+    pub(crate) restart: Option<Restart>,
     /// Does nothing for a while.
     pub(crate) wait: Option<Wait>,
     /// Applies and deletes policies.
@@ -103,22 +105,31 @@ pub(crate) struct Step {
     pub(crate) start_beside: Option<Beside>,
     /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
     pub(crate) hear: Option<String>,
+    /// Gives the identities of the kvstore the same numbers in the API server, from a pre-flight pod.
+    pub(crate) migrate_identities: Option<Nothing>,
+    /// Deletes the identities of the API server.
+    pub(crate) clear_identities: Option<Nothing>,
+    /// Puts one more server behind the Service of all servers, or takes it away again.
+    pub(crate) spare_server: Option<SpareServer>,
 }
 
 /// The one thing that a step does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action<'a> {
-    Preflight(&'a Chart),
+    Preflight(&'a Preflight),
     Rebase(&'a To),
     EditConfig(&'a BTreeMap<String, String>),
     Upgrade(&'a Upgrade),
     SetImage(&'a To),
     RolloutUndo,
-    Restart,
+    Restart(&'a Restart),
     Wait(&'a Wait),
     ApplyPolicy(&'a Policies),
     PlaceFile(&'a PlacedFile),
     Look(Look<'a>),
+    MigrateIdentities,
+    ClearIdentities,
+    SpareServer(SpareServer),
 }
 
 impl Step {
@@ -131,7 +142,7 @@ impl Step {
             self.upgrade.as_ref().map(Action::Upgrade),
             self.set_image.as_ref().map(Action::SetImage),
             self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
-            self.restart.as_ref().map(|_| Action::Restart),
+            self.restart.as_ref().map(Action::Restart),
             self.wait.as_ref().map(Action::Wait),
             self.apply_policy.as_ref().map(Action::ApplyPolicy),
             self.place_file.as_ref().map(Action::PlaceFile),
@@ -140,20 +151,26 @@ impl Step {
             self.scrape.as_ref().map(|it| Action::Look(Look::Scrape(it))),
             self.start_beside.as_ref().map(|it| Action::Look(Look::StartBeside(it))),
             self.hear.as_deref().map(|it| Action::Look(Look::Hear(it))),
+            self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
+            self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
+            self.spare_server.map(Action::SpareServer),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
     }
 }
 
-/// A version, and possibly another tag for its images.
+/// The pre-flight check of a version.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Chart {
+pub(crate) struct Preflight {
     /// Version.
     pub(crate) to: String,
     /// Tag of the images, when it is not the version's.
     pub(crate) tag: Option<String>,
+    /// Further values of its chart, such as `preflight.rmSvcV2`.
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, String>,
 }
 
 /// A version.
@@ -186,6 +203,25 @@ pub(crate) enum ConfigMap {
     Preserved,
     /// It becomes the chart's: Option A.
     Regenerated,
+}
+
+/// A restart of the agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Restart {
+    /// What the guide says that layers 3 and 4 feel of it, where it says more than of every restart.
+    #[schemars(with = "Option<String>")]
+    pub(crate) l3: Option<Impact>,
+}
+
+/// What becomes of the spare server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SpareServer {
+    /// It is made, and waited for.
+    Added,
+    /// It leaves the Service, and is deleted.
+    Removed,
 }
 
 /// A length of time.
@@ -260,7 +296,8 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside or hear";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside, \
+                          hear, migrate-identities, clear-identities or spare-server";
 
 fn two() -> u8 {
     2

@@ -7,7 +7,7 @@ use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, Step};
+use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, SpareServer, Step};
 use super::looks;
 use super::policies::{Policies, When};
 use crate::run::look::Look;
@@ -70,8 +70,9 @@ impl Walk<'_> {
         let at = step.referenced;
         let version = |text: &str| resolve(self.file, at, text);
         match step.value.action() {
-            Some(Action::Preflight(chart)) => {
-                let target = Target { version: version(&chart.to)?, tag: chart.tag.clone() };
+            Some(Action::Preflight(check)) => {
+                let target =
+                    Target { version: version(&check.to)?, tag: check.tag.clone(), set: check.set.clone() };
                 self.steps.push(procedure::Step::preflight(target));
             }
             Some(Action::Rebase(target)) => {
@@ -95,13 +96,23 @@ impl Walk<'_> {
                 self.go(at, to, Way::Image)?;
             }
             Some(Action::RolloutUndo) => self.undo(at)?,
-            Some(Action::Restart) => {
-                let hop = self.stay(at, "restart")?;
+            Some(Action::Restart(restart)) => {
+                let mut hop = self.stay(at, "restart")?;
+                if let Some(l3) = restart.l3 {
+                    hop.l3 = l3.to_string();
+                }
                 self.revisions.push(hop.to.clone());
                 self.steps.extend(procedure::changed(hop, Way::Restart));
             }
             Some(Action::Wait(wait)) => {
                 self.steps.push(procedure::Step::wait(Duration::from_secs(wait.seconds.into())));
+            }
+            Some(Action::MigrateIdentities) => {
+                self.steps.push(procedure::Step::migrate_identities(self.current()));
+            }
+            Some(Action::ClearIdentities) => self.steps.push(procedure::Step::clear_identities()),
+            Some(Action::SpareServer(spare)) => {
+                self.steps.push(procedure::Step::spare_server(spare == SpareServer::Added));
             }
             Some(Action::ApplyPolicy(policies)) => self.policies(at, policies)?,
             Some(Action::PlaceFile(file)) => {
@@ -271,6 +282,14 @@ mod tests {
                 "roll back 1.5.13 -> 1.6.12"
             ]
         );
+    }
+
+    #[test]
+    fn the_guides_words_for_a_restart_can_be_others() {
+        let steps = format!("{ONE_ARMED}- restart: {{}}\n- restart: {{l3: temporary-disruption}}\n");
+        let made = procedure("f", &scenario("1.6.12", &steps), Arm::Followed).unwrap();
+        let words: Vec<_> = made.hops().map(|hop| hop.l3.as_str()).collect();
+        assert_eq!(words, ["Minimal to None", "Temporary disruption"]);
     }
 
     #[rstest]

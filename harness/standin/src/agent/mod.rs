@@ -34,10 +34,11 @@ use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
+use crate::datapath::service_maps::{Pinned, ServiceMapError};
 use crate::datapath::table::Table;
 use crate::identity::Store;
-use crate::identity::crd::Crd;
-use crate::identity::kvstore::Kvstore;
+use crate::identity::crd::{Crd, EndpointObjects};
+use crate::identity::kvstore::{Addresses, Kvstore};
 use crate::identity::local::Local;
 use crate::kubernetes::ClientError;
 use crate::proxy::Proxy;
@@ -79,6 +80,9 @@ pub(crate) enum AgentError {
     /// The connections that an earlier agent tracked.
     #[error(transparent)]
     Conntrack(#[from] ConntrackError),
+    /// The services that an earlier agent kept.
+    #[error(transparent)]
+    Services(#[from] ServiceMapError),
     /// State on disk.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -108,6 +112,7 @@ struct Agent {
     cluster: Cluster,
     store: Store,
     endpoints: Mutex<Endpoints>,
+    services: Mutex<Pinned>,
     /// Counts changes; the rules of generation n hold everything that was known at change n.
     wanted: watch::Sender<u64>,
     applied: watch::Sender<u64>,
@@ -154,6 +159,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let node = introduce(&client, behaviours, &status).await?;
     let connection_table = behaviours.connection_table;
     conntrack::take_over(connection_table, connection_table.made(&settings)?, node.pods).await?;
+    let services = Pinned::take_over(behaviours.service_maps, &settings).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
@@ -170,6 +176,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         cluster,
         store,
         endpoints: Mutex::new(endpoints),
+        services: Mutex::new(services),
         wanted,
         applied: watch::Sender::new(0),
         status,
@@ -269,8 +276,15 @@ async fn introduce(
 
 fn start_store(backend: Backend, settings: &Settings, client: &Client, status: &Arc<Status>) -> Store {
     match backend {
-        Backend::Kvstore => Store::Kvstore(Kvstore::start(settings.etcd_config(), status.clone())),
-        Backend::Crd => Store::Crd(Crd::start(client)),
+        Backend::Kvstore => {
+            let kvstore = Kvstore::start(settings.etcd_config(), status.clone());
+            Store::Kvstore(kvstore, EndpointObjects::new(client))
+        }
+        Backend::Crd => {
+            let kvstore = settings.get("kvstore").filter(|kind| !kind.is_empty());
+            let addresses = kvstore.map(|_| Addresses::new(settings.etcd_config()));
+            Store::Crd(Crd::start(client), addresses)
+        }
         Backend::NodeLocal => {
             tracing::warn!("kvstore is not set: identities of this node are not shared with other nodes");
             Store::Local(Local::new())

@@ -7,6 +7,7 @@ pub(crate) mod identity_backend;
 pub(crate) mod l7_metrics;
 pub(crate) mod prefix_lengths;
 pub(crate) mod runtime_labels;
+pub(crate) mod service_maps;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
@@ -15,6 +16,7 @@ use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_I
 use identity_backend::BackendChoice;
 use l7_metrics::L7Metrics;
 use prefix_lengths::{Counted, PrefixLengths};
+use service_maps::ServiceMaps;
 
 /// The behaviours of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) struct Behaviours {
     pub(crate) prefix_lengths: PrefixLengths,
     /// By which names the version counts requests through the proxy.
     pub(crate) l7_metrics: L7Metrics,
+    /// In which maps the version keeps services.
+    pub(crate) service_maps: ServiceMaps,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -47,6 +51,7 @@ const V1_0: Behaviours = Behaviours {
     },
     prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
     l7_metrics: L7Metrics::ByName,
+    service_maps: ServiceMaps::Legacy,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -95,6 +100,7 @@ const V1_5: Behaviours = Behaviours {
         tcp_size: TcpSize::Option("bpf-ct-global-tcp-max", 524_288),
         ..V1_4.connection_table
     },
+    service_maps: ServiceMaps::Both,
     ..V1_4
 };
 
@@ -103,6 +109,7 @@ const V1_6: Behaviours = Behaviours {
     backend: BackendChoice::Selectable,
     custom_resources: WITH_NODES_AND_IDENTITIES,
     l7_metrics: L7Metrics::ByLabel,
+    service_maps: ServiceMaps::V2,
     ..V1_5
 };
 

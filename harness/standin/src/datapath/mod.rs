@@ -9,4 +9,5 @@ pub(crate) mod nft;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod ruleset;
+pub(crate) mod service_maps;
 pub(crate) mod table;

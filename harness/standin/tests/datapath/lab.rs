@@ -153,6 +153,13 @@ impl Lab {
         }
     }
 
+    /// Forgets the TCP connections through services that the nodes track.
+    pub(super) fn forget_service_connections(&self) {
+        for node in &self.nodes {
+            node.netns.block_on(async || nft::forget_service_connections().await.unwrap());
+        }
+    }
+
     /// The generations of rules that a node holds.
     pub(super) fn generations(&self, node: usize) -> BTreeSet<String> {
         let objects = self.nodes[node].netns.block_on(async || nft::objects().await.unwrap());
