@@ -190,7 +190,7 @@ fn read_rules(file: &str) -> io::Result<Value> {
     }
     // Not every way to a container can tell it that its input has ended: one whole value is enough.
     let mut values = serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter();
-    values.next().unwrap_or_else(|| Ok(Value::Null)).map_err(io::Error::from)
+    values.next().unwrap_or(Ok(Value::Null)).map_err(io::Error::from)
 }
 
 #[cfg(test)]

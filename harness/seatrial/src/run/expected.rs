@@ -56,7 +56,11 @@ mod tests {
 
     #[test]
     fn a_step_that_is_there_to_fail_takes_all_its_time_and_is_the_last() {
-        let target = super::super::procedure::Target { version: "1.6.12".parse().unwrap(), tag: None };
+        let target = super::super::procedure::Target {
+            version: "1.6.12".parse().unwrap(),
+            tag: None,
+            set: std::collections::BTreeMap::new(),
+        };
         let mut step = Step::preflight(target);
         step.within = Some(Duration::from_secs(10));
         assert_eq!(expected(&step, false), PREFLIGHT);

@@ -100,14 +100,11 @@ mod tests {
     }
 
     /// Scenarios that hazards name, and that may be missing for now.
-    const NOT_THERE_YET: [&str; 8] = [
-        "cni-conf-overwrite",
-        "container-runtime-labels",
+    const NOT_THERE_YET: [&str; 5] = [
         "dns-polling",
         "identity-migration",
         "identity-mode-rollback",
         "legacy-services-downgrade",
-        "prefix-lengths",
         "services-v2",
     ];
 
