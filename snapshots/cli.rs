@@ -31,6 +31,10 @@ fn help() {
         &["help", "rebase"],
         &["help", "lint"],
         &["help", "report"],
+        &["help", "history"],
+        &["help", "repro"],
+        &["help", "matrix"],
+        &["help", "scenario", "judge"],
         &["help", "cluster"],
         &["help", "cluster", "up"],
         &["help", "cluster", "down"],
@@ -58,5 +62,9 @@ fn bad_usage() {
         &["lint", "--to", "1.6"],
         &["lint", "--explain", "no-such-rule"],
         &["report", "missing"],
+        &["history"],
+        &["repro", "missing"],
+        &["matrix", "--shard", "5/4"],
+        &["scenario", "judge", "missing"],
     ]));
 }

@@ -11,6 +11,7 @@ mod cluster;
 mod command;
 mod isolation;
 mod kills;
+mod repro;
 mod scenario;
 mod upgrade;
 
@@ -30,6 +31,7 @@ fn main() {
         trial("disk-full", bad_input::disk_full),
         trial("not-root", bad_input::not_root),
         trial("two-runs-side-by-side", isolation::two_runs_and_gc),
+        trial("repro", repro::same_outcome),
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
     ];

@@ -21,12 +21,23 @@ pub(crate) fn arms() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What comes of an arm is what its file expects.
+/// What comes of an arm is what its file expects. What comes of the documented way is not what the other arm expects:
+/// the finding of that arm is that of its omission.
 pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
     let out = tempfile::tempdir()?;
     let mut command = seatrial(&["scenario", "run", name, "--arm", arm, "--out"]);
     run(command.arg(out.path()))?
         .expect_code(0)?
         .expect_words(&[&format!("scenario {name}/{arm}: as expected")])?;
+    // A way that is refused leaves no run.
+    if arm == "followed" && std::fs::read_dir(out.path())?.next().is_some() {
+        let mut judge = seatrial(&["scenario", "judge", "--against", "skipped"]);
+        let judged = run(judge.arg(out.path()))?;
+        if !matches!(judged.code, Some(1 | 4)) {
+            return Err(
+                format!("with nothing left out it is as expected too: {}{}", judged.out, judged.err).into()
+            );
+        }
+    }
     Ok(())
 }

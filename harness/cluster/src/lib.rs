@@ -7,6 +7,7 @@ pub mod dns;
 pub mod doctor;
 pub mod images;
 pub mod ledger;
+pub mod node_file;
 mod pki;
 pub mod sandbox;
 mod spawn;

@@ -131,6 +131,16 @@ struct ConfigTest {
 static ENTRIES: LazyLock<Vec<Entry>> =
     LazyLock::new(|| data::load("hazards.yaml", include_str!("../data/hazards.yaml")));
 
+/// Returns the names of all hazards, in order, each once.
+pub fn hazard_ids() -> BTreeSet<&'static str> {
+    ENTRIES.iter().map(|entry| entry.id.as_str()).collect()
+}
+
+/// Returns the names of the scenarios that show hazards, in order, each once.
+pub fn hazard_scenarios() -> BTreeSet<&'static str> {
+    ENTRIES.iter().filter_map(|entry| entry.scenario.as_deref()).collect()
+}
+
 /// Returns the hazards of a hop that concern a cluster or may do so.
 pub(crate) fn hazards(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec<Hazard> {
     let on_the_way = ENTRIES.iter().filter(|entry| entry.hop.matches(from.minor(), to.minor()));

@@ -21,12 +21,12 @@ pub mod yaml;
 pub use catalogue::{UnknownVersion, resolve};
 pub use configmap::ConfigMap;
 pub use data::{Confidence, Span};
-pub use hazard::{Applies, Facts, Hazard};
+pub use hazard::{Applies, Facts, Hazard, hazard_ids, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
 pub use plan::{
     Direction, Options, Plan, PlanError, Preflight, Rollback, Stage, Step, Variant, plan, plan_for, plan_with,
 };
 pub use required::{ConfigChange, required_changes};
-pub use transition::{Impact, Row, micro};
+pub use transition::{Impact, Row, micro, transitions};
 pub use version::{Minor, ParseVersionError, Version, VersionSpec};

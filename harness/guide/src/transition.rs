@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::catalogue;
 use crate::data::{self, Confidence, Minors};
 use crate::version::{Minor, Version, VersionSpec};
 
@@ -157,6 +158,13 @@ pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {
     })
 }
 
+/// Returns every upgrade between two minors that the guides list, from latest patch to latest patch, oldest first.
+pub fn transitions() -> Vec<(&'static Version, &'static Version)> {
+    let latest = || catalogue::lines().iter().map(|line| &line.latest);
+    let pairs = latest().flat_map(|from| latest().map(move |to| (from, to)));
+    pairs.filter(|(from, to)| listed(from, to).is_some()).collect()
+}
+
 /// Returns what the guide says about a hop between two patches of one minor, in either direction.
 ///
 /// From a version to itself it is a restart of the agents.
@@ -194,6 +202,19 @@ mod tests {
     #[case::backwards("1.6.4", "1.5.13", None)]
     fn lists_minors(#[case] from: &str, #[case] to: &str, #[case] l3: Option<Impact>) {
         assert_eq!(listed(&version(from), &version(to)).map(|row| row.l3), l3);
+    }
+
+    #[test]
+    fn every_transition_is_a_plan_of_one_stage() {
+        let all = transitions();
+        let minors = |from: &str, to: &str| {
+            all.iter().any(|(old, new)| old.minor().to_string() == from && new.minor().to_string() == to)
+        };
+        assert!(minors("1.2", "1.5") && minors("1.5", "1.6") && minors("1.19", "1.20"));
+        assert!(!minors("1.1", "1.6") && !minors("1.6", "1.5"));
+        for (from, to) in all {
+            assert_eq!(crate::plan(from, to).unwrap().stages.len(), 1, "{from} to {to}");
+        }
     }
 
     #[rstest]

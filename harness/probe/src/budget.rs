@@ -10,6 +10,8 @@ use crate::outage::Outage;
 
 /// A restart is seen late: an outage that begins so long before it still belongs to it, ns.
 const SEEN_LATE_NS: u64 = 2_500_000_000;
+/// What is not ready so long after it went is down, and no longer restarting, ns.
+const DOWN_NS: u64 = 60_000_000_000;
 
 /// The guide's words for the impact of a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +201,10 @@ impl Budget {
         let Some(recovery_ms) = self.recovery_ms else { return false };
         restarts.iter().any(|restart| {
             let from = restart.gone_ns.saturating_sub(SEEN_LATE_NS);
-            let until = restart.ready_ns.map_or(u64::MAX, |ready| ready + recovery_ms * 1_000_000);
+            let until = match restart.ready_ns {
+                Some(ready) => ready + recovery_ms * 1_000_000,
+                None => restart.gone_ns + DOWN_NS,
+            };
             from <= outage.first_bad_ns && outage.last_bad_ns <= until
         })
     }
@@ -322,6 +327,16 @@ mod tests {
         let judgement = Budgets::standard().judge(&flow, &outages, WORDS, &restarts);
         assert_eq!(judgement.kept, Some(kept), "{judgement:#?}");
         assert_eq!(judgement.violations.is_empty(), kept);
+    }
+
+    #[rstest]
+    #[case::still_restarting(50_000, true)]
+    #[case::down(70_000, false)]
+    fn an_agent_that_never_comes_back_excuses_a_minute(#[case] length_ms: u64, #[case] kept: bool) {
+        let flow = flow(Kind::New, Protocol::Http, Layer::L7);
+        let gone = Restart { ready_ns: None, ..restart("node2", 10_000, 0) };
+        let judgement = Budgets::standard().judge(&flow, &[outage(10_100, length_ms, 0)], WORDS, &[gone]);
+        assert_eq!(judgement.kept, Some(kept), "{judgement:#?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -17,6 +18,15 @@ const NS_PER_S: u64 = 1_000_000_000;
 pub fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.unsigned_abs() * NS_PER_S + now.tv_nsec.unsigned_abs()
+}
+
+/// Turns a moment that has just passed from CLOCK_REALTIME, which the kernel stamps datagrams with, into ns of
+/// CLOCK_MONOTONIC; never later than now.
+pub(crate) fn monotonic_of(real: Duration) -> u64 {
+    let now = clock_gettime(ClockId::Realtime);
+    let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+    let ago = u64::try_from(now.saturating_sub(real).as_nanos()).unwrap_or(u64::MAX);
+    now_ns().saturating_sub(ago)
 }
 
 /// Returns the whole µs from `from_ns` to `to_ns`, 0 when that is in the past.

@@ -1,4 +1,4 @@
-//! Follows the logs of the client pods and hands every line to the store.
+//! Follows the logs of pods and hands on every line.
 //!
 //! The way is harness → API server → kubelet → log file: it does not cross the network under test. A stream
 //! that breaks or falls silent is opened again a little before where it ended; batch numbers weed out what
@@ -6,7 +6,6 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::AsyncBufReadExt as _;
@@ -15,20 +14,20 @@ use kube::Api;
 use kube::api::LogParams;
 use tokio::time::{Instant, timeout};
 
-use crate::store::Store;
 use crate::wait::back_off;
 
-/// A prober prints ten times a second: a stream that is silent for so long is broken.
+/// A prober prints ten times a second, a watcher of a node every second: a stream that is silent for so long is
+/// broken.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Follows one pod's log until the pod has ended and all of it is read.
-pub(crate) async fn follow(pods: Api<Pod>, pod: String, store: Arc<Store>) {
+/// Follows one pod's log until the pod has ended and all of it is read; a line may come more than once.
+pub(crate) async fn follow(pods: Api<Pod>, pod: String, take: impl Fn(&str)) {
     let mut last_line: Option<Instant> = None;
     let mut tries = 0;
     loop {
         let since = last_line.map(|at| i64::try_from(at.elapsed().as_secs()).unwrap_or(0) + 2);
         let params = LogParams { follow: true, since_seconds: since, ..LogParams::default() };
-        match read(&pods, &pod, &params, &store).await {
+        match read(&pods, &pod, &params, &take).await {
             Ok(lines) if lines > 0 => (last_line, tries) = (Some(Instant::now()), 0),
             Ok(_) => {}
             Err(error) => tracing::debug!(pod, %error, "log stream"),
@@ -39,7 +38,7 @@ pub(crate) async fn follow(pods: Api<Pod>, pod: String, store: Arc<Store>) {
         }
         tries += 1;
     }
-    if let Err(error) = read(&pods, &pod, &LogParams::default(), &store).await {
+    if let Err(error) = read(&pods, &pod, &LogParams::default(), &take).await {
         tracing::debug!(pod, %error, "log of a pod that ended");
     }
 }
@@ -58,14 +57,19 @@ enum ReadError {
 /// Reads a log to its end and returns the number of lines.
 ///
 /// A line without its end is half a line, and may read as a whole one: it is left for the next reading.
-async fn read(pods: &Api<Pod>, pod: &str, params: &LogParams, store: &Store) -> Result<u64, ReadError> {
+async fn read(
+    pods: &Api<Pod>,
+    pod: &str,
+    params: &LogParams,
+    take: &impl Fn(&str),
+) -> Result<u64, ReadError> {
     let open = timeout(SILENCE, pods.log_stream(pod, params)).await.map_err(|_| ReadError::Silent)?;
     let mut stream = pin!(open.map_err(|error| ReadError::Open(Box::new(error)))?);
     let (mut count, mut line) = (0, String::new());
     loop {
         line.clear();
         match timeout(SILENCE, stream.read_line(&mut line)).await {
-            Ok(Ok(1..)) if line.ends_with('\n') => store.take(pod, line.trim_end()),
+            Ok(Ok(1..)) if line.ends_with('\n') => take(line.trim_end()),
             Ok(Ok(_)) => return Ok(count),
             // What came before still counts: the caller goes on from there.
             Ok(Err(error)) if count == 0 => return Err(ReadError::Broken(error)),
@@ -92,7 +96,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
     use std::net::Ipv4Addr;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use futures_util::StreamExt as _;
     use futures_util::stream;
@@ -110,6 +114,7 @@ mod tests {
     use crate::flow::tests::flow;
     use crate::flow::{Kind, Layer, Protocol};
     use crate::sample::{Class, Sample};
+    use crate::store::Store;
     use crate::wire::{Part, Start, batch_lines, start_line};
 
     const PERIOD: u64 = 10_000_000;
@@ -222,7 +227,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::create(folder.path(), [flow]).unwrap());
-        follow(pods, "client-1".into(), Arc::clone(&store)).await;
+        follow(pods, "client-1".into(), |line| store.take("client-1", line)).await;
         server.abort();
 
         let (samples, failure) = store.samples(40 * PERIOD);

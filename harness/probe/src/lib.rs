@@ -16,6 +16,7 @@ pub mod deploy;
 pub mod flow;
 #[cfg(test)]
 mod loopback;
+mod node;
 pub mod noise;
 pub mod outage;
 pub mod role;

@@ -76,7 +76,8 @@ impl Noise {
     }
 }
 
-fn is_late(sample: &Sample) -> bool {
+/// Says whether the prober came to a probe so late that the machine was noisy.
+pub(crate) fn is_late(sample: &Sample) -> bool {
     sample.late_us > LATE_US || sample.class == Class::Missed
 }
 

@@ -1,8 +1,11 @@
 //! Outages: maximal runs of bad samples, as brackets. Pure.
 //!
 //! Samples tell when a flow worked and when it did not, never the moment between. An outage is therefore
-//! at least as long as from its first to its last bad sample's due time, and at most as long as from the
-//! last good sample's due time before to the time at which the first good sample after was answered.
+//! at least as long as from its first to its last bad sample, and at most as long as from the last good sample
+//! before to the time at which the first good sample after was answered. A sample stands at the time at which
+//! the prober came to it, for one that came late has asked the network late; at its due time when the flow's
+//! probes are on connections of their own, which may overtake one another, or when the prober came so late that
+//! the machine is to blame.
 //!
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
 //! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
@@ -10,7 +13,7 @@
 //! forbidden answer. Of any other outage noise excuses the samples that it covers, and no more.
 
 use crate::flow::{FlowSpec, Kind};
-use crate::noise::Noise;
+use crate::noise::{Noise, is_late};
 use crate::sample::{Class, Sample};
 
 /// An interval in which a flow did not behave; for `deny` flows, a hole.
@@ -20,13 +23,13 @@ pub struct Outage {
     pub class: Class,
     /// Bad samples.
     pub samples: u64,
-    /// Due time of the last good sample before; absent when there was none.
+    /// Time of the last good sample before; absent when there was none.
     pub last_good_ns: Option<u64>,
-    /// Due time of the first bad sample.
+    /// Time of the first bad sample.
     pub first_bad_ns: u64,
-    /// Due time of the last bad sample.
+    /// Time of the last bad sample.
     pub last_bad_ns: u64,
-    /// Due time of the first good sample after; absent while there was none.
+    /// Time of the first good sample after; absent while there was none.
     pub first_good_ns: Option<u64>,
     /// When that sample was answered.
     pub answered_ns: Option<u64>,
@@ -41,9 +44,9 @@ pub struct Outage {
 pub struct Clear {
     /// Bad samples.
     pub samples: u64,
-    /// Due time of the first.
+    /// Time of the first.
     pub first_bad_ns: u64,
-    /// Due time of the last.
+    /// Time of the last.
     pub last_bad_ns: u64,
     /// Connections of a held flow that were cut.
     pub connections_cut: u64,
@@ -80,34 +83,38 @@ impl Outage {
 #[must_use]
 pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage> {
     let excusable = flow.crosses_subject() && flow.kind != Kind::Deny;
+    let in_order = matches!(flow.kind, Kind::Packet | Kind::Canary | Kind::Held);
     let mut found = Vec::new();
     let mut open: Option<Outage> = None;
     let mut last_good_ns = None;
+    let mut at_ns = 0;
     for sample in samples {
+        let asked_ns = if in_order && !is_late(sample) { sample.taken_up_ns() } else { sample.due_ns };
+        at_ns = asked_ns.max(at_ns);
         if flow.is_good(sample.class) && sample.class != Class::Missed {
             if let Some(mut outage) = open.take() {
-                outage.first_good_ns = Some(sample.due_ns);
+                outage.first_good_ns = Some(at_ns);
                 outage.answered_ns = Some(sample.ended_ns());
                 found.push(outage);
             }
-            last_good_ns = Some(sample.due_ns);
+            last_good_ns = Some(at_ns);
         } else if Noise::accuses(flow, sample) {
             let outage = open.get_or_insert(Outage {
                 class: sample.class,
                 samples: 0,
                 last_good_ns,
-                first_bad_ns: sample.due_ns,
-                last_bad_ns: sample.due_ns,
+                first_bad_ns: at_ns,
+                last_bad_ns: at_ns,
                 first_good_ns: None,
                 answered_ns: None,
                 connections_cut: 0,
                 clear: None,
             });
             outage.samples += 1;
-            outage.last_bad_ns = sample.due_ns;
+            outage.last_bad_ns = at_ns;
             outage.connections_cut += u64::from(sample.cut);
             if !(excusable && noise.covers(sample.due_ns, sample.ended_ns())) {
-                Clear::add(&mut outage.clear, sample);
+                Clear::add(&mut outage.clear, sample, at_ns);
             }
         }
     }
@@ -116,16 +123,15 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
 }
 
 impl Clear {
-    fn add(clear: &mut Option<Self>, sample: &Sample) {
-        let due_ns = sample.due_ns;
+    fn add(clear: &mut Option<Self>, sample: &Sample, at_ns: u64) {
         let clear = clear.get_or_insert(Self {
             samples: 0,
-            first_bad_ns: due_ns,
-            last_bad_ns: due_ns,
+            first_bad_ns: at_ns,
+            last_bad_ns: at_ns,
             connections_cut: 0,
         });
         clear.samples += 1;
-        clear.last_bad_ns = due_ns;
+        clear.last_bad_ns = at_ns;
         clear.connections_cut += u64::from(sample.cut);
     }
 }
@@ -168,15 +174,15 @@ mod tests {
     #[rstest]
     #[case::clean("......", &[])]
     #[case::nothing("", &[])]
-    #[case::one("..l...", &[(0, Some(20_300_000), 0)])]
-    #[case::run("..lll..", &[(20_000_000, Some(40_300_000), 0)])]
-    #[case::cut("..rll.", &[(20_000_000, Some(40_300_000), 1)])]
-    #[case::two(".l..l.", &[(0, Some(20_300_000), 0), (0, Some(20_300_000), 0)])]
+    #[case::one("..l...", &[(0, Some(20_250_000), 0)])]
+    #[case::run("..lll..", &[(20_000_000, Some(40_250_000), 0)])]
+    #[case::cut("..rll.", &[(20_000_000, Some(40_250_000), 1)])]
+    #[case::two(".l..l.", &[(0, Some(20_250_000), 0), (0, Some(20_250_000), 0)])]
     #[case::unfinished("..lll", &[(20_000_000, None, 0)])]
     #[case::from_the_start("ll..", &[(10_000_000, None, 0)])]
     #[case::late_prober_is_no_outage("..LLL..", &[])]
-    #[case::late_prober_does_not_end_one("..lLLl..", &[(30_000_000, Some(50_300_000), 0)])]
-    #[case::late_prober_sees_a_cut_all_the_same("..RL..", &[(0, Some(30_300_000), 1)])]
+    #[case::late_prober_does_not_end_one("..lLLl..", &[(30_000_000, Some(50_250_000), 0)])]
+    #[case::late_prober_sees_a_cut_all_the_same("..RL..", &[(0, Some(30_250_000), 1)])]
     #[case::missed_says_nothing("..mm..", &[])]
     fn brackets(#[case] letters: &str, #[case] expected: &[(u64, Option<u64>, u64)]) {
         let found: Vec<_> =
@@ -223,7 +229,7 @@ mod tests {
         let left = found[0].without_noise();
         let left = left.map(|left| (left.samples, left.first_bad_ns / PERIOD, left.last_bad_ns / PERIOD));
         assert_eq!(left, clear);
-        assert_eq!(found[0].last_good_ns, Some(PERIOD), "the outage itself stays whole");
+        assert_eq!(found[0].last_good_ns, Some(PERIOD + 50_000), "the outage itself stays whole");
     }
 
     #[test]
@@ -233,6 +239,17 @@ mod tests {
         slow[1].ended_us = Some(50_000);
         let noise = Noise { intervals: vec![(5 * PERIOD, 5 * PERIOD)], ..Noise::default() };
         assert_eq!(outages(&spec, &slow, &noise)[0].clear, None);
+    }
+
+    #[test]
+    fn a_prober_that_came_late_has_asked_late() {
+        let spec = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+        let mut late = samples("..l..");
+        (late[1].late_us, late[2].late_us) = (4_000, 6_000);
+        let of = |spec: &FlowSpec| outages(spec, &late, &Noise::default())[0].clone();
+        assert_eq!(of(&spec).began(), (PERIOD + 4_000_000, 2 * PERIOD + 6_000_000));
+        // On connections of their own probes may overtake one another: only the plan is in order.
+        assert_eq!(of(&flow(Kind::New, Protocol::Tcp, Layer::L4)).began(), (PERIOD, 2 * PERIOD));
     }
 
     #[test]
@@ -266,7 +283,9 @@ mod tests {
                 prop_assert!(pair[0].first_good_ns.unwrap() <= pair[1].last_good_ns.unwrap());
             }
             for (sample, letter) in samples(&letters).iter().zip(letters.chars()) {
-                let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&sample.due_ns));
+                let late = if letter.is_uppercase() { 0 } else { u64::from(sample.late_us) * 1_000 };
+                let at = sample.due_ns + late;
+                let inside = found.iter().any(|o| (o.first_bad_ns..=o.last_bad_ns).contains(&at));
                 prop_assert!(inside || !"lrR".contains(letter));
                 prop_assert!(!inside || letter != '.');
             }

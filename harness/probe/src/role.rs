@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,14 +10,17 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{self, ClientError};
-use crate::server;
+use crate::{node, server};
 
 /// The environment variable that holds a prober's flows as JSON.
 pub(crate) const FLOWS_VARIABLE: &str = "SEATRIAL_FLOWS";
 /// The name that makes the program a prober.
-pub(crate) const CLIENT: &str = "probe-client";
+pub const CLIENT_NAME: &str = "probe-client";
 /// The name that makes the program a server of probes.
-pub(crate) const SERVER: &str = "probe-server";
+pub const SERVER_NAME: &str = "probe-server";
+
+/// The name that makes the program a watcher of its node.
+pub const NODE_NAME: &str = "probe-node";
 
 /// A role inside a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +29,30 @@ pub enum Role {
     Client,
     /// Answers probes.
     Server,
+    /// Prints what changes in the counters of its node's kernel.
+    Node,
 }
 
 /// Returns the role that goes with the name under which the program was started.
 #[must_use]
 pub fn role(argv0: &str) -> Option<Role> {
     match Path::new(argv0).file_name()?.to_str()? {
-        CLIENT => Some(Role::Client),
-        SERVER => Some(Role::Server),
+        CLIENT_NAME => Some(Role::Client),
+        SERVER_NAME => Some(Role::Server),
+        NODE_NAME => Some(Role::Node),
         _ => None,
     }
 }
 
 /// Plays a role until SIGTERM; call it before any thread exists.
 ///
-/// A client takes its flows from the environment, a server its listeners (`udp:7000`) from `args`, which
-/// do not include the program's name.
+/// A client takes its flows from the file that `args` names, else from the environment, which holds some
+/// hundreds; a server takes its listeners (`udp:7000`) from `args`. The program's name is not among them.
 pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match role {
-        Role::Client => run_client(),
+        Role::Client => run_client(args),
         Role::Server => run_server(args),
+        Role::Node => node::run(io::stdout(), terminated()).map_err(Error::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,8 +72,12 @@ pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 type Error = Box<dyn std::error::Error>;
 
-fn run_client() -> Result<(), Error> {
-    let json = env::var(FLOWS_VARIABLE).unwrap_or_default();
+fn run_client(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    let json = match args.into_iter().next() {
+        Some(path) => fs::read_to_string(&path)
+            .map_err(|source| ClientError::System { doing: "read the file of its flows", source })?,
+        None => env::var(FLOWS_VARIABLE).unwrap_or_default(),
+    };
     let flows = serde_json::from_str(&json).map_err(ClientError::Flows)?;
     Ok(client::run(flows, io::stdout(), terminated())?)
 }

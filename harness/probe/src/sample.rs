@@ -102,6 +102,12 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// The time at which the prober came to it.
+    #[must_use]
+    pub fn taken_up_ns(&self) -> u64 {
+        self.due_ns + u64::from(self.late_us) * 1_000
+    }
+
     /// The time at which its answer or failure was known, or its due time when nothing came.
     #[must_use]
     pub fn ended_ns(&self) -> u64 {

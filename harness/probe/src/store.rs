@@ -16,7 +16,7 @@ mod columns;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -316,6 +316,32 @@ impl Lane {
         });
         FlowSamples { flow: self.flow.clone(), start_ns: self.start_ns, samples, fault }
     }
+}
+
+/// Reads what one prober printed, line by line as it comes, until it ends; keeps the samples in `folder`, and
+/// returns those due before `until_ns` gives the time at the end.
+///
+/// # Errors
+///
+/// When a line cannot be read, or the folder cannot be written.
+pub fn read_prober(
+    flows: Vec<FlowSpec>,
+    lines: impl BufRead,
+    folder: &Path,
+    until_ns: impl FnOnce() -> u64,
+) -> Result<Vec<FlowSamples>, StoreError> {
+    let prober = flows.first().map(|flow| flow.client.pod.clone()).unwrap_or_default();
+    let store = Store::create(folder, flows)?;
+    for line in lines.lines() {
+        let line = line.map_err(|source| StoreError::Io {
+            doing: "read the prober of",
+            path: folder.to_owned(),
+            source,
+        })?;
+        store.take(&prober, &line);
+    }
+    let (samples, failure) = store.samples(until_ns());
+    failure.map_or(Ok(samples), Err)
 }
 
 /// Returns the name of the file of a flow.

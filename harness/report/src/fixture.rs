@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::event::Observation;
 use crate::run::*;
+use crate::trial::{self, Trial, TrialOutcome};
 
 /// Where traffic starts and ends, ms since the run started.
 const TRAFFIC: (f64, f64) = (12_400.0, 66_000.0);
@@ -94,6 +95,20 @@ pub(crate) fn errored() -> Run {
     run.observations.clear();
     run.budgets.clear();
     run
+}
+
+/// A trial with this outcome.
+pub(crate) fn trial(outcome: TrialOutcome) -> Trial {
+    let wrong = match outcome {
+        TrialOutcome::AsExpected => Vec::new(),
+        TrialOutcome::NotAsExpected => vec![
+            "not found: L4 held".to_owned(),
+            "deny-tcp/cross-node/pod-ip had an outage that is policy".to_owned(),
+        ],
+        TrialOutcome::NotJudged => vec!["errored: the cluster did not come up".to_owned()],
+    };
+    let (scenario, arm) = ("kvstore-keys".to_owned(), "skipped".to_owned());
+    Trial { schema: trial::SCHEMA.into(), scenario, arm, outcome, wrong }
 }
 
 fn provider() -> Provider {
@@ -269,6 +284,7 @@ fn outage(class: &str, first_bad: f64, last_bad: f64, period: f64, step: &str, r
                 first_bad - at
             ),
         }),
+        noisy: false,
     }
 }
 

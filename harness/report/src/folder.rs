@@ -27,11 +27,13 @@ pub enum FolderError {
     /// The folder holds no record of a run.
     #[error("{} holds no run.json: name the folder of one run, such as runs/<id>", .0.display())]
     NotARun(PathBuf),
-    /// `run.json` is not readable as a record of this version.
-    #[error("{} is not a {SCHEMA} record: read it with the seatrial that wrote it", path.display())]
+    /// A record is not readable as one of this version.
+    #[error("{} is not a {schema} record: read it with the seatrial that wrote it", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// The schema that it should have.
+        schema: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,
     },
@@ -101,6 +103,11 @@ impl RunFolder {
         self.path.join("run.json")
     }
 
+    /// What came of the arm of a scenario that the run was.
+    pub fn trial_json(&self) -> PathBuf {
+        self.path.join("trial.json")
+    }
+
     /// The report for people.
     pub fn report_html(&self) -> PathBuf {
         self.path.join("report.html")
@@ -151,12 +158,15 @@ impl RunFolder {
     pub fn load(&self) -> Result<Run, FolderError> {
         let path = self.run_json();
         let text = fs::read(&path).map_err(io_error("read", &path))?;
-        let run: Run = serde_json::from_slice(&text)
-            .map_err(|source| FolderError::Unreadable { path: path.clone(), source })?;
+        let run: Run = serde_json::from_slice(&text).map_err(|source| FolderError::Unreadable {
+            path: path.clone(),
+            schema: SCHEMA,
+            source,
+        })?;
         if run.schema != SCHEMA {
             let source =
                 <serde_json::Error as serde::de::Error>::custom(format!("its schema is {:?}", run.schema));
-            return Err(FolderError::Unreadable { path, source });
+            return Err(FolderError::Unreadable { path, schema: SCHEMA, source });
         }
         Ok(run)
     }
@@ -188,7 +198,7 @@ impl EventLog {
     }
 }
 
-fn replace(path: &Path, text: &[u8]) -> Result<(), FolderError> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> Result<(), FolderError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::Builder::new()
@@ -202,11 +212,11 @@ fn replace(path: &Path, text: &[u8]) -> Result<(), FolderError> {
     write().map_err(io_error("write", path))
 }
 
-fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     move |source| FolderError::Io { doing, path: path.to_owned(), source }
 }
 
-fn render_error<E>(path: &Path) -> impl FnOnce(E) -> FolderError
+pub(crate) fn render_error<E>(path: &Path) -> impl FnOnce(E) -> FolderError
 where
     E: std::error::Error + Send + Sync + 'static,
 {

@@ -62,7 +62,7 @@ fn row(flow: &Flow) -> String {
 }
 
 /// Text that Markdown shows as it is, on one line.
-fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {
@@ -75,7 +75,7 @@ fn text(raw: &str) -> String {
     out
 }
 
-fn command(kind: &str, title: &str, message: &str) -> String {
+pub(crate) fn command(kind: &str, title: &str, message: &str) -> String {
     let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let title = title.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     format!("::{kind} title={}::{message}", title.replace(':', "%3A").replace(',', "%2C"))

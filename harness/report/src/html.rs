@@ -6,11 +6,13 @@ mod view;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
 
 use crate::run::Run;
 
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("report", include_str!("html/report.html.j2")),
+    ("index", include_str!("html/index.html.j2")),
     ("timeline", include_str!("html/timeline.html.j2")),
     ("style", include_str!("html/style.css")),
 ];
@@ -25,6 +27,11 @@ pub struct HtmlError(#[from] minijinja::Error);
 /// # Errors
 /// Fails only when a template asks for something that the page's data lacks.
 pub fn render(run: &Run) -> Result<String, HtmlError> {
+    page("report", &view::page(run))
+}
+
+/// Fills a template in.
+pub(crate) fn page(template: &str, data: &impl Serialize) -> Result<String, HtmlError> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -32,7 +39,7 @@ pub fn render(run: &Run) -> Result<String, HtmlError> {
     for (name, source) in TEMPLATES {
         env.add_template(name, source)?;
     }
-    Ok(env.get_template("report")?.render(Value::from(Serde(view::page(run))))?)
+    Ok(env.get_template(template)?.render(Value::from(Serde(data)))?)
 }
 
 #[cfg(test)]

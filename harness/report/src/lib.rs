@@ -3,6 +3,7 @@
 //! The runner emits [`Event`]s and fills in a [`Run`]. Everything that a person or a machine sees of a run is made
 //! here from those two, so that `seatrial report` can make it again from the run folder.
 
+pub mod collection;
 pub mod console;
 pub mod event;
 pub mod folder;
@@ -11,6 +12,7 @@ pub mod html;
 pub mod junit;
 pub mod run;
 pub mod summary;
+pub mod trial;
 pub mod units;
 
 #[cfg(test)]

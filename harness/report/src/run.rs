@@ -309,6 +309,9 @@ pub struct Outage {
     pub step: Option<String>,
     /// Its cause, as far as the evidence goes.
     pub attribution: Option<Attribution>,
+    /// The machine was noisy all through it: it says nothing about the subject.
+    #[serde(default)]
+    pub noisy: bool,
 }
 
 impl Outage {

@@ -30,7 +30,7 @@ pub fn count(n: u64) -> String {
 }
 
 /// A count with its noun, such as `1 flow` or `12 flows`.
-pub(crate) fn plural(n: usize, noun: &str) -> String {
+pub fn plural(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(n as u64)) }
 }
 

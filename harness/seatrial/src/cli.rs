@@ -28,11 +28,17 @@ enum Command {
     Rebase(commands::rebase::Args),
     /// Find the policies, rules and dashboards that an upgrade breaks.
     Lint(commands::lint::Args),
-    /// Show a recorded run again, or write its reports.
+    /// Show recorded runs again, or write their reports.
     Report(commands::report::Args),
+    /// List the runs that a folder holds, with what came of them.
+    History(commands::history::Args),
+    /// Pack what it takes to run a recorded run again elsewhere.
+    Repro(commands::repro::Args),
     /// Run upgrade stories from files, and hold them against what they expect.
     #[command(subcommand)]
     Scenario(scenario::Command),
+    /// List everything that there is to run, in shards of about the same length, for CI.
+    Matrix(commands::matrix::Args),
     /// Bring up, list and take down clusters by hand.
     #[command(subcommand)]
     Cluster(commands::cluster::Command),
@@ -59,8 +65,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Rebase(args) => commands::rebase::run(&args, &mut out, &mut err),
         Command::Lint(args) => commands::lint::run(&args, &mut out, &mut err),
         Command::Report(args) => commands::report::run(&args),
+        Command::History(args) => commands::history::run(&args, &mut out, &mut err),
+        Command::Repro(args) => commands::repro::run(&args, &mut out),
         Command::Run(args) => block_on(run::run(args)),
         Command::Scenario(command) => block_on(scenario::run(command, &mut out)),
+        Command::Matrix(args) => commands::matrix::run(&args, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
         Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out, &mut err)),

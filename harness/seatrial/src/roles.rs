@@ -12,14 +12,16 @@ pub(crate) enum Role {
     Standin(standin::Role),
     ClusterDns,
     Pause,
+    NodeFile,
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 11] = [
+pub(crate) const IN_IMAGES: [&str; 13] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",
     "probe-server",
+    "probe-node",
     "cilium-agent",
     "cilium-operator",
     "cilium",
@@ -27,6 +29,7 @@ pub(crate) const IN_IMAGES: [&str; 11] = [
     "init-container.sh",
     "cni-install.sh",
     "cni-uninstall.sh",
+    cluster::node_file::ROLE,
 ];
 
 impl Role {
@@ -38,6 +41,7 @@ impl Role {
             .or_else(|| standin::role(name).map(Self::Standin))
             .or_else(|| (name == cluster::dns::ROLE).then_some(Self::ClusterDns))
             .or_else(|| (name == "pause").then_some(Self::Pause))
+            .or_else(|| (name == cluster::node_file::ROLE).then_some(Self::NodeFile))
     }
 
     pub(crate) fn run(self, args: Vec<OsString>) -> ExitCode {
@@ -47,6 +51,7 @@ impl Role {
             Self::Standin(role) => standin::run(role, args),
             Self::ClusterDns => cluster::dns::run(),
             Self::Pause => pause(),
+            Self::NodeFile => cluster::node_file::run(&args),
         }
     }
 }

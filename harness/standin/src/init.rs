@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::agent::STATE;
 use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::nft::{self, ToolError};
+use crate::datapath::service_maps;
 
 /// State that could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,9 @@ pub(crate) enum InitError {
     /// On disk.
     #[error("the state in {STATE} cannot be removed")]
     State(#[source] io::Error),
+    /// The maps of services.
+    #[error("the service maps in {} cannot be removed", service_maps::FOLDER)]
+    Services(#[source] io::Error),
     /// In the kernel.
     #[error(transparent)]
     Tool(#[from] ToolError),
@@ -44,17 +48,22 @@ pub(crate) async fn run() -> Result<(), InitError> {
     let clean = Clean::read(|name| std::env::var(name).ok());
     tracing::info!(?clean, "init");
     if clean.all {
-        match std::fs::remove_dir_all(Path::new(STATE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(InitError::State(error)),
-            _ => {}
-        }
+        remove(Path::new(STATE)).map_err(InitError::State)?;
     }
     if clean.datapath {
         nft::clear().await?;
         nft::flush_conntrack().await?;
         conntrack::forget()?;
+        remove(Path::new(service_maps::FOLDER)).map_err(InitError::Services)?;
     }
     Ok(())
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

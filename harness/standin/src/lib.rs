@@ -20,6 +20,7 @@ mod kubernetes;
 mod operator;
 mod policy;
 mod proxy;
+mod runtime;
 mod service;
 mod version;
 mod wait;

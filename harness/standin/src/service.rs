@@ -6,12 +6,14 @@ use std::net::Ipv4Addr;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::resolve::Transport;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// One port of a service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Frontend {
     /// The cluster address.
     pub(crate) ip: Ipv4Addr,

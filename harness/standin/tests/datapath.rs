@@ -11,9 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::datapath::events::Queue;
+use crate::policy::resolve::Transport;
 use lab::{Lab, NEAR, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
 use rstest::rstest;
 use serde_json::{Value, json};
+
+const NEAR_ECHO: SocketAddrV4 = SocketAddrV4::new(*NEAR.ip(), 7000);
 
 fn from_client(ports: Value) -> Value {
     json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [
@@ -137,6 +141,24 @@ fn a_service_connection_that_is_no_longer_tracked_is_refused_from_the_services_a
     assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
 }
 
+/// Both have the same backend at the other end, and go on or end by the way that they took there.
+#[test]
+fn only_connections_through_services_are_forgotten_with_their_maps() {
+    let mut lab = Lab::new();
+    lab.unknown_tcp = UnknownTcp::Refuse;
+    lab.program(&[]);
+    let mut direct = lab.client.run(|| connect(REMOTE)).unwrap();
+    let mut by_service = lab.client.run(|| connect(SERVICE)).unwrap();
+    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
+    assert_eq!(request(&mut by_service, "/").unwrap().0, 200);
+    lab.forget_service_connections();
+    lab.forget_service_connections();
+    let cut = request(&mut by_service, "/").unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
+    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
+    assert_eq!(lab.client.run(|| get(SERVICE, "/").unwrap().0), 200);
+}
+
 #[rstest]
 #[case::same_node(NEAR)]
 #[case::other_node(REMOTE)]
@@ -226,6 +248,31 @@ fn replacing_the_rules_opens_no_hole() {
         probe.join().unwrap()
     });
     assert_eq!(answers, 0);
+}
+
+#[test]
+fn what_policy_drops_is_queued_across_agents_and_what_finds_no_place_is_counted() {
+    let mut lab = Lab::new();
+    lab.events = Some(Queue { size: 4 });
+    lab.program(&[l4()]);
+    let strangers = lab.stranger.run(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    let send = |count| (0..count).for_each(|_| assert_eq!(strangers.send_to(b"x", NEAR_ECHO).unwrap(), 1));
+    send(3);
+    // The next agent finds what was queued before it.
+    lab.program(&[l4(), l7()]);
+    let (events, lost) = lab.take_events(0);
+    assert_eq!((events.len(), lost), (3, 0));
+    assert!(
+        events.iter().all(|it| it.transport == Transport::Udp && it.to == (*NEAR.ip(), 7000)),
+        "{events:?}"
+    );
+    send(7);
+    let (events, lost) = lab.take_events(0);
+    assert_eq!((events.len(), lost), (4, 3));
+    assert_eq!(lab.take_events(0), (vec![], 0));
+    assert_eq!(lab.stranger.run(|| connect(NEAR)).unwrap_err().kind(), ErrorKind::TimedOut);
+    let (events, _) = lab.take_events(0);
+    assert!(events.iter().all(|it| it.transport == Transport::Tcp) && !events.is_empty(), "{events:?}");
 }
 
 #[test]

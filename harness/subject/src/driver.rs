@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::wait::{self, Timeout};
+use cluster::wait::Timeout;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use serde_json::json;
 
 use crate::apply::{self, ApplyError, MANAGER};
+use crate::beside::{self, BesideError};
 use crate::chart::{Chart, ChartError};
 use crate::config;
+use crate::exec::{self, ExecError, Said};
 use crate::rollback::{self, UndoError};
-use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PREFLIGHT, rollout};
+use crate::scrape::{self, ScrapeError};
+use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, rollout};
 
 /// A step of the guide that failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +31,26 @@ pub enum SubjectError {
     /// The rollout could not be undone.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// A command could not be run inside of the agents.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// Pods beside the agents could not be made, or not be heard.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
+    /// The agents' metrics could not be read.
+    #[error(transparent)]
+    Scrape(#[from] ScrapeError),
     /// A condition did not come true.
     #[error(transparent)]
     Timeout(#[from] Timeout),
+    /// A command of the pre-flight check failed.
+    #[error("`{command}` failed in the pre-flight check: {said}")]
+    Command {
+        /// The command.
+        command: String,
+        /// The last that it said, or why it could not be run.
+        said: String,
+    },
     /// A text is no manifest of the ConfigMap.
     #[error("the ConfigMap cannot be used: {0}")]
     Manifest(String),
@@ -44,7 +65,7 @@ pub enum SubjectError {
     },
 }
 
-fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError {
+pub(crate) fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError {
     let what = what.into();
     move |source| SubjectError::Request { what, source: Box::new(source) }
 }
@@ -52,9 +73,9 @@ fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> SubjectError 
 /// The subject on one cluster.
 #[derive(Clone)]
 pub struct Subject {
-    client: kube::Client,
+    pub(crate) client: kube::Client,
     /// How long a rollout may take.
-    deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Subject {
@@ -89,58 +110,6 @@ impl Subject {
         }
         apply::apply(&self.client, &objects).await?;
         self.rollout_status().await
-    }
-
-    /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
-    /// deletes it again. The agents are not touched. A version whose chart has none is passed over.
-    ///
-    /// # Errors
-    /// When it does not become ready, for example because the image cannot be pulled.
-    pub async fn preflight(&self, chart: &Chart) -> Result<String, SubjectError> {
-        let only = [
-            ("preflight.enabled", "true"),
-            ("agent.enabled", "false"),
-            ("config.enabled", "false"),
-            ("operator.enabled", "false"),
-        ];
-        let objects = chart.render(&only).await?;
-        if objects.is_empty() {
-            return Ok("this version has no pre-flight check".to_owned());
-        }
-        apply::create(&self.client, &objects).await?;
-        let ready = self.preflight_ready().await;
-        // It goes whether it was ready or not: what comes next must find the cluster as it was.
-        let deleted = apply::delete(&self.client, &objects).await;
-        let ready = ready?;
-        deleted?;
-        self.preflight_gone().await?;
-        Ok(ready)
-    }
-
-    async fn preflight_ready(&self) -> Result<String, Timeout> {
-        let api = self.daemon_sets();
-        let probe = async || {
-            let (agents, preflight) =
-                (api.get(DAEMONSET).await.map_err(|e| e.to_string())?, api.get(PREFLIGHT).await);
-            let ready = |daemon_set: &DaemonSet| daemon_set.status.as_ref().map_or(0, |s| s.number_ready);
-            let preflight = preflight.map_err(|e| e.to_string())?;
-            let (agents, preflight) = (ready(&agents), ready(&preflight));
-            let state = format!("READY is {preflight} for {PREFLIGHT} and {agents} for {DAEMONSET}");
-            if agents > 0 && agents == preflight { Ok(state) } else { Err(state) }
-        };
-        let condition = "the pre-flight check to be READY on as many nodes as the agents";
-        wait::until(condition, self.deadline, Duration::from_millis(50), probe).await
-    }
-
-    async fn preflight_gone(&self) -> Result<(), Timeout> {
-        let api = self.daemon_sets();
-        let probe = async || match api.get_opt(PREFLIGHT).await {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => Err("it is still there".to_owned()),
-            Err(e) => Err(e.to_string()),
-        };
-        wait::until("the pre-flight check to be deleted", self.deadline, Duration::from_millis(50), probe)
-            .await
     }
 
     /// Adds keys to the ConfigMap, or changes them. Agents read it when they start.
@@ -274,6 +243,82 @@ impl Subject {
         Ok(apply::apply(&self.client, objects).await?)
     }
 
+    /// Deletes objects that do not come from a chart; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// When one cannot be deleted.
+    pub async fn delete(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
+        Ok(apply::delete(&self.client, objects).await?)
+    }
+
+    /// Runs a command in every agent's container, with `input` on its standard input; in order of the nodes.
+    ///
+    /// # Errors
+    /// When it cannot be run; a command that fails is no error.
+    pub async fn in_agents(
+        &self,
+        command: &[String],
+        input: Option<&str>,
+    ) -> Result<Vec<Said>, SubjectError> {
+        Ok(exec::everywhere(&self.client, command, input).await?)
+    }
+
+    /// Starts a command in a pod beside every agent, under a name; it goes on while agents come and go.
+    ///
+    /// # Errors
+    /// When a pod cannot be made, or does not run.
+    pub async fn start_beside(
+        &self,
+        name: &str,
+        image: &str,
+        command: &[String],
+    ) -> Result<(), SubjectError> {
+        Ok(beside::start(&self.client, name, image, command).await?)
+    }
+
+    /// Reads what [`Self::start_beside`] started under a name has said so far: each node, and the text.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be heard.
+    pub async fn said_beside(&self, name: &str) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(beside::said(&self.client, name).await?)
+    }
+
+    /// Ends what [`Self::start_beside`] started under a name.
+    ///
+    /// # Errors
+    /// When nothing was started under the name, or a pod cannot be deleted.
+    pub async fn end_beside(&self, name: &str) -> Result<(), SubjectError> {
+        Ok(beside::end(&self.client, name).await?)
+    }
+
+    /// Reads the metrics that every agent serves on `port`: its node, and the text; in order of the nodes.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn metrics(&self, port: u16) -> Result<Vec<(String, String)>, SubjectError> {
+        Ok(scrape::everywhere(&self.client, port).await?)
+    }
+
+    /// Every policy of the cluster, as a manifest.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn policies(&self) -> Result<String, SubjectError> {
+        let (group, version, kind) = crate::POLICY;
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let mut list =
+            api.list(&ListParams::default()).await.map_err(request("the policies could not be listed"))?;
+        list.items.sort_by_key(|policy| policy.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        let documents = list.items.into_iter().map(|mut policy| {
+            policy.metadata.managed_fields = None;
+            policy.types = Some(TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
+            json!(policy).to_string()
+        });
+        Ok(documents.collect::<Vec<_>>().join("\n---\n"))
+    }
+
     /// The agents' DaemonSet as it is now.
     ///
     /// # Errors
@@ -283,7 +328,7 @@ impl Subject {
         self.daemon_sets().get(DAEMONSET).await.map_err(request(what))
     }
 
-    fn daemon_sets(&self) -> Api<DaemonSet> {
+    pub(crate) fn daemon_sets(&self) -> Api<DaemonSet> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 }

@@ -4,21 +4,30 @@
 //! a chart of these names renders can be driven: real Cilium or a stand-in for it.
 
 mod apply;
+mod beside;
 mod chart;
 mod config;
 mod driver;
+mod exec;
+mod identities;
 mod policy;
+mod preflight;
 mod rollback;
 mod rollout;
+mod scrape;
 mod snapshot;
 
 use std::collections::BTreeMap;
 
 pub use apply::ApplyError;
+pub use beside::BesideError;
 pub use chart::{Chart, ChartError};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
-pub use policy::{Grant, HttpRule, policies};
+pub use exec::{ExecError, Said};
+pub use identities::{Fate, Migrated};
+pub use policy::{Grant, HttpRule, policies, policy};
+pub use scrape::ScrapeError;
 pub use snapshot::Snapshot;
 
 /// Namespace of everything that belongs to the subject.

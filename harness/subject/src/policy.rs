@@ -41,18 +41,27 @@ pub fn policies(namespace: &str, labels: &BTreeMap<String, String>, grants: &[Gr
         .map(|(number, (server, grants))| {
             let name = format!("seatrial-grants-{number}");
             let ingress: Vec<Value> = grants.into_iter().map(ingress).collect();
-            let object = json!({
-                "apiVersion": "cilium.io/v2",
-                "kind": "CiliumNetworkPolicy",
-                "metadata": {"name": name, "namespace": namespace, "labels": labels},
-                "spec": {"endpointSelector": {"matchLabels": server}, "ingress": ingress},
-            });
-            match serde_json::from_value(object) {
-                Ok(object) => object,
-                Err(e) => unreachable!("a literal object has kind and name: {e}"),
-            }
+            let spec = json!({"endpointSelector": {"matchLabels": server}, "ingress": ingress});
+            let mut object = policy(namespace, &name, &spec);
+            object.metadata.labels = Some(labels.clone());
+            object
         })
         .collect()
+}
+
+/// A policy of this name and `spec`, in `namespace`.
+#[must_use]
+pub fn policy(namespace: &str, name: &str, spec: &Value) -> DynamicObject {
+    let object = json!({
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    });
+    match serde_json::from_value(object) {
+        Ok(object) => object,
+        Err(e) => unreachable!("a literal object has kind and name: {e}"),
+    }
 }
 
 fn ingress(grant: &Grant) -> Value {

@@ -52,6 +52,11 @@ impl Snapshot {
         Ok(Self { objects })
     }
 
+    /// Adds something that is no object of the API server.
+    pub fn add(&mut self, name: &str, value: &Value) {
+        self.objects.insert(name.to_owned(), text(value));
+    }
+
     /// Writes one file an object.
     ///
     /// # Errors
@@ -100,7 +105,11 @@ fn yaml(object: &DynamicObject) -> String {
             metadata.retain(|key, _| own.contains(&key.as_str()));
         }
     }
-    serde_saphyr::to_string(&value).unwrap_or_else(|e| format!("# not representable as YAML: {e}\n"))
+    text(&value)
+}
+
+fn text(value: &Value) -> String {
+    serde_saphyr::to_string(value).unwrap_or_else(|e| format!("# not representable as YAML: {e}\n"))
 }
 
 #[cfg(test)]

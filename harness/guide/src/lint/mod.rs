@@ -29,7 +29,7 @@ pub struct Source<'a> {
 }
 
 /// Which change of version the files must survive.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Version before.
     pub from: Version,

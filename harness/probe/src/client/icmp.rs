@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
 use tokio::net::UdpSocket;
 
+use super::arrival;
 use super::packet::Datagrams;
 use crate::clock::now_ns;
 
@@ -38,6 +39,7 @@ pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
         Err(error) => return Err(error.into()),
     };
     connect(&socket, &SocketAddr::new(target.ip(), 0))?;
+    arrival::stamp(&socket)?;
     // Send and receive are all that is asked of it, and they are the same for every kind of datagram.
     Ok((UdpSocket::from_std(socket.into())?, Icmp { raw, token: now_ns() }))
 }

@@ -4,6 +4,7 @@
 //! and prints what was decided every 100 ms. A probe is due at start + k·period whatever became of the
 //! ones before: a prober that was held up catches up, and the due times stay what they were.
 
+mod arrival;
 mod dns;
 mod fresh;
 mod held;
@@ -32,6 +33,9 @@ const HEAD_START_NS: u64 = 50_000_000;
 /// Flows are spread over their period in steps of this: together, for a wake-up costs more than a probe,
 /// but not all of the slow ones at once, so that none waits long for its turn.
 const SLOT_NS: u64 = 10_000_000;
+/// With more flows than this the steps are smaller: a slot must be sent before the next one falls due.
+const MANY_FLOWS: usize = 100;
+const SMALL_SLOT_NS: u64 = 1_000_000;
 
 /// Why a prober cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -114,10 +118,11 @@ async fn schedule(
     let mut starts = Vec::new();
     let mut lanes = Vec::new();
     let ledger = Ledger::new(flows.len());
+    let slot_ns = if flows.len() > MANY_FLOWS { SMALL_SLOT_NS } else { SLOT_NS };
     for (index, flow) in flows.into_iter().enumerate() {
         let period_ns = flow.period_ns;
-        let slot = index as u64 % (period_ns / SLOT_NS).max(1);
-        let due = Due { seq: 0, at_ns: start_ns + slot * SLOT_NS };
+        let slot = index as u64 % (period_ns / slot_ns).max(1);
+        let due = Due { seq: 0, at_ns: start_ns + slot * slot_ns };
         starts.push(Start { flow: flow.id.clone(), start_ns: due.at_ns, period_ns });
         let probes = spawn(flow, ledger.recorder(index))?;
         lanes.push(Lane { due, period_ns, probes });

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::Due;
 use super::recorder::{Probe, Recorder};
+use super::{Due, arrival};
 use crate::clock::now_ns;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
@@ -43,6 +43,7 @@ pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(local)?;
     socket.set_nonblocking(true)?;
     socket.connect(target)?;
+    arrival::stamp(&socket)?;
     UdpSocket::from_std(socket)
 }
 
@@ -59,16 +60,19 @@ pub(super) async fn run<D: Datagrams>(
     loop {
         tokio::select! {
             biased;
-            got = socket.recv(&mut answer) => match got {
-                Ok(length) => packets.answered(&answer[..length]),
+            got = arrival::receive(&socket, &mut answer) => match got {
+                Ok((length, at_ns)) => packets.answered(&answer[..length], at_ns),
                 Err(error) => packets.failed(&error),
             },
-            due = probes.recv() => match due {
-                Some(due) => packets.send(&socket, due),
-                None => return,
-            },
+            // Here nothing is left to receive: what is still out has not been answered.
+            due = probes.recv() => {
+                packets.expire();
+                match due {
+                    Some(due) => packets.send(&socket, due),
+                    None => return,
+                }
+            }
         }
-        packets.expire();
     }
 }
 
@@ -100,12 +104,12 @@ impl<D: Datagrams> Packets<D> {
         }
     }
 
-    fn answered(&mut self, answer: &[u8]) {
+    fn answered(&mut self, answer: &[u8], at_ns: u64) {
         let seq = self.datagrams.answer(answer);
         let position = self.pending.iter().position(|probe| Some(probe.seq) == seq);
         // Neither pending nor expected: late beyond its deadline, or a duplicate. Both are decided already.
         if let Some(probe) = position.and_then(|position| self.pending.remove(position)) {
-            self.recorder.answered(&self.flow, &probe);
+            self.recorder.answered_at(&self.flow, &probe, at_ns);
         }
     }
 

@@ -88,8 +88,12 @@ impl Recorder {
 
     /// Records an answer that came now, classed by the time that it took.
     pub(super) fn answered(&self, flow: &FlowSpec, probe: &Probe) {
-        let now = now_ns();
-        self.push(probe.sample(flow.class_of_answer(now.saturating_sub(probe.due_ns)), Some(now)));
+        self.answered_at(flow, probe, now_ns());
+    }
+
+    /// Records an answer that came at `at_ns`.
+    pub(super) fn answered_at(&self, flow: &FlowSpec, probe: &Probe, at_ns: u64) {
+        self.push(probe.sample(flow.class_of_answer(at_ns.saturating_sub(probe.due_ns)), Some(at_ns)));
     }
 
     /// Records a probe on which nothing came.

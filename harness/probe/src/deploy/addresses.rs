@@ -15,7 +15,7 @@ use crate::traffic::Traffic;
 /// The domain of a cluster's Services.
 const DOMAIN: &str = "svc.cluster.local.";
 /// Label of a slice that names its Service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// The cluster's DNS: its address, and the nodes on which it is.
 struct Dns {

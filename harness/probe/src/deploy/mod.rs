@@ -7,6 +7,7 @@ mod addresses;
 mod new_pods;
 mod objects;
 mod session;
+mod spare;
 mod watch;
 
 use std::fmt;
@@ -18,11 +19,15 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::attribution::Observed;
 use crate::collect;
+use crate::node::Changes;
 use crate::store::{Store, StoreError};
 use crate::traffic::{Part, Traffic};
 pub use session::{Delivered, Session};
+pub use spare::Spare;
 use watch::Wanted;
 
 /// Longest time for pods to come up.
@@ -130,12 +135,17 @@ impl Servers {
         &self.traffic
     }
 
-    /// Starts the probers, and begins to collect their samples into `samples_dir`.
+    /// Starts the probers and the watchers of nodes, and begins to collect: samples into `samples_dir`, what
+    /// the nodes' kernels did into `seen`.
     ///
     /// # Errors
     ///
     /// When a pod is refused or does not start in time, or the folder cannot be made.
-    pub async fn clients(self, samples_dir: &Path) -> Result<Session, DeployError> {
+    pub async fn clients(
+        self,
+        samples_dir: &Path,
+        seen: UnboundedSender<Observed>,
+    ) -> Result<Session, DeployError> {
         let store = Arc::new(Store::create(samples_dir, self.traffic.flows.iter().cloned())?);
         let pods: Api<Pod> = self.api();
         let mut probers = Vec::new();
@@ -144,16 +154,32 @@ impl Servers {
             create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
             probers.push(pod.name.clone());
         }
-        watch::pods_up(&pods, &probers, Wanted::Started, PODS_UP).await?;
-        let follow = |pod: String| collect::follow(pods.clone(), pod, Arc::clone(&store));
-        let mut followers: Vec<_> = probers.into_iter().map(|pod| tokio::spawn(follow(pod))).collect();
+        let watchers = self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch);
+        let watchers: Vec<_> = watchers.map(|pod| (pod.name.clone(), pod.node.clone())).collect();
+        for pod in self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch) {
+            create(&pods, "pod", &objects::node_watch(&self.target, pod)).await?;
+        }
+        let started: Vec<_> = probers.iter().chain(watchers.iter().map(|(pod, _)| pod)).cloned().collect();
+        watch::pods_up(&pods, &started, Wanted::Started, PODS_UP).await?;
+        let mut followers = Vec::new();
+        for pod in probers {
+            let (pods, store) = (pods.clone(), Arc::clone(&store));
+            followers.push(tokio::spawn(async move {
+                let prober = pod.clone();
+                collect::follow(pods, pod, move |line| store.take(&prober, line)).await;
+            }));
+        }
+        for (pod, node) in watchers {
+            let changes = Changes::new(node, seen.clone());
+            followers.push(tokio::spawn(collect::follow(pods.clone(), pod, move |line| changes.take(line))));
+        }
         let new_pods = self.traffic.pods.iter().filter(|pod| pod.part == Part::NewPod);
         for (index, flow) in new_pods.flat_map(|pod| self.traffic.flows_of(&pod.name)).enumerate() {
             let maker =
                 new_pods::Maker { pods: pods.clone(), target: self.target.clone(), flow: flow.clone() };
             followers.push(tokio::spawn(new_pods::run(maker, index, Arc::clone(&store))));
         }
-        Ok(Session::new(self.client, self.target.namespace, self.traffic, store, followers))
+        Ok(Session::new(self.client, self.target, self.traffic, store, followers))
     }
 
     fn api<K>(&self) -> Api<K>

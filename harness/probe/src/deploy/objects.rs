@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Target;
 use crate::flow::{FlowSpec, Protocol};
-use crate::role::{CLIENT, FLOWS_VARIABLE, SERVER};
+use crate::role::{CLIENT_NAME, FLOWS_VARIABLE, NODE_NAME, SERVER_NAME};
 use crate::traffic::{ProbePod, ProbeService};
 
 /// Label that holds the run id.
@@ -48,7 +48,7 @@ pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
 
 pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
     let args = planned.listeners.iter().map(ToString::to_string).collect();
-    let container = Container { args: Some(args), ..container(target, SERVER) };
+    let container = Container { args: Some(args), ..container(target, SERVER_NAME) };
     pod(target, planned, container, "Always")
 }
 
@@ -62,9 +62,14 @@ pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -
     let container = Container {
         env: Some(vec![variable]),
         security_context: Some(security),
-        ..container(target, CLIENT)
+        ..container(target, CLIENT_NAME)
     };
     pod(target, planned, container, "Never")
+}
+
+/// A watcher that died is started again: what it missed is missing, and nothing else.
+pub(super) fn node_watch(target: &Target, planned: &ProbePod) -> Pod {
+    pod(target, planned, container(target, NODE_NAME), "Always")
 }
 
 fn container(target: &Target, command: &str) -> Container {

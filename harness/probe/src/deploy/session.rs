@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{DeployError, watch};
+use super::{DeployError, Spare, Target, watch};
 use crate::clock::now_ns;
 use crate::sample::FlowSamples;
 use crate::store::{Store, StoreError};
@@ -34,7 +34,7 @@ pub struct Delivered {
 /// Probers that run, and the collection of their samples.
 pub struct Session {
     client: Client,
-    namespace: String,
+    target: Target,
     traffic: Traffic,
     store: Arc<Store>,
     followers: Vec<JoinHandle<()>>,
@@ -43,18 +43,24 @@ pub struct Session {
 impl Session {
     pub(super) fn new(
         client: Client,
-        namespace: String,
+        target: Target,
         traffic: Traffic,
         store: Arc<Store>,
         followers: Vec<JoinHandle<()>>,
     ) -> Self {
-        Self { client, namespace, traffic, store, followers }
+        Self { client, target, traffic, store, followers }
     }
 
     /// Returns the traffic, with the address of every flow filled in.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// Returns a server that can be put behind the Service of all servers; none where there are no servers.
+    #[must_use]
+    pub fn spare(&self) -> Option<Spare> {
+        Spare::new(&self.client, self.target.clone(), &self.traffic)
     }
 
     /// Waits until the newest samples of every flow are good, and returns the time at which they were, ns.
@@ -110,7 +116,7 @@ impl Session {
     /// When the API server refuses, or the namespace is still there after a minute.
     pub async fn delete(self) -> Result<(), DeployError> {
         self.followers.iter().for_each(JoinHandle::abort);
-        delete(&self.client, &self.namespace).await
+        delete(&self.client, &self.target.namespace).await
     }
 }
 

@@ -35,7 +35,7 @@ pub const HOST_PORT: u16 = 27_001;
 const DNS_PORT: u16 = 53;
 
 /// The Service behind which all servers are that policies select.
-const ALL_SERVERS: &str = "servers";
+pub(crate) const ALL_SERVERS: &str = "servers";
 
 /// A ClusterIP Service.
 #[derive(Clone, Debug, PartialEq, Eq)]

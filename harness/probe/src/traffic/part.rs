@@ -26,6 +26,8 @@ pub enum Part {
     HostClient,
     /// Answers on a host's own address.
     HostServer,
+    /// Watches what its host's kernel counts.
+    NodeWatch,
     /// Asks as soon as it can, and goes when it was answered; made again and again while it is measured.
     NewPod,
 }
@@ -41,6 +43,7 @@ impl Part {
             Self::OpenServer => "open-server",
             Self::HostClient => "host-client",
             Self::HostServer => "host-server",
+            Self::NodeWatch => "node-watch",
             Self::NewPod => "new-pod",
         }
     }
@@ -60,7 +63,7 @@ impl Part {
     /// Says whether it lives in the host's network.
     #[must_use]
     pub fn is_on_host(self) -> bool {
-        matches!(self, Self::HostClient | Self::HostServer)
+        matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch)
     }
 
     /// Returns the labels by which policies and Services select all pods of this part.
@@ -82,7 +85,7 @@ impl Part {
             Self::HostServer => {
                 vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]
             }
-            Self::Client | Self::Stranger | Self::HostClient | Self::NewPod => Vec::new(),
+            Self::Client | Self::Stranger | Self::HostClient | Self::NodeWatch | Self::NewPod => Vec::new(),
         }
     }
 }

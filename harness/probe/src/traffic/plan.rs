@@ -35,6 +35,9 @@ pub(super) fn standard(nodes: &[String], settings: &Settings) -> Traffic {
     plan.flows("client-1", DNS, &rows::to_dns(settings));
     plan.new_pods(&nodes[..nodes.len().min(MOST_NEW_POD_NODES)]);
     plan.flows("host-client", "host-server", &[rows::canary(settings)]);
+    for (number, node) in (1..).zip(nodes) {
+        plan.pod(&format!("node-watch-{number}"), node, Part::NodeWatch);
+    }
     plan.traffic
 }
 

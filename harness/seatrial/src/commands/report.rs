@@ -1,4 +1,4 @@
-//! `seatrial report`: a recorded run, shown again.
+//! `seatrial report`: recorded runs, shown again.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -6,27 +6,33 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use report::folder::RunFolder;
+use report::collection::{self, Recorded, Standing};
+use report::folder::{FolderError, RunFolder};
 use report::summary::{self, Layout};
 use report::{github, html, junit};
 
-use crate::exit::Usage;
+use crate::exit::{self, Usage};
 
 /// Arguments of `report`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Folder of a run, such as runs/20261124-101500-3f2.
-    run: PathBuf,
-    /// Write the HTML report to this file.
+    /// Folders of runs, such as runs/20261124-101500-3f2, or a folder that holds some, such as runs.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Write the HTML report of one run to this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write the JUnit report to this file.
+    /// Write a page that lists all the runs to this file.
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
+    /// Write the JUnit report to this file; of several runs, a test case a run.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write every sample into this folder, one CSV file a flow.
+    /// Write every sample of one run into this folder, one CSV file a flow.
     #[arg(long, value_name = "DIR")]
     csv: Option<PathBuf>,
-    /// Print a job summary and annotations for GitHub instead of the table.
+    /// Print a job summary and annotations for GitHub instead of the table; where GITHUB_STEP_SUMMARY is set, the
+    /// summary goes there.
     #[arg(long)]
     github: bool,
     /// List the flows that lost nothing as well.
@@ -34,21 +40,53 @@ pub(crate) struct Args {
     verbose: bool,
 }
 
-/// Shows the run; the exit code is the run's own.
+/// Shows the runs; the exit code is the run's own, or that of the worst of several.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let folder = RunFolder::open(&args.run).map_err(|e| Usage(crate::errors::line(&e.into())))?;
-    let run = folder.load().map_err(|e| Usage(crate::errors::line(&e.into())))?;
+    let runs = load(&args.runs)?;
+    if let Some(path) = &args.index {
+        write(path, &index(&runs, path)?)?;
+    }
+    match &runs[..] {
+        [one] => single(args, one),
+        several => together(args, several),
+    }
+}
+
+fn load(paths: &[PathBuf]) -> Result<Vec<Recorded>, Usage> {
+    let usage = |e: FolderError| Usage(crate::errors::line(&e.into()));
+    let mut runs = Vec::new();
+    for path in paths {
+        for folder in collection::folders(path).map_err(usage)? {
+            runs.push(Recorded::load(&folder).map_err(usage)?);
+        }
+    }
+    Ok(runs)
+}
+
+/// A page whose links hold from where it lies, however the paths were given.
+fn index(runs: &[Recorded], page: &Path) -> anyhow::Result<String> {
+    let absolute = |path: &Path| std::path::absolute(path).context("the current folder cannot be told");
+    let mut runs = runs.to_vec();
+    for run in &mut runs {
+        run.folder = absolute(&run.folder)?;
+    }
+    let page = absolute(page)?;
+    Ok(collection::html::render(&runs, page.parent().unwrap_or(&page))?)
+}
+
+fn single(args: &Args, recorded: &Recorded) -> anyhow::Result<u8> {
+    let (folder, run) = (RunFolder::open(&recorded.folder)?, &recorded.run);
     if let Some(path) = &args.html {
-        write(path, &html::render(&run)?)?;
+        write(path, &html::render(run)?)?;
     }
     if let Some(path) = &args.junit {
-        write(path, &junit::render(&run)?)?;
+        write(path, &junit::render(run)?)?;
     }
     if let Some(path) = &args.csv {
         export(&folder.samples(), path)?;
     }
-    let text = if args.github {
-        format!("{}\n{}", github::summary(&run), github::annotations(&run))
+    if args.github {
+        for_github(&github::summary(run), &github::annotations(run))?;
     } else {
         let html = folder.report_html();
         let layout = Layout {
@@ -57,10 +95,46 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             verbose: args.verbose,
             report: html.exists().then_some(html.as_path()),
         };
-        summary::render(&run, &layout)
-    };
-    write!(std::io::stdout(), "{text}")?;
+        write!(std::io::stdout(), "{}", summary::render(run, &layout))?;
+    }
     Ok(run.exit_code)
+}
+
+fn together(args: &Args, runs: &[Recorded]) -> anyhow::Result<u8> {
+    if args.html.is_some() || args.csv.is_some() {
+        return Err(Usage("--html and --csv are for one run; --index lists several".to_owned()).into());
+    }
+    if let Some(path) = &args.junit {
+        write(path, &collection::junit::render(runs)?)?;
+    }
+    if args.github {
+        for_github(&collection::github::summary(runs), &collection::github::annotations(runs))?;
+    } else {
+        write!(std::io::stdout(), "{}", super::history::table(runs))?;
+    }
+    let codes = runs.iter().map(|run| match run.standing() {
+        Standing::Good => exit::PASSED,
+        Standing::Bad => exit::FINDINGS,
+        Standing::Untold => exit::of(run.run.verdict),
+    });
+    Ok(codes.max().unwrap_or(exit::SKIPPED))
+}
+
+/// The summary goes to the file that GitHub names, or else before the annotations.
+fn for_github(summary: &str, annotations: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    match std::env::var_os("GITHUB_STEP_SUMMARY") {
+        None => write!(out, "{summary}\n{annotations}")?,
+        Some(path) => {
+            let path = Path::new(&path);
+            let failed = || format!("the job summary {} could not be written", path.display());
+            let mut file =
+                std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(failed)?;
+            file.write_all(summary.as_bytes()).with_context(failed)?;
+            out.write_all(annotations.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -1,21 +1,29 @@
 //! Follows a procedure on a cluster of its own, and stops at the first step that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
-use probe::deploy::{Deployment, ServiceName, Target};
+use probe::deploy::{Deployment, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
+use report::run::TimedObservation;
+use serde_json::Value;
 use subject::Subject;
+use tokio::sync::mpsc::unbounded_channel;
 
 use super::bringup::{State, Stuck, boot};
+use super::identities;
+use super::inject::Disturbed;
+use super::look::{Look, Seen};
 use super::measure::Window;
 use super::observe;
-use super::procedure::{Action, Hop, SETTLE, SOAK, Step, Way};
+use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
@@ -27,6 +35,8 @@ use crate::{errors, paths};
 const NAMESPACE: &str = "seatrial-probes";
 /// How long a rollout may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
+/// How long nothing is done between two disturbances.
+const CALM: Duration = Duration::from_secs(2);
 /// How long nothing is done before the first operation, to see that the traffic is clean without one.
 const BASELINE: Duration = Duration::from_secs(3);
 
@@ -59,7 +69,19 @@ pub(crate) async fn drive(
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let first = &request.procedure.first;
-    let mut executor = Executor { recorder, subject, releases, snapshots: Snapshots::new(recorder, &client) };
+    let files = NodeFiles::new(client.clone(), probe_image.reference.clone());
+    let placed = request.procedure.files().map(Path::to_owned).collect();
+    let snapshots = Snapshots::new(recorder, &client, files.clone(), placed);
+    let mut executor = Executor {
+        recorder,
+        client: client.clone(),
+        cluster: ledger.folder(&request.id),
+        subject,
+        releases,
+        snapshots,
+        files,
+        spare: None,
+    };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
@@ -67,6 +89,7 @@ pub(crate) async fn drive(
     let traffic =
         traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
     recorder.step("traffic", traffic).await?;
+    executor.spare = state.session.as_ref().and_then(Session::spare);
     recorder.step("baseline", measured_for(BASELINE)).await?;
     executor.follow(&request.procedure.steps, state).await
 }
@@ -87,7 +110,7 @@ async fn install(
 
 async fn traffic(
     request: &Request,
-    recorder: &Recorder,
+    recorder: &Arc<Recorder>,
     client: &kube::Client,
     subject: &Subject,
     facts: &subjects::Facts,
@@ -105,7 +128,9 @@ async fn traffic(
     let servers = Deployment::servers(client.clone(), target, &traffic).await?;
     let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
     subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;
-    let session = state.session.insert(servers.clients(&recorder.folder().samples()).await?);
+    let (seen, inbox) = unbounded_channel();
+    state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
+    let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
     let flowing_ns = session.flowing(Duration::from_secs(30)).await?;
     state.windows.push(Window::baseline(flowing_ns));
     Ok(format!("{} flows", session.traffic().flows.len()))
@@ -140,9 +165,14 @@ async fn measured_for(length: Duration) -> anyhow::Result<()> {
 /// Takes the steps, one after the other.
 struct Executor<'a> {
     recorder: &'a Recorder,
+    client: kube::Client,
+    /// The cluster's folder in the ledger.
+    cluster: PathBuf,
     subject: Subject,
     releases: Vec<Release>,
     snapshots: Snapshots<'a>,
+    files: NodeFiles,
+    spare: Option<Spare>,
 }
 
 impl Executor<'_> {
@@ -151,7 +181,8 @@ impl Executor<'_> {
             if let Action::Change(hop, _) = &step.action {
                 state.windows.push(Window::opened(hop));
             }
-            match self.recorder.step(&step.name, self.take(step, left)).await {
+            let recorder = self.recorder;
+            match recorder.step(&step.name, self.take(step, left)).await {
                 Err(e) if step.may_fail => {
                     let reason = errors::line(&e);
                     self.recorder.progress(&step.name, format!("the procedure ends here: {reason}"));
@@ -162,22 +193,27 @@ impl Executor<'_> {
                 }
                 ended => drop(ended?),
             }
-            if let Action::Settle(point) = &step.action {
+            if let Some(point) = step.action.point() {
                 self.snapshots.take(point).await?;
+            }
+            if let (Action::Inject(..), Some(session)) = (&step.action, &state.session) {
+                session.flowing(ROLLOUT).await?;
+                measured_for(CALM).await?;
             }
         }
         Ok(())
     }
 
     /// Takes a step before the `left` others; returns what there is to say about it.
-    async fn take(&self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
+    async fn take(&mut self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
         let subject = match step.within {
             Some(within) => self.subject.clone().within(within),
             None => self.subject.clone(),
         };
         match &step.action {
             Action::Preflight(target) => {
-                let release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                let mut release = tagged(self.release(&target.version)?, target.tag.as_deref());
+                release.chart.values.extend(target.set.clone());
                 Ok(Some(subject.preflight(&release.chart).await?))
             }
             Action::EditConfig(changes) => {
@@ -185,9 +221,46 @@ impl Executor<'_> {
                 Ok(Some(changes.keys().cloned().collect::<Vec<_>>().join(", ")))
             }
             Action::Rebase { from, to } => self.rebase(from, to).await.map(Some),
-            Action::Change(hop, way) => self.change(&subject, hop, way).await,
+            Action::Change(hop, way) => match &step.meanwhile {
+                None => self.change(&subject, hop, way).await,
+                Some(policies) => {
+                    let change = self.change(&subject, hop, way);
+                    let (done, ()) = tokio::try_join!(change, self.while_an_agent_is_away(policies))?;
+                    Ok(done)
+                }
+            },
             Action::Settle(_) => measured_for(if left == 0 { SOAK } else { SETTLE }).await.map(|()| None),
             Action::Wait(length) => measured_for(*length).await.map(|()| None),
+            Action::MigrateIdentities(version) => {
+                let migrated = subject.migrate_identities(&self.release(version)?.chart).await?;
+                Ok(Some(identities::record(&migrated, self.recorder)))
+            }
+            Action::SpareServer { added } => self.spare_server(*added).await,
+            Action::ClearIdentities => {
+                subject.clear_identities().await?;
+                Ok(None)
+            }
+            Action::Inject(cause, node) => {
+                let disturbed =
+                    Disturbed { client: &self.client, namespace: NAMESPACE, folder: &self.cluster };
+                disturbed.inject(*cause, node).await?;
+                self.subject.rollout_status().await?;
+                Ok(None)
+            }
+            Action::Policies(policies) => self.policies(policies).await.map(|()| None),
+            Action::Look(look) => {
+                let image = match look {
+                    Look::StartBeside(version, ..) => Some(self.release(version)?.image.clone()),
+                    _ => None,
+                };
+                let Seen { detail, keep } = look.take(&subject, image.as_deref()).await?;
+                self.snapshots.keep(keep);
+                Ok(detail)
+            }
+            Action::PlaceFile(path, text) => {
+                self.files.write(path, text).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -201,6 +274,37 @@ impl Executor<'_> {
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,
         }
         Ok(None)
+    }
+
+    async fn spare_server(&self, added: bool) -> anyhow::Result<Option<String>> {
+        let spare = self.spare.as_ref().context("the traffic has no servers")?;
+        if added {
+            return Ok(Some(spare.add().await?));
+        }
+        spare.remove().await?;
+        Ok(None)
+    }
+
+    async fn policies(&self, change: &PolicyChange) -> anyhow::Result<()> {
+        let applied = change.apply.iter();
+        let applied: Vec<_> = applied.map(|(name, spec)| subject::policy(NAMESPACE, name, spec)).collect();
+        self.subject.apply(&applied).await?;
+        let deleted = change.delete.iter();
+        let deleted: Vec<_> = deleted.map(|name| subject::policy(NAMESPACE, name, &Value::Null)).collect();
+        Ok(self.subject.delete(&deleted).await?)
+    }
+
+    /// Changes policies as soon as the change that goes on has taken an agent away.
+    async fn while_an_agent_is_away(&self, policies: &PolicyChange) -> anyhow::Result<()> {
+        let gone = || {
+            let gone =
+                |seen: &TimedObservation| seen.what.role == "agent" && seen.what.change == "terminated";
+            self.recorder.with(|run| run.observations.iter().filter(|seen| gone(seen)).count())
+        };
+        let before = gone();
+        let probe = async || if gone() > before { Ok(()) } else { Err("no agent has ended".to_owned()) };
+        wait::until("an agent to be away", ROLLOUT, Duration::from_millis(10), probe).await?;
+        self.policies(policies).await
     }
 
     /// Export, template, merge, apply: the guide's way to keep a ConfigMap and yet get the new options.

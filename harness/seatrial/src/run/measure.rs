@@ -116,6 +116,7 @@ fn report_outage(
             .to_owned(),
             evidence: cause.evidence,
         }),
+        noisy: outage.clear.is_none(),
     }
 }
 

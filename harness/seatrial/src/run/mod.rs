@@ -2,11 +2,16 @@
 
 mod bringup;
 mod execute;
+mod expected;
+mod identities;
+pub(crate) mod inject;
 mod judge;
 mod logs;
+pub(crate) mod look;
 mod measure;
 mod observe;
 pub(crate) mod procedure;
+pub(crate) mod recipe;
 mod recorder;
 pub(crate) mod request;
 mod snapshots;

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt as _};
+use probe::attribution::Observed;
 use probe::traffic::{PART_LABEL, Part};
 use report::event::Observation;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
@@ -28,14 +32,26 @@ pub(crate) fn watch(client: &kube::Client, probes: &str, recorder: &Arc<Recorder
     let (group, version, kind) = subject::POLICY;
     let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let policies: Api<DynamicObject> = Api::namespaced_with(client.clone(), probes, &policy);
+    let services: Api<Service> = Api::namespaced(client.clone(), probes);
+    let endpoints: Api<EndpointSlice> = Api::namespaced(client.clone(), probes);
     let any = watcher::Config::default;
     vec![
         follow(subjects, any(), recorder, Pods::new(|pod| subject::role(pod.labels()))),
         follow(probe_pods, any(), recorder, Pods::new(lasting_probe)),
         follow(nodes, any(), recorder, Nodes::default()),
         follow(config, config_only, recorder, Writes::of("config", "configmap")),
-        follow(policies, any(), recorder, Writes::of("policy", "policy")),
+        follow(policies.clone(), any(), recorder, Writes::of("policy", "policy")),
+        follow(policies, any(), recorder, Refusals::default()),
+        follow(services, any(), recorder, Writes::of("service", "service")),
+        follow(endpoints, any(), recorder, Writes::of("endpoints", "endpointslice")),
     ]
+}
+
+/// Records what the nodes' own watchers see, until the last of them is gone.
+pub(crate) async fn nodes(mut seen: UnboundedReceiver<Observed>, recorder: Arc<Recorder>) {
+    while let Some(Observed { at_ns, node, role, object, change, detail }) = seen.recv().await {
+        recorder.observe(at_ns, Observation { node, role, object, change, detail });
+    }
 }
 
 /// The role of a probe pod; new ones come and go by plan, and explain nothing.
@@ -95,6 +111,8 @@ struct PodState {
     started: bool,
     ready: bool,
     terminated: bool,
+    /// How often containers were started again in place.
+    restarts: i32,
     /// Why a container cannot start, when that is not only a matter of time.
     blocked: Option<String>,
 }
@@ -126,12 +144,14 @@ impl Watch<Pod> for Pods {
     fn applied(&mut self, pod: &Pod) -> Vec<Observation> {
         let now = pod_state(pod);
         let before = self.states.insert(pod.uid().unwrap_or_default(), now.clone()).unwrap_or_default();
+        // A container that was started again has ended, though nobody may have seen it down.
+        let restarted = before.restarts < now.restarts;
         let changes = [
             (!before.deleted && now.deleted, "deleted"),
-            (!before.started && now.started, "started"),
+            (now.started && (!before.started || restarted), "started"),
             (!before.ready && now.ready, "ready"),
             (before.ready && !now.ready && !now.deleted, "not-ready"),
-            (!before.terminated && now.terminated, "terminated"),
+            (!before.terminated && (now.terminated || restarted), "terminated"),
         ];
         let blocked = now.blocked.clone().filter(|_| before.blocked.is_none());
         let blocked = blocked.and_then(|why| {
@@ -155,14 +175,15 @@ impl Watch<Pod> for Pods {
 
 fn pod_state(pod: &Pod) -> PodState {
     let status = pod.status.as_ref();
-    let containers = status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten();
-    let states: Vec<_> = containers.filter_map(|c| c.state.as_ref()).collect();
+    let containers = || status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten();
+    let states: Vec<_> = containers().filter_map(|c| c.state.as_ref()).collect();
     let conditions = status.and_then(|s| s.conditions.as_ref()).into_iter().flatten();
     PodState {
         deleted: pod.metadata.deletion_timestamp.is_some(),
         started: states.iter().any(|state| state.running.is_some()),
         ready: conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True"),
         blocked: blocked(pod),
+        restarts: containers().map(|container| container.restart_count).sum(),
         terminated: !states.is_empty() && states.iter().all(|state| state.terminated.is_some()),
     }
 }
@@ -249,6 +270,37 @@ impl<K: Resource> Watch<K> for Writes {
     }
 }
 
+/// Policies that agents do not enforce, as they write into the status of the object.
+#[derive(Default)]
+struct Refusals {
+    /// The reason by policy and node.
+    seen: BTreeMap<(String, String), String>,
+}
+
+impl Watch<DynamicObject> for Refusals {
+    fn applied(&mut self, policy: &DynamicObject) -> Vec<Observation> {
+        let name = policy.name_any();
+        let nodes = policy.data.pointer("/status/nodes").and_then(Value::as_object);
+        let errors = nodes.into_iter().flatten().filter_map(|(node, status)| {
+            let error = status.get("error").and_then(Value::as_str)?;
+            let known = self.seen.insert((name.clone(), node.clone()), error.to_owned());
+            (known.as_deref() != Some(error)).then(|| Observation {
+                node: Some(node.clone()),
+                role: "policy".to_owned(),
+                object: format!("policy {name}"),
+                change: "refused".to_owned(),
+                detail: Some(error.to_owned()),
+            })
+        });
+        errors.collect()
+    }
+
+    fn deleted(&mut self, policy: &DynamicObject) -> Vec<Observation> {
+        self.seen.retain(|(name, _), _| *name != policy.name_any());
+        Vec::new()
+    }
+}
+
 /// Records the peak of the cluster's memory, once a second.
 pub(crate) async fn memory(meter: impl Fn() -> Option<u64> + Send, recorder: Arc<Recorder>) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -260,5 +312,30 @@ pub(crate) async fn memory(meter: impl Fn() -> Option<u64> + Send, recorder: Arc
                 run.provider.memory_peak_bytes = Some(peak);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_seen_once_for_each_node() {
+        let policy = |nodes: Value| -> DynamicObject {
+            let object = json!({"metadata": {"name": "p"}, "status": {"nodes": nodes}});
+            serde_json::from_value(object).unwrap()
+        };
+        let mut refusals = Refusals::default();
+        let refused = policy(json!({"node1": {"ok": false, "error": "too many"}, "node2": {"ok": true}}));
+        let seen = refusals.applied(&refused);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].node.as_deref(), Some("node1"));
+        assert_eq!((seen[0].object.as_str(), seen[0].detail.as_deref()), ("policy p", Some("too many")));
+        assert!(refusals.applied(&refused).is_empty());
+        assert_eq!(refusals.applied(&policy(json!({"node2": {"error": "too many"}}))).len(), 1);
+        refusals.deleted(&refused);
+        assert_eq!(refusals.applied(&refused).len(), 1);
     }
 }

@@ -1,9 +1,15 @@
 //! What a run does on its cluster, step by step, as a value. Pure: a request becomes it, the executor follows it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guide::{Direction, Plan, Stage, Version};
+use serde_json::Value;
+
+use super::inject::Cause;
+use super::look::Look;
 
 /// How long is measured after a change has ended, when another follows.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
@@ -28,6 +34,8 @@ pub(crate) struct Step {
     pub(crate) within: Option<Duration>,
     /// Whether the procedure ends here, instead of being in error, when the step fails.
     pub(crate) may_fail: bool,
+    /// What is done in the midst of it, as soon as an agent is away.
+    pub(crate) meanwhile: Option<PolicyChange>,
 }
 
 /// What a step does.
@@ -50,13 +58,40 @@ pub(crate) enum Action {
     Settle(String),
     /// Measures while nothing is done.
     Wait(Duration),
+    /// Disturbs a node on purpose, waits until every flow is steady again, and a little more.
+    Inject(Cause, String),
+    /// Applies and deletes policies.
+    Policies(PolicyChange),
+    /// Writes a file on every node.
+    PlaceFile(PathBuf, String),
+    /// Looks at something, and leaves the subject as it is.
+    Look(Look),
+    /// Migrates identities from the kvstore to the API server, from a pre-flight pod of this version.
+    MigrateIdentities(Version),
+    /// Deletes the identities of the API server.
+    ClearIdentities,
+    /// Adds one more server to the Service of all servers, or removes it.
+    SpareServer {
+        /// Whether it is added.
+        added: bool,
+    },
 }
 
-/// A version, and the tag of its images where that is not the version's own.
+/// Policies that come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyChange {
+    /// The `spec` of each that is applied, by name.
+    pub(crate) apply: BTreeMap<String, Value>,
+    /// Names of those that are deleted afterwards.
+    pub(crate) delete: Vec<String>,
+}
+
+/// A version, the tag of its images where that is not the version's own, and further values of its chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) version: Version,
     pub(crate) tag: Option<String>,
+    pub(crate) set: BTreeMap<String, String>,
 }
 
 /// A change of version, and the guide's words for what traffic feels of it.
@@ -103,13 +138,30 @@ impl Procedure {
                 Action::Preflight(target) => &target.version,
                 Action::Rebase { to, .. } => to,
                 Action::Change(hop, _) => &hop.to,
-                Action::EditConfig(_) | Action::Settle(_) | Action::Wait(_) => continue,
+                Action::MigrateIdentities(version) => version,
+                Action::EditConfig(_)
+                | Action::Settle(_)
+                | Action::Wait(_)
+                | Action::Inject(..)
+                | Action::Policies(_)
+                | Action::PlaceFile(..)
+                | Action::Look(_)
+                | Action::ClearIdentities
+                | Action::SpareServer { .. } => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
             }
         }
         versions
+    }
+
+    /// The files that are placed on the nodes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::PlaceFile(path, _) => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// The changes, in order.
@@ -123,7 +175,7 @@ impl Procedure {
 
 impl Step {
     fn new(name: String, action: Action) -> Self {
-        Self { name, action, within: None, may_fail: false }
+        Self { name, action, within: None, may_fail: false, meanwhile: None }
     }
 
     pub(crate) fn preflight(target: Target) -> Self {
@@ -138,8 +190,64 @@ impl Step {
         Self::new(format!("rebase onto {to}"), Action::Rebase { from, to })
     }
 
+    pub(crate) fn inject(number: usize, cause: Cause, node: String) -> Self {
+        Self::new(format!("{number}: {cause}, {node}"), Action::Inject(cause, node))
+    }
+
     pub(crate) fn wait(length: Duration) -> Self {
         Self::new(format!("wait {} s", length.as_secs()), Action::Wait(length))
+    }
+
+    pub(crate) fn migrate_identities(version: Version) -> Self {
+        Self::new("migrate identities".to_owned(), Action::MigrateIdentities(version))
+    }
+
+    pub(crate) fn clear_identities() -> Self {
+        Self::new("clear identities".to_owned(), Action::ClearIdentities)
+    }
+
+    pub(crate) fn spare_server(added: bool) -> Self {
+        let name = if added { "add a server" } else { "remove a server" };
+        Self::new(name.to_owned(), Action::SpareServer { added })
+    }
+
+    pub(crate) fn place_file(path: PathBuf, text: String) -> Self {
+        Self::new(format!("place {}", path.display()), Action::PlaceFile(path, text))
+    }
+
+    pub(crate) fn look(look: Look) -> Self {
+        Self::new(look.name(), Action::Look(look))
+    }
+
+    pub(crate) fn policies(change: PolicyChange) -> Self {
+        Self::new(change.to_string(), Action::Policies(change))
+    }
+}
+
+impl Action {
+    /// The point at which it ends, if the subject's objects are kept then.
+    pub(crate) fn point(&self) -> Option<&str> {
+        match self {
+            Self::Settle(point) => Some(point),
+            Self::PlaceFile(..) => Some("placed"),
+            Self::Look(Look::StartBeside(..)) => Some("started"),
+            Self::Look(Look::Hear(_)) => Some("heard"),
+            _ => None,
+        }
+    }
+}
+
+impl PolicyChange {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.apply.is_empty() && self.delete.is_empty()
+    }
+}
+
+impl fmt::Display for PolicyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let applied = self.apply.keys().map(|name| format!("apply policy {name}"));
+        let deleted = self.delete.iter().map(|name| format!("delete policy {name}"));
+        f.write_str(&applied.chain(deleted).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -188,7 +296,8 @@ pub(crate) fn changed(hop: Hop, way: Way) -> [Step; 2] {
 }
 
 fn stage(stage: &Stage) -> Vec<Step> {
-    let mut steps = vec![Step::preflight(Target { version: stage.to.clone(), tag: None })];
+    let target = Target { version: stage.to.clone(), tag: None, set: BTreeMap::new() };
+    let mut steps = vec![Step::preflight(target)];
     if !stage.config_changes.is_empty() {
         let changes = stage.config_changes.iter().map(|change| (change.key.clone(), change.value.clone()));
         steps.push(Step::edit_config(format!("required changes before {}", stage.to), changes.collect()));

@@ -33,6 +33,7 @@ impl Recorder {
     /// Makes the run folder and begins.
     pub(crate) fn start(request: &Request) -> anyhow::Result<Self> {
         let folder = RunFolder::create(&request.out, &request.id)?;
+        request.recipe.save(folder.path())?;
         let inner = Inner {
             run: empty(request),
             log: folder.events()?,

@@ -9,6 +9,7 @@ use guide::{Plan, PlanError, Version, VersionSpec};
 use probe::budget::Budgets;
 
 use super::procedure::Procedure;
+use super::recipe::{Recipe, Story};
 use crate::commands::cluster::{Place, new_id};
 use crate::errors;
 use crate::exit::Usage;
@@ -63,6 +64,8 @@ pub(crate) struct Request {
     pub(crate) procedure: Procedure,
     /// The command that runs this again.
     pub(crate) again: String,
+    /// What it takes to run this elsewhere.
+    pub(crate) recipe: Recipe,
     /// What flows may lose, where the standard budgets do not hold.
     pub(crate) budgets: Option<Budgets>,
     pub(crate) subject: SubjectName,
@@ -99,9 +102,12 @@ impl Request {
         };
         errors::machine_is_ready()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
+        let story =
+            Story::Run { from: plan.from.to_string(), to: plan.to.to_string(), rollback: args.rollback };
         Ok(Self {
             id: new_id(),
             again: again(&plan, args.rollback, args.nodes),
+            recipe: Recipe::new(args.subject.name(), args.nodes, config.clone(), story),
             procedure,
             budgets: None,
             subject: args.subject,

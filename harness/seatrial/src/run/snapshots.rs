@@ -1,6 +1,11 @@
-//! The subject's objects at each point of the run, and what changed between them.
+//! The subject's objects at each point of the run, files of the nodes that matter among them, and what changed between
+//! them.
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use cluster::node_file::NodeFiles;
+use serde_json::{Value, json};
 use subject::Snapshot;
 
 use super::recorder::Recorder;
@@ -9,19 +14,41 @@ use super::recorder::Recorder;
 pub(super) struct Snapshots<'a> {
     recorder: &'a Recorder,
     client: &'a kube::Client,
+    nodes: NodeFiles,
+    /// The files that are kept as well.
+    files: Vec<PathBuf>,
+    /// What is kept at the next point only.
+    once: Vec<(String, Value)>,
     points: Vec<String>,
     last: Option<Snapshot>,
 }
 
 impl<'a> Snapshots<'a> {
-    /// None yet.
-    pub(super) fn new(recorder: &'a Recorder, client: &'a kube::Client) -> Self {
-        Self { recorder, client, points: Vec::new(), last: None }
+    /// None yet; each will hold these files of the nodes, too.
+    pub(super) fn new(
+        recorder: &'a Recorder,
+        client: &'a kube::Client,
+        nodes: NodeFiles,
+        files: Vec<PathBuf>,
+    ) -> Self {
+        Self { recorder, client, nodes, files, once: Vec::new(), points: Vec::new(), last: None }
+    }
+
+    /// Keeps something at the next point.
+    pub(super) fn keep(&mut self, kept: Option<(String, Value)>) {
+        self.once.extend(kept);
     }
 
     /// Keeps the objects as they are now; a point that is reached again gets a number.
     pub(super) async fn take(&mut self, point: &str) -> anyhow::Result<()> {
-        let taken = Snapshot::take(self.client).await.context("the subject's objects could not be read")?;
+        let taken = Snapshot::take(self.client).await;
+        let mut taken = taken.context("the subject's objects could not be read")?;
+        for path in &self.files {
+            taken.add(&object_name(path), &self.file(path).await?);
+        }
+        for (name, value) in self.once.drain(..) {
+            taken.add(&name, &value);
+        }
         let point = numbered(point, &self.points);
         let folder = self.recorder.folder().objects();
         let failed = || format!("the objects could not be written to {}", folder.display());
@@ -34,6 +61,18 @@ impl<'a> Snapshots<'a> {
         self.points.push(point);
         Ok(())
     }
+}
+
+impl Snapshots<'_> {
+    /// A file as it is on each node, in order of the nodes' names.
+    async fn file(&self, path: &Path) -> anyhow::Result<Value> {
+        let read = self.nodes.read(path).await?;
+        Ok(read.into_iter().map(|(node, text)| json!({"node": node, "text": text})).collect())
+    }
+}
+
+fn object_name(path: &Path) -> String {
+    format!("file-{}", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn numbered(point: &str, taken: &[String]) -> String {

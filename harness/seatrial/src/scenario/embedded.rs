@@ -8,14 +8,24 @@ macro_rules! files {
 
 /// Name and text of each, in order of name.
 pub(super) const ALL: &[(&str, &str)] = files![
+    "cni-conf-overwrite",
     "configmap-regenerate",
+    "container-runtime-labels",
     "ct-table-size",
+    "deprecated-metrics",
+    "identity-migration",
+    "identity-mode-rollback",
     "kvstore-keys",
+    "legacy-services-downgrade",
     "micro-upgrade",
+    "monitor-events",
     "noop",
+    "policy-during-upgrade",
+    "prefix-lengths",
     "preflight-pull",
     "proxy-restart",
     "rebase-and-rollback",
+    "services-v2",
     "unlisted-path",
     "upgrade-1.0-1.1",
     "upgrade-1.1-1.2",
@@ -86,6 +96,22 @@ mod tests {
                     Err(e) => panic!("{name}/{arm}: {e}"),
                 }
             }
+        }
+    }
+
+    /// Scenarios that hazards name, and that may be missing for now.
+    const NOT_THERE_YET: [&str; 5] = [
+        "dns-polling",
+        "identity-migration",
+        "identity-mode-rollback",
+        "legacy-services-downgrade",
+        "services-v2",
+    ];
+
+    #[test]
+    fn the_scenario_of_every_hazard_exists_or_is_known_to_be_missing() {
+        for name in guide::hazard_scenarios() {
+            assert!(text(name).is_some() || NOT_THERE_YET.contains(&name), "there is no scenario {name}");
         }
     }
 

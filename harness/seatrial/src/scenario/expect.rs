@@ -7,6 +7,8 @@ use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::effect::Effect;
+use super::heard::Heard;
 use super::objects::ObjectFact;
 
 /// What must come of an arm. Where no finding is named, the run must pass.
@@ -28,6 +30,15 @@ pub(crate) struct Expected {
     /// What must hold of the objects at the points of the run.
     #[serde(default)]
     pub(crate) objects: Vec<ObjectFact>,
+    /// When policies must have taken effect.
+    #[serde(default)]
+    pub(crate) takes_effect: Vec<Effect>,
+    /// What steps must have said.
+    #[serde(default)]
+    pub(crate) said: Vec<SaidBy>,
+    /// What commands beside the agents must have said.
+    #[serde(default)]
+    pub(crate) heard: Vec<Heard>,
     /// The step that must fail, which ends the procedure.
     pub(crate) stops_at: Option<Stop>,
     /// The guide does not have this way: it must be refused, in these words, before anything exists.
@@ -78,6 +89,8 @@ pub(crate) struct Pattern {
     pub(crate) during: Option<String>,
     /// Words of a finding.
     pub(crate) says: Option<String>,
+    /// Part of the flow's id, such as `cluster-ip`.
+    pub(crate) flow: Option<String>,
 }
 
 /// Where the ends of a flow are.
@@ -105,6 +118,19 @@ pub(crate) struct Seen {
     pub(crate) never: bool,
 }
 
+/// What a step must have said.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SaidBy {
+    /// Beginning of the step's name.
+    pub(crate) step: String,
+    /// The words; every step of this name has said them.
+    pub(crate) words: String,
+    /// True when none may have said them.
+    #[serde(default)]
+    pub(crate) never: bool,
+}
+
 impl Expected {
     /// The verdict that the run must have.
     fn verdict(&self) -> Verdict {
@@ -127,6 +153,9 @@ impl Expected {
         }
         wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
         wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
+        wrong.extend(self.said.iter().filter_map(|said| said.judge(run)));
+        wrong.extend(self.heard.iter().flat_map(|heard| heard.judge(run, objects)));
+        wrong.extend(self.takes_effect.iter().flat_map(|effect| effect.judge(run)));
         wrong
     }
 
@@ -167,15 +196,18 @@ impl Pattern {
     fn needs_flow(&self) -> bool {
         self.layer.is_some()
             || self.place.is_some()
-            || [&self.kind, &self.protocol, &self.class, &self.cause].into_iter().any(Option::is_some)
+            || [&self.kind, &self.protocol, &self.class, &self.cause, &self.flow]
+                .into_iter()
+                .any(Option::is_some)
     }
 
-    fn fits_flow(&self, flow: &Flow) -> bool {
+    pub(super) fn fits_flow(&self, flow: &Flow) -> bool {
         let place = if flow.client_node == flow.server_node { Place::SameNode } else { Place::CrossNode };
         flow.layer != Layer::Canary
             && self.layer.is_none_or(|layer| layer == flow.layer)
             && self.place.is_none_or(|wanted| wanted == place)
             && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind)
+            && self.flow.as_ref().is_none_or(|part| flow.id.contains(part.as_str()))
             && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol)
     }
 
@@ -231,6 +263,20 @@ impl Seen {
     }
 }
 
+impl SaidBy {
+    fn judge(&self, run: &Run) -> Option<String> {
+        let Self { step, words, never } = self;
+        let mut steps = run.steps.iter().filter(|taken| taken.name.starts_with(step.as_str())).peekable();
+        if steps.peek().is_none() {
+            return Some(format!("no step is `{step}`"));
+        }
+        let detail = |taken: &report::run::Step| taken.detail.clone().unwrap_or_default();
+        let wrong = steps.find(|taken| detail(taken).contains(words.as_str()) == *never)?;
+        let verb = if *never { "said, though it may not" } else { "did not say" };
+        Some(format!("`{}` {verb} `{words}`, but: {}", wrong.name, detail(wrong)))
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place.map(|place| match place {
@@ -248,6 +294,7 @@ impl fmt::Display for Pattern {
             named("because of", &self.cause),
             named("during", &self.during),
             named("saying", &self.says),
+            named("in flow", &self.flow),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         f.write_str(if parts.is_empty() { "anything" } else { "" })?;

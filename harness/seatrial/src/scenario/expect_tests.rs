@@ -84,8 +84,24 @@ fn what_does_not_hold_is_said(#[case] expected: &str, #[case] said: &str) {
 }
 
 #[rstest]
+#[case::said("{said: [{step: lint, words: too many}]}", None)]
+#[case::never("{said: [{step: lint, words: nothing, never: true}]}", None)]
+#[case::other_words("{said: [{step: lint, words: fine}]}", Some("`lint against 1.6.12` did not say `fine`"))]
+#[case::said_all_the_same("{said: [{step: lint, words: many, never: true}]}", Some("though it may not"))]
+#[case::no_such_step("{said: [{step: cilium, words: a}]}", Some("no step is `cilium`"))]
+fn steps_are_heard(#[case] expected: &str, #[case] said: Option<&str>) {
+    let mut record = run("passed", &[], &[("lint against 1.6.12", "done")]);
+    record.steps[0].detail = Some("policy p: too many".to_owned());
+    let wrong = judge(expected, &record);
+    assert_eq!(wrong.is_empty(), said.is_none(), "{wrong:?}");
+    assert!(said.is_none_or(|said| wrong[0].contains(said)), "{wrong:?}");
+}
+
+#[rstest]
 #[case::exactly("{findings: [{layer: L4, place: cross-node, during: upgrade}]}", None)]
 #[case::by_words("{findings: [{says: lost for}]}", None)]
+#[case::by_id("{findings: [{flow: fa}]}", None)]
+#[case::other_id("{findings: [{flow: near}]}", Some("found, but not named: lost for"))]
 #[case::same_node("{findings: [{layer: L4, place: same-node}]}", Some("found, but not named: lost for"))]
 #[case::other_transition("{findings: [{during: rollback}]}", Some("not found: during `rollback`"))]
 #[case::none_named("{}", Some("the verdict is failed, not passed"))]

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use clap::ValueEnum;
+use guide::Impact;
 use probe::budget::Budgets;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
+use super::looks::{Beside, InAgents, Lint, Look, Scrape};
+use super::policies::Policies;
 
 /// One upgrade story: a version, what is done to it, and what must come of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,8 +25,9 @@ pub(crate) struct Scenario {
     pub(crate) title: String,
     /// Section of the upgrade guide.
     pub(crate) guide: String,
-    /// Hazard of the guide that the skipped arm runs into.
-    pub(crate) hazard: Option<String>,
+    /// Hazard of the guide that it shows, by the name that `guide/data/hazards.yaml` gives it.
+    #[schemars(with = "Option<String>")]
+    pub(crate) hazard: Option<Spanned<String>>,
     /// Number of nodes.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
@@ -60,7 +64,10 @@ pub(crate) struct Install {
 #[schemars(extend("oneOf" = [
     {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
     {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
-    {"required": ["restart"]}, {"required": ["wait"]},
+    {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
+    {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
+    {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
+    {"required": ["migrate-identities"]}, {"required": ["clear-identities"]}, {"required": ["spare-server"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -69,7 +76,7 @@ pub(crate) struct Step {
     #[schemars(range(min = 1, max = 600))]
     pub(crate) within_seconds: Option<u16>,
     /// Runs the pre-flight DaemonSet until it is READY on as many nodes as the agents, and deletes it.
-    pub(crate) preflight: Option<Chart>,
+    pub(crate) preflight: Option<Preflight>,
     /// Exports the ConfigMap, rebases it onto the template of a version, and applies it.
     pub(crate) rebase: Option<To>,
     /// Sets keys of the ConfigMap.
@@ -81,22 +88,48 @@ pub(crate) struct Step {
     /// Undoes the last rollout.
     pub(crate) rollout_undo: Option<Nothing>,
     /// Restarts the agents as they are.
-    pub(crate) restart: Option<Nothing>,
+    pub(crate) restart: Option<Restart>,
     /// Does nothing for a while.
     pub(crate) wait: Option<Wait>,
+    /// Applies and deletes policies.
+    pub(crate) apply_policy: Option<Policies>,
+    /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
+    pub(crate) place_file: Option<PlacedFile>,
+    /// Runs a command in every agent's container.
+    pub(crate) in_agents: Option<InAgents>,
+    /// Lints the policies of the cluster, and files, against an upgrade.
+    pub(crate) lint: Option<Lint>,
+    /// Reads the agents' metrics.
+    pub(crate) scrape: Option<Scrape>,
+    /// Starts a command of the agents' image in a pod beside every agent.
+    pub(crate) start_beside: Option<Beside>,
+    /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
+    pub(crate) hear: Option<String>,
+    /// Gives the identities of the kvstore the same numbers in the API server, from a pre-flight pod.
+    pub(crate) migrate_identities: Option<Nothing>,
+    /// Deletes the identities of the API server.
+    pub(crate) clear_identities: Option<Nothing>,
+    /// Puts one more server behind the Service of all servers, or takes it away again.
+    pub(crate) spare_server: Option<SpareServer>,
 }
 
 /// The one thing that a step does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action<'a> {
-    Preflight(&'a Chart),
+    Preflight(&'a Preflight),
     Rebase(&'a To),
     EditConfig(&'a BTreeMap<String, String>),
     Upgrade(&'a Upgrade),
     SetImage(&'a To),
     RolloutUndo,
-    Restart,
+    Restart(&'a Restart),
     Wait(&'a Wait),
+    ApplyPolicy(&'a Policies),
+    PlaceFile(&'a PlacedFile),
+    Look(Look<'a>),
+    MigrateIdentities,
+    ClearIdentities,
+    SpareServer(SpareServer),
 }
 
 impl Step {
@@ -109,22 +142,35 @@ impl Step {
             self.upgrade.as_ref().map(Action::Upgrade),
             self.set_image.as_ref().map(Action::SetImage),
             self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
-            self.restart.as_ref().map(|_| Action::Restart),
+            self.restart.as_ref().map(Action::Restart),
             self.wait.as_ref().map(Action::Wait),
+            self.apply_policy.as_ref().map(Action::ApplyPolicy),
+            self.place_file.as_ref().map(Action::PlaceFile),
+            self.in_agents.as_ref().map(|it| Action::Look(Look::InAgents(it))),
+            self.lint.as_ref().map(|it| Action::Look(Look::Lint(it))),
+            self.scrape.as_ref().map(|it| Action::Look(Look::Scrape(it))),
+            self.start_beside.as_ref().map(|it| Action::Look(Look::StartBeside(it))),
+            self.hear.as_deref().map(|it| Action::Look(Look::Hear(it))),
+            self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
+            self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
+            self.spare_server.map(Action::SpareServer),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
     }
 }
 
-/// A version, and possibly another tag for its images.
+/// The pre-flight check of a version.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Chart {
+pub(crate) struct Preflight {
     /// Version.
     pub(crate) to: String,
     /// Tag of the images, when it is not the version's.
     pub(crate) tag: Option<String>,
+    /// Further values of its chart, such as `preflight.rmSvcV2`.
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, String>,
 }
 
 /// A version.
@@ -159,6 +205,25 @@ pub(crate) enum ConfigMap {
     Regenerated,
 }
 
+/// A restart of the agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Restart {
+    /// What the guide says that layers 3 and 4 feel of it, where it says more than of every restart.
+    #[schemars(with = "Option<String>")]
+    pub(crate) l3: Option<Impact>,
+}
+
+/// What becomes of the spare server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SpareServer {
+    /// It is made, and waited for.
+    Added,
+    /// It leaves the Service, and is deleted.
+    Removed,
+}
+
 /// A length of time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -166,6 +231,17 @@ pub(crate) struct Wait {
     /// Seconds.
     #[schemars(range(min = 1, max = 3600))]
     pub(crate) seconds: u16,
+}
+
+/// A file of the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PlacedFile {
+    /// Where it is on the node.
+    #[schemars(regex(pattern = r"^/.+"))]
+    pub(crate) path: String,
+    /// What stands in it.
+    pub(crate) text: String,
 }
 
 /// Written `{}`.
@@ -220,7 +296,8 @@ impl ScenarioError {
 }
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart or wait";
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside, \
+                          hear, migrate-identities, clear-identities or spare-server";
 
 fn two() -> u8 {
     2
@@ -249,6 +326,13 @@ impl Scenario {
         if !(1..=5).contains(&self.nodes) {
             let message = format!("{} nodes: a cluster has 1 to 5", self.nodes);
             return Err(ScenarioError::at(file, self.name.referenced, message));
+        }
+        if let Some(hazard) = &self.hazard
+            && !guide::hazard_ids().contains(hazard.value.as_str())
+        {
+            let known: Vec<_> = guide::hazard_ids().into_iter().collect();
+            let message = format!("no hazard is named {}; the names are {}", hazard.value, known.join(", "));
+            return Err(ScenarioError::at(file, hazard.referenced, message));
         }
         if let Some(step) = self.steps.iter().find(|step| step.value.action().is_none()) {
             return Err(ScenarioError::at(file, step.referenced, ONE_ACTION));
@@ -313,6 +397,11 @@ mod tests {
         "expect.skipped"
     )]
     #[case::same_arms("expect: {skipped: {}}\nsteps: []\n", "f.yaml:1:7: ", "both arms are the same")]
+    #[case::unknown_hazard(
+        "hazard: kvstore-key\nexpect: {}\nsteps: []\n",
+        "f.yaml:5:9: no hazard is named kvstore-key; the names are ",
+        "kvstore-keys, "
+    )]
     #[case::not_yaml("expect: [\n", "f.yaml:", "")]
     fn what_is_wrong_is_said_with_its_place(#[case] rest: &str, #[case] place: &str, #[case] word: &str) {
         let error = Scenario::parse("f.yaml", &format!("{HEAD}{rest}")).unwrap_err().to_string();

@@ -1,9 +1,16 @@
 //! `seatrial scenario`: upgrade stories from files, each arm a run of its own, judged by what the file expects.
 
+mod effect;
 mod embedded;
 mod expect;
 mod file;
+mod heard;
+mod judge;
+mod looks;
 mod objects;
+pub(crate) mod planned;
+mod policies;
+mod record;
 mod run;
 mod steps;
 
@@ -16,7 +23,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::commands::cluster::Place;
 use crate::exit::{self, Usage};
 use crate::subjects::SubjectName;
-use file::{Arm, Scenario};
+pub(crate) use file::Arm;
+use file::Scenario;
 
 /// What to do with scenarios.
 #[derive(Debug, Subcommand)]
@@ -34,6 +42,8 @@ pub(crate) enum Command {
     },
     /// Run scenarios, each arm on a fresh cluster, and judge them.
     Run(RunArgs),
+    /// Hold recorded runs against what their scenarios expect, or against the other arm's expectation.
+    Judge(judge::JudgeArgs),
 }
 
 /// How to print the list.
@@ -69,6 +79,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug)]
 struct Source {
     file: String,
+    text: String,
     scenario: Scenario,
 }
 
@@ -82,7 +93,14 @@ pub(crate) async fn run(command: Command, out: &mut dyn Write) -> anyhow::Result
             Ok(exit::PASSED)
         }
         Command::Run(args) => run::run(&args, out).await,
+        Command::Judge(args) => judge::run(&args, out),
     }
+}
+
+/// Name and text of the scenarios that are compiled in, for tests.
+#[cfg(test)]
+pub(crate) fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    embedded::ALL.iter().copied()
 }
 
 fn list(output: Output, out: &mut dyn Write) -> anyhow::Result<u8> {
@@ -101,7 +119,7 @@ fn list(output: Output, out: &mut dyn Write) -> anyhow::Result<u8> {
             let row = |scenario: &Scenario| {
                 serde_json::json!({
                     "name": scenario.name.value, "title": scenario.title, "guide": scenario.guide,
-                    "hazard": scenario.hazard, "arms": arms(scenario), "notes": scenario.notes,
+                    "hazard": scenario.hazard.as_ref().map(|hazard| &hazard.value), "arms": arms(scenario), "notes": scenario.notes,
                 })
             };
             let rows: Vec<_> = scenarios.iter().map(row).collect();
@@ -120,7 +138,7 @@ fn read(named: &str) -> Result<Source, Usage> {
         embedded::text(named).ok_or_else(|| unknown(named))?.to_owned()
     };
     let scenario = Scenario::parse(named, &text).map_err(|e| Usage(e.to_string()))?;
-    Ok(Source { file: named.to_owned(), scenario })
+    Ok(Source { file: named.to_owned(), text, scenario })
 }
 
 fn unknown(name: &str) -> Usage {

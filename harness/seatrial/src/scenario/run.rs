@@ -1,15 +1,17 @@
 //! Scenarios, carried out: each arm a run, each run held against what its arm expects.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use report::run::Verdict;
 
 use super::file::Arm;
 use super::steps::{NoProcedure, procedure};
-use super::{RunArgs, Source};
+use super::{RunArgs, Source, record};
 use crate::commands::cluster::new_id;
 use crate::exit::{self, Usage};
 use crate::run::procedure::Procedure;
+use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
 use crate::{errors, run};
 
@@ -22,7 +24,7 @@ struct Trial<'a> {
 }
 
 /// What came of an arm.
-enum Outcome {
+pub(super) enum Outcome {
     AsExpected,
     /// What does not hold.
     Wrong(Vec<String>),
@@ -47,9 +49,10 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     if trials.iter().any(|trial| trial.way.is_ok()) {
         errors::machine_is_ready()?;
     }
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
-        let outcome = trial.run(args, number).await?;
+        let (outcome, folder) = trial.run(args, number).await?;
+        folders.extend(folder);
         let interrupted = matches!(outcome, Outcome::Unjudged(Verdict::Interrupted, _));
         write!(out, "{}", trial.say(&outcome))?;
         outcomes.push(outcome);
@@ -60,6 +63,9 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     if trials.len() > 1 {
         let good = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::AsExpected)).count();
         writeln!(out, "{good} of {} arms are as expected", trials.len())?;
+        if let Some(index) = record::index(&std::path::absolute(&args.out)?, &folders)? {
+            writeln!(out, "all of them: {}", index.display())?;
+        }
     }
     Ok(code(&outcomes))
 }
@@ -85,40 +91,51 @@ impl Trial<'_> {
         format!("{}/{}", self.source.scenario.name.value, self.arm)
     }
 
-    async fn run(&self, args: &RunArgs, number: usize) -> anyhow::Result<Outcome> {
+    /// Runs it where there is a way; returns what came of it, and the folder of the run.
+    async fn run(&self, args: &RunArgs, number: usize) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
         let expected = self.source.scenario.expected(self.arm);
         let procedure = match (&self.way, &expected.refused) {
-            (Err(why), Some(words)) if why.contains(words) => return Ok(Outcome::AsExpected),
+            (Err(why), Some(words)) if why.contains(words) => return Ok((Outcome::AsExpected, None)),
             (Err(why), _) => {
-                return Ok(Outcome::Wrong(vec![format!("it was refused in other words: {why}")]));
+                return Ok((Outcome::Wrong(vec![format!("it was refused in other words: {why}")]), None));
             }
             (Ok(_), Some(words)) => {
-                return Ok(Outcome::Wrong(vec![format!("it was not refused; it must be: {words}")]));
+                return Ok((Outcome::Wrong(vec![format!("it was not refused; it must be: {words}")]), None));
             }
             (Ok(procedure), None) => procedure,
         };
         let request = self.request(args, procedure.clone(), number)?;
-        let objects = request.out.join(&request.id).join("objects");
-        let record = run::execute(&request).await?;
-        match record.verdict {
-            Verdict::Passed | Verdict::Failed => {}
-            other => return Ok(Outcome::Unjudged(other, record.reason)),
-        }
-        let wrong = expected.judge(&record, &objects);
-        Ok(if wrong.is_empty() { Outcome::AsExpected } else { Outcome::Wrong(wrong) })
+        let folder = request.out.join(&request.id);
+        let run = run::execute(&request).await?;
+        let outcome = match run.verdict {
+            Verdict::Passed | Verdict::Failed => match expected.judge(&run, &folder.join("objects")) {
+                wrong if wrong.is_empty() => Outcome::AsExpected,
+                wrong => Outcome::Wrong(wrong),
+            },
+            other => Outcome::Unjudged(other, run.reason),
+        };
+        record::outcome(&folder, &self.source.scenario.name.value, self.arm, &outcome)?;
+        Ok((outcome, Some(folder)))
     }
 
     fn request(&self, args: &RunArgs, procedure: Procedure, number: usize) -> anyhow::Result<Request> {
         let scenario = &self.source.scenario;
+        let story = Story::Scenario {
+            name: scenario.name.value.clone(),
+            arm: self.arm.to_string(),
+            text: self.source.text.clone(),
+        };
+        let config = scenario.install.config.clone();
         Ok(Request {
             // Runs of one process may begin in the same second.
             id: format!("{}-{number}", new_id()),
             procedure,
             again: format!("seatrial scenario run {} --arm {}", self.source.file, self.arm),
+            recipe: Recipe::new(args.subject.name(), scenario.nodes, config.clone(), story),
             budgets: scenario.budgets.clone(),
             subject: args.subject,
             nodes: scenario.nodes,
-            config: scenario.install.config.clone(),
+            config,
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,

@@ -1,12 +1,17 @@
 //! From an arm of a scenario to the procedure that a run follows. Pure.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use guide::lint::Change;
 use guide::{Options, Version, VersionSpec};
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, Step};
-use crate::run::procedure::{self, Hop, Procedure, Target, Way};
+use super::file::{Action, Arm, ConfigMap, Scenario, ScenarioError, SpareServer, Step};
+use super::looks;
+use super::policies::{Policies, When};
+use crate::run::look::Look;
+use crate::run::procedure::{self, Hop, PolicyChange, Procedure, Target, Way};
 
 /// Why an arm has no procedure.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +28,7 @@ pub(crate) enum NoProcedure {
 pub(crate) fn procedure(file: &str, scenario: &Scenario, arm: Arm) -> Result<Procedure, NoProcedure> {
     let version = &scenario.install.version;
     let first = resolve(file, version.referenced, &version.value)?;
-    let mut walk = Walk { file, revisions: vec![first.clone()], steps: Vec::new() };
+    let mut walk = Walk { file, revisions: vec![first.clone()], steps: Vec::new(), meanwhile: None };
     let stops_at = scenario.expected(arm).stops_at;
     let ours = |step: &&Spanned<Step>| step.value.arm.is_none_or(|only| only == arm);
     for step in scenario.steps.iter().filter(ours) {
@@ -32,7 +37,15 @@ pub(crate) fn procedure(file: &str, scenario: &Scenario, arm: Arm) -> Result<Pro
         for made in &mut walk.steps[taken..] {
             made.within = step.value.within_seconds.map(|seconds| Duration::from_secs(seconds.into()));
             made.may_fail = stops_at.is_some_and(|stop| stop.is(&made.name));
+            if matches!(made.action, procedure::Action::Change(..)) {
+                made.meanwhile = walk.meanwhile.take().map(|(_, change)| change);
+            }
         }
+    }
+    if let Some((at, _)) = walk.meanwhile {
+        return Err(
+            ScenarioError::at(file, at, "no change of the agents follows, so none will be away").into()
+        );
     }
     Ok(Procedure { first, steps: walk.steps })
 }
@@ -48,6 +61,8 @@ struct Walk<'a> {
     /// The rollouts so far, as the DaemonSet's revisions hold them, the current one last.
     revisions: Vec<Version>,
     steps: Vec<procedure::Step>,
+    /// What is done in the midst of the next change, and where the file says so.
+    meanwhile: Option<(Location, PolicyChange)>,
 }
 
 impl Walk<'_> {
@@ -55,8 +70,9 @@ impl Walk<'_> {
         let at = step.referenced;
         let version = |text: &str| resolve(self.file, at, text);
         match step.value.action() {
-            Some(Action::Preflight(chart)) => {
-                let target = Target { version: version(&chart.to)?, tag: chart.tag.clone() };
+            Some(Action::Preflight(check)) => {
+                let target =
+                    Target { version: version(&check.to)?, tag: check.tag.clone(), set: check.set.clone() };
                 self.steps.push(procedure::Step::preflight(target));
             }
             Some(Action::Rebase(target)) => {
@@ -80,15 +96,81 @@ impl Walk<'_> {
                 self.go(at, to, Way::Image)?;
             }
             Some(Action::RolloutUndo) => self.undo(at)?,
-            Some(Action::Restart) => {
-                let hop = self.stay(at, "restart")?;
+            Some(Action::Restart(restart)) => {
+                let mut hop = self.stay(at, "restart")?;
+                if let Some(l3) = restart.l3 {
+                    hop.l3 = l3.to_string();
+                }
                 self.revisions.push(hop.to.clone());
                 self.steps.extend(procedure::changed(hop, Way::Restart));
             }
             Some(Action::Wait(wait)) => {
                 self.steps.push(procedure::Step::wait(Duration::from_secs(wait.seconds.into())));
             }
+            Some(Action::MigrateIdentities) => {
+                self.steps.push(procedure::Step::migrate_identities(self.current()));
+            }
+            Some(Action::ClearIdentities) => self.steps.push(procedure::Step::clear_identities()),
+            Some(Action::SpareServer(spare)) => {
+                self.steps.push(procedure::Step::spare_server(spare == SpareServer::Added));
+            }
+            Some(Action::ApplyPolicy(policies)) => self.policies(at, policies)?,
+            Some(Action::PlaceFile(file)) => {
+                let path = PathBuf::from(&file.path);
+                if !path.is_absolute() || path.file_name().is_none() {
+                    return Err(
+                        ScenarioError::at(self.file, at, "place-file needs the path of a file").into()
+                    );
+                }
+                self.steps.push(procedure::Step::place_file(path, file.text.clone()));
+            }
+            Some(Action::Look(look)) => self.look(at, look)?,
             None => unreachable!("a scenario is checked when it is read"),
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, at: Location, look: looks::Look<'_>) -> Result<(), NoProcedure> {
+        let wrong = |message: String| ScenarioError::at(self.file, at, message);
+        let look = match look {
+            looks::Look::InAgents(it) if it.command.is_empty() => {
+                return Err(wrong("in-agents names no command".to_owned()).into());
+            }
+            looks::Look::InAgents(it) => Look::InAgents(it.command.clone(), it.input.clone()),
+            looks::Look::Lint(it) => {
+                let kernel = it.kernel.as_deref().map(str::parse).transpose();
+                let kernel = kernel.map_err(|e| wrong(format!("{e}")))?;
+                let to = resolve(self.file, at, &it.to)?;
+                Look::Lint(Change { from: self.current(), to, kernel }, it.files.clone())
+            }
+            looks::Look::Scrape(it) => Look::Scrape(self.current(), it.port, it.lines.clone()),
+            looks::Look::StartBeside(it) => {
+                Look::StartBeside(self.current(), it.name.clone(), it.command.clone())
+            }
+            looks::Look::Hear(name) => {
+                let started = format!("start {name}");
+                if !self.steps.iter().any(|step| step.name == started) {
+                    return Err(wrong(format!("nothing was started under the name {name}")).into());
+                }
+                Look::Hear(name.to_owned())
+            }
+        };
+        self.steps.push(procedure::Step::look(look));
+        Ok(())
+    }
+
+    fn policies(&mut self, at: Location, policies: &Policies) -> Result<(), NoProcedure> {
+        let change = PolicyChange { apply: policies.apply.clone(), delete: policies.delete.clone() };
+        if change.is_empty() {
+            return Err(ScenarioError::at(self.file, at, "apply-policy names no policy").into());
+        }
+        match (policies.when, &self.meanwhile) {
+            (When::Now, _) => self.steps.push(procedure::Step::policies(change)),
+            (When::AgentAway, None) => self.meanwhile = Some((at, change)),
+            (When::AgentAway, Some(_)) => {
+                let message = "another step is waiting for the next change already";
+                return Err(ScenarioError::at(self.file, at, message).into());
+            }
         }
         Ok(())
     }
@@ -202,6 +284,14 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_guides_words_for_a_restart_can_be_others() {
+        let steps = format!("{ONE_ARMED}- restart: {{}}\n- restart: {{l3: temporary-disruption}}\n");
+        let made = procedure("f", &scenario("1.6.12", &steps), Arm::Followed).unwrap();
+        let words: Vec<_> = made.hops().map(|hop| hop.l3.as_str()).collect();
+        assert_eq!(words, ["Minimal to None", "Temporary disruption"]);
+    }
+
     #[rstest]
     #[case::nothing_to_undo(
         "1.5.13",
@@ -222,6 +312,22 @@ mod tests {
         false
     )]
     #[case::no_version("1.5.13", "- upgrade: {to: new}\n", "f:8:3: ", false)]
+    #[case::nobody_goes_away(
+        "1.5.13",
+        "- apply-policy: {when: agent-away, delete: [a]}\n",
+        "f:8:3: no change of the agents follows",
+        false
+    )]
+    #[case::no_file(
+        "1.5.13",
+        "- place-file: {path: etc, text: x}\n",
+        "f:8:3: place-file needs the path",
+        false
+    )]
+    #[case::no_command("1.5.13", "- in-agents: {command: []}\n", "f:8:3: in-agents names no command", false)]
+    #[case::no_kernel("1.5.13", "- lint: {to: '1.6', kernel: new}\n", "f:8:3: ", false)]
+    #[case::nothing_to_hear("1.5.13", "- hear: x\n", "f:8:3: nothing was started under the name x", false)]
+    #[case::no_policy("1.5.13", "- apply-policy: {}\n", "f:8:3: apply-policy names no policy", false)]
     fn what_the_guide_does_not_have_is_refused(
         #[case] from: &str,
         #[case] steps: &str,
@@ -232,6 +338,21 @@ mod tests {
         let error = procedure("f", &scenario, Arm::Followed).unwrap_err();
         assert!(error.to_string().starts_with(said), "{error}");
         assert_eq!(matches!(error, NoProcedure::Refused(_)), refused);
+    }
+
+    #[test]
+    fn policies_change_at_once_or_in_the_midst_of_the_next_change() {
+        let steps = format!(
+            "{ONE_ARMED}- apply-policy: {{when: agent-away, apply: {{a: {{endpointSelector: {{}}}}}}}}\n\
+             - restart: {{}}\n- apply-policy: {{delete: [a]}}\n"
+        );
+        let made = procedure("f", &scenario("1.5.13", &steps), Arm::Followed).unwrap().steps;
+        let names: Vec<_> = made.iter().map(|step| (step.name.as_str(), step.meanwhile.is_some())).collect();
+        assert_eq!(
+            names,
+            [("restart 1.5.13", true), ("settle on 1.5.13", false), ("delete policy a", false)]
+        );
+        assert_eq!(made[0].meanwhile.as_ref().unwrap().to_string(), "apply policy a");
     }
 
     #[test]

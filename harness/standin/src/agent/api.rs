@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, timeout_at};
@@ -30,6 +31,8 @@ pub(crate) enum Request {
     Check { container_id: String },
     /// The end of a sandbox.
     Delete { container_id: String },
+    /// Rules, as `cilium policy import` takes them.
+    ImportPolicy { rules: Value },
 }
 
 /// The agent's answer.
@@ -40,6 +43,8 @@ pub(crate) enum Reply {
     Ok,
     /// An address, and the one that the node speaks to its pods with.
     Address { ip: Ipv4Addr, node_ip: Ipv4Addr },
+    /// Rules were imported, with this number of the policies since.
+    Imported { revision: u64 },
     /// Not now: ask again.
     NotReady { reason: String },
     /// No.

@@ -24,6 +24,8 @@ struct Kind {
     plural: &'static str,
     short: &'static [&'static str],
     scope: &'static str,
+    /// Whether its status is written apart from the rest.
+    status: bool,
 }
 
 const KINDS: [Kind; 4] = [
@@ -32,15 +34,23 @@ const KINDS: [Kind; 4] = [
         plural: "ciliumnetworkpolicies",
         short: &["cnp", "ciliumnp"],
         scope: "Namespaced",
+        status: true,
     },
     Kind {
         name: "CiliumEndpoint",
         plural: "ciliumendpoints",
         short: &["cep", "ciliumep"],
         scope: "Namespaced",
+        status: false,
     },
-    Kind { name: "CiliumNode", plural: "ciliumnodes", short: &["cn"], scope: "Cluster" },
-    Kind { name: "CiliumIdentity", plural: "ciliumidentities", short: &["ciliumid"], scope: "Cluster" },
+    Kind { name: "CiliumNode", plural: "ciliumnodes", short: &["cn"], scope: "Cluster", status: false },
+    Kind {
+        name: "CiliumIdentity",
+        plural: "ciliumidentities",
+        short: &["ciliumid"],
+        scope: "Cluster",
+        status: false,
+    },
 ];
 
 /// Registers the kinds called `names` where they are missing, and waits until the API server serves them.
@@ -60,6 +70,7 @@ pub(crate) async fn register(client: &Client, names: &[&str]) -> Result<(), Regi
 }
 
 fn definition(kind: &Kind) -> Result<CustomResourceDefinition, serde_json::Error> {
+    let subresources = if kind.status { json!({"status": {}}) } else { json!({}) };
     serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("{}.cilium.io", kind.plural)},
@@ -69,7 +80,7 @@ fn definition(kind: &Kind) -> Result<CustomResourceDefinition, serde_json::Error
                 "kind": kind.name, "listKind": format!("{}List", kind.name), "plural": kind.plural,
                 "singular": kind.name.to_lowercase(), "shortNames": kind.short,
             },
-            "versions": [{"name": "v2", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+            "versions": [{"name": "v2", "served": true, "storage": true, "subresources": subresources, "schema": {"openAPIV3Schema":
                 {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
         },
     }))

@@ -42,7 +42,7 @@ pub(super) enum LifecycleError {
 }
 
 impl Agent {
-    /// Answers a request of the CNI plugin.
+    /// Answers a request of the CNI plugin or the command.
     pub(super) async fn answer(&self, request: Request) -> Reply {
         let done = match request {
             Request::Status => Ok(Reply::Ok),
@@ -57,6 +57,15 @@ impl Agent {
                 None => Err(LifecycleError::Unknown(container_id)),
             },
             Request::Delete { container_id } => self.delete(&container_id).await.map(|()| Reply::Ok),
+            Request::ImportPolicy { rules } => {
+                return match self.import(&rules) {
+                    Ok(revision) => Reply::Imported { revision },
+                    // The words of upstream's API.
+                    Err(error) => Reply::Failed {
+                        reason: format!("[PUT /policy][500] putPolicyFailure  {}", chain(&error)),
+                    },
+                };
+            }
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "a request of the CNI plugin failed");
@@ -74,7 +83,8 @@ impl Agent {
             source: Box::new(source),
         })?;
         endpoint.pod_uid = pod.metadata.uid.clone().unwrap_or_default();
-        self.identify(endpoint, Labels::of_pod(&pod, &self.cluster_name)).await?;
+        let labels = self.runtime.labels(&endpoint, Some(&pod), &self.cluster_name);
+        self.identify(endpoint, labels).await?;
         self.in_force().await
     }
 
@@ -91,10 +101,7 @@ impl Agent {
         for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.identity != 0) {
             let pod = self.cluster.pod(&endpoint.namespace, &endpoint.pod);
             let same = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(&endpoint.pod_uid));
-            let labels = match same {
-                Some(pod) => Labels::of_pod(&pod, &self.cluster_name),
-                None => endpoint.labels.clone(),
-            };
+            let labels = self.runtime.labels(&endpoint, same.as_deref(), &self.cluster_name);
             if all || labels != endpoint.labels {
                 self.identify(endpoint, labels).await?;
             }

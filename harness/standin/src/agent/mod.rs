@@ -5,9 +5,13 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
+mod import;
 mod lifecycle;
+mod metrics;
+pub(crate) mod monitor;
 pub(crate) mod plan;
 mod regenerate;
+mod runtime;
 pub(crate) mod status;
 
 use std::ffi::OsString;
@@ -24,15 +28,17 @@ use tokio::sync::watch;
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::identity_backend::Backend;
+use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
 use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
+use crate::datapath::service_maps::{Pinned, ServiceMapError};
 use crate::datapath::table::Table;
 use crate::identity::Store;
-use crate::identity::crd::Crd;
-use crate::identity::kvstore::Kvstore;
+use crate::identity::crd::{Crd, EndpointObjects};
+use crate::identity::kvstore::{Addresses, Kvstore};
 use crate::identity::local::Local;
 use crate::kubernetes::ClientError;
 use crate::proxy::Proxy;
@@ -42,8 +48,11 @@ use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
+use import::Imports;
+use monitor::Monitor;
 
 use regenerate::Programmed;
+use runtime::Runtime;
 use status::Status;
 
 /// Where endpoints are kept.
@@ -71,6 +80,9 @@ pub(crate) enum AgentError {
     /// The connections that an earlier agent tracked.
     #[error(transparent)]
     Conntrack(#[from] ConntrackError),
+    /// The services that an earlier agent kept.
+    #[error(transparent)]
+    Services(#[from] ServiceMapError),
     /// State on disk.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -100,11 +112,15 @@ struct Agent {
     cluster: Cluster,
     store: Store,
     endpoints: Mutex<Endpoints>,
+    services: Mutex<Pinned>,
     /// Counts changes; the rules of generation n hold everything that was known at change n.
     wanted: watch::Sender<u64>,
     applied: watch::Sender<u64>,
     status: Arc<Status>,
     proxy: Proxy,
+    runtime: Runtime,
+    imports: Imports,
+    monitor: Monitor,
 }
 
 impl Agent {
@@ -143,9 +159,13 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let node = introduce(&client, behaviours, &status).await?;
     let connection_table = behaviours.connection_table;
     conntrack::take_over(connection_table, connection_table.made(&settings)?, node.pods).await?;
+    let services = Pinned::take_over(behaviours.service_maps, &settings).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
+    if let Some(address) = metrics::address(&settings)? {
+        tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
+    }
     let store = start_store(backend, &settings, &client, &status);
     let starting = Arc::new(Agent {
         node,
@@ -156,12 +176,18 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         cluster,
         store,
         endpoints: Mutex::new(endpoints),
+        services: Mutex::new(services),
         wanted,
         applied: watch::Sender::new(0),
         status,
         proxy,
+        runtime: Runtime::new(RuntimeLabels::select(&settings)?),
+        monitor: Monitor::resume(&settings)?,
+        imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?),
     });
     starting.synchronize().await;
+    let (reporting, name) = (starting.clone(), node_name()?);
+    tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
@@ -181,6 +207,9 @@ impl Agent {
             self.status.note("agent", Some(chain(&error)));
             pause(RETRY).await;
         }
+        let agent = self.clone();
+        tokio::spawn(async move { agent.keep_asking_the_runtime().await });
+        tokio::spawn(self.clone().keep_monitoring());
         let agent = self.clone();
         let mut view = self.store.view();
         tokio::spawn(async move {
@@ -247,13 +276,25 @@ async fn introduce(
 
 fn start_store(backend: Backend, settings: &Settings, client: &Client, status: &Arc<Status>) -> Store {
     match backend {
-        Backend::Kvstore => Store::Kvstore(Kvstore::start(settings.etcd_config(), status.clone())),
-        Backend::Crd => Store::Crd(Crd::start(client)),
+        Backend::Kvstore => {
+            let kvstore = Kvstore::start(settings.etcd_config(), status.clone());
+            Store::Kvstore(kvstore, EndpointObjects::new(client))
+        }
+        Backend::Crd => {
+            let kvstore = settings.get("kvstore").filter(|kind| !kind.is_empty());
+            let addresses = kvstore.map(|_| Addresses::new(settings.etcd_config()));
+            Store::Crd(Crd::start(client), addresses)
+        }
         Backend::NodeLocal => {
             tracing::warn!("kvstore is not set: identities of this node are not shared with other nodes");
             Store::Local(Local::new())
         }
     }
+}
+
+/// The version of the kernel that runs.
+fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 fn node_name() -> Result<String, AgentError> {

@@ -7,6 +7,7 @@ use super::cluster::NodeAddress;
 use super::endpoint::Endpoint;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::datapath::cidr::Cidr;
+use crate::datapath::events::Queue;
 use crate::datapath::netlink::NextHop;
 use crate::datapath::ruleset::Ruleset;
 use crate::identity::{HOST, View};
@@ -37,6 +38,8 @@ pub(crate) struct Known<'a> {
     pub(crate) endpoints: &'a [Endpoint],
     /// Where the proxy listens.
     pub(crate) proxy_port: u16,
+    /// Where dropped packets are queued for monitors.
+    pub(crate) events: Option<Queue>,
 }
 
 /// What shall be done.
@@ -77,6 +80,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         frontends: known.frontends,
         endpoints: verdicts,
         proxy_port: known.proxy_port,
+        events: known.events,
     };
     Ok(Plan { ruleset, routes: routes(known.node, known.nodes), proxy })
 }
@@ -132,6 +136,7 @@ mod tests {
             view,
             endpoints: &[endpoint()],
             proxy_port: 10000,
+            events: None,
         })
         .unwrap()
     }

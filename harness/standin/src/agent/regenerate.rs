@@ -1,7 +1,7 @@
 //! The loop that keeps the kernel and the proxy in step with what is known.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Agent;
@@ -12,9 +12,9 @@ use crate::datapath::cidr::Cidr;
 use crate::datapath::netlink::{Netlink, NextHop};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
+use crate::datapath::service_maps::ServiceMapError;
 use crate::datapath::table::Table;
-use crate::policy::model::Policy;
-use crate::policy::resolve::{self, ResolveError};
+use crate::policy::resolve::ResolveError;
 use crate::service;
 use crate::wait::pause;
 
@@ -32,6 +32,8 @@ enum RegenerateError {
     Tool(#[from] ToolError),
     #[error(transparent)]
     Node(#[from] NodeError),
+    #[error(transparent)]
+    Services(#[from] ServiceMapError),
 }
 
 /// What was programmed last.
@@ -109,40 +111,25 @@ impl Agent {
         Ok(())
     }
 
-    fn plan(&self) -> Result<Plan, ResolveError> {
+    fn plan(&self) -> Result<Plan, RegenerateError> {
         let services = self.cluster.services();
         let slices = self.cluster.slices();
         let slices: Vec<_> = slices.iter().map(Arc::as_ref).collect();
-        plan(Known {
+        let frontends = service::frontends(services.iter().map(Arc::as_ref), &slices);
+        let frontends = self.services.lock().unwrap_or_else(PoisonError::into_inner).update(frontends)?;
+        let plan = plan(Known {
             node: self.node,
             nodes: &self.cluster.nodes(),
             node_ips: &self.cluster.node_ips(),
             masquerade: self.masquerade,
             unknown_tcp: self.unknown_tcp,
-            frontends: service::frontends(services.iter().map(Arc::as_ref), &slices),
+            frontends,
             policies: &self.policies(),
             view: &self.store.view().borrow(),
             endpoints: &self.endpoints().all(),
             proxy_port: self.proxy.port(),
-        })
-    }
-
-    /// The policies that can be enforced; each of the others is reported and left out.
-    fn policies(&self) -> Vec<Policy> {
-        let objects = self.cluster.policies();
-        let import = |object: &Arc<_>| match Policy::from_object(object) {
-            Ok(policy) => match resolve::check(&policy) {
-                Ok(()) => Some(policy),
-                Err(error) => {
-                    tracing::error!(namespace = policy.namespace, %error, "cannot import policy");
-                    None
-                }
-            },
-            Err(error) => {
-                tracing::error!(error = chain(&error), "cannot import policy");
-                None
-            }
-        };
-        objects.iter().filter_map(import).collect()
+            events: self.monitor.queue(),
+        })?;
+        Ok(plan)
     }
 }

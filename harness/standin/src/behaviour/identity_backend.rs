@@ -52,6 +52,7 @@ mod tests {
     #[rstest]
     #[case::ignores_the_mode_in_1_5(BackendChoice::KvstoreOnly, &[("identity-allocation-mode", "crd")], Backend::Kvstore)]
     #[case::unset_without_kvstore(BackendChoice::Selectable, &[], Backend::NodeLocal)]
+    #[case::emptied_kvstore(BackendChoice::Selectable, &[("kvstore", "")], Backend::NodeLocal)]
     #[case::unset_with_kvstore(BackendChoice::Selectable, &[("kvstore", "etcd")], Backend::Kvstore)]
     #[case::crd(BackendChoice::Selectable, &[("identity-allocation-mode", "crd")], Backend::Crd)]
     #[case::crd_wins_over_kvstore(

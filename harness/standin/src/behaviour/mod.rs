@@ -4,12 +4,19 @@ pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
 pub(crate) mod identity_backend;
+pub(crate) mod l7_metrics;
+pub(crate) mod prefix_lengths;
+pub(crate) mod runtime_labels;
+pub(crate) mod service_maps;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
 use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use identity_backend::BackendChoice;
+use l7_metrics::L7Metrics;
+use prefix_lengths::{Counted, PrefixLengths};
+use service_maps::ServiceMaps;
 
 /// The behaviours of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +29,12 @@ pub(crate) struct Behaviours {
     pub(crate) custom_resources: CustomResources,
     /// How the version makes its connection table.
     pub(crate) connection_table: ConnectionTable,
+    /// How many prefix lengths the version can hold on old kernels.
+    pub(crate) prefix_lengths: PrefixLengths,
+    /// By which names the version counts requests through the proxy.
+    pub(crate) l7_metrics: L7Metrics,
+    /// In which maps the version keeps services.
+    pub(crate) service_maps: ServiceMaps,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -36,6 +49,9 @@ const V1_0: Behaviours = Behaviours {
         tcp_size: TcpSize::Fixed(524_288),
         unknown: UnknownTcp::PickUp,
     },
+    prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
+    l7_metrics: L7Metrics::ByName,
+    service_maps: ServiceMaps::Legacy,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -46,6 +62,7 @@ const V1_1: Behaviours = Behaviours {
         unreadable: Unreadable::Clear,
         ..V1_0.connection_table
     },
+    prefix_lengths: PrefixLengths { max: 20, counted: Counted::All },
     ..V1_0
 };
 
@@ -56,6 +73,7 @@ const BEFORE_V1_1_4: Behaviours = Behaviours {
 
 const V1_2: Behaviours = Behaviours {
     connection_table: ConnectionTable { format: 3, reads: &[], ..V1_1.connection_table },
+    prefix_lengths: PrefixLengths { max: 18, ..V1_1.prefix_lengths },
     ..V1_1
 };
 
@@ -82,6 +100,7 @@ const V1_5: Behaviours = Behaviours {
         tcp_size: TcpSize::Option("bpf-ct-global-tcp-max", 524_288),
         ..V1_4.connection_table
     },
+    service_maps: ServiceMaps::Both,
     ..V1_4
 };
 
@@ -89,6 +108,8 @@ const V1_6: Behaviours = Behaviours {
     cni_conf: CniConf::Overwrite,
     backend: BackendChoice::Selectable,
     custom_resources: WITH_NODES_AND_IDENTITIES,
+    l7_metrics: L7Metrics::ByLabel,
+    service_maps: ServiceMaps::V2,
     ..V1_5
 };
 
@@ -108,6 +129,9 @@ impl Behaviours {
         }
     }
 }
+
+#[cfg(test)]
+mod versions_tests;
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,18 @@ impl Cidr {
         u32::from(ip) & self.mask() == u32::from(self.addr)
     }
 
+    /// Says whether another prefix lies inside this one or is the same.
+    pub(crate) fn covers(self, other: Self) -> bool {
+        self.len <= other.len && self.contains(other.addr)
+    }
+
+    /// The two halves; a single address has none.
+    pub(crate) fn halves(self) -> Option<[Self; 2]> {
+        let len = self.len.checked_add(1).filter(|len| *len <= 32)?;
+        let upper = u32::from(self.addr) | 1 << (32 - len);
+        Some([self.addr, Ipv4Addr::from(upper)].map(|addr| Self { addr, len }))
+    }
+
     /// The addresses that a host can have: all but the first and the last.
     pub(crate) fn hosts(self) -> impl Iterator<Item = Ipv4Addr> {
         let first = u32::from(self.addr);

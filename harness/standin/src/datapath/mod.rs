@@ -2,10 +2,12 @@
 
 pub(crate) mod cidr;
 pub(crate) mod conntrack;
+pub(crate) mod events;
 pub(crate) mod ipam;
 pub(crate) mod netlink;
 pub(crate) mod nft;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod ruleset;
+pub(crate) mod service_maps;
 pub(crate) mod table;

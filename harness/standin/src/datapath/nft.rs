@@ -35,6 +35,12 @@ pub(crate) async fn apply(script: &str) -> Result<(), ToolError> {
     run("nft", &["-f", "-"], script).await.map(drop)
 }
 
+/// What a command that lists says.
+pub(super) async fn list(command: &str) -> Result<Value, ToolError> {
+    let listing = run("nft", &["-j", command], "").await?;
+    Ok(serde_json::from_slice(&listing).unwrap_or_default())
+}
+
 /// An object of our table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
@@ -85,7 +91,17 @@ pub(crate) async fn flush_conntrack() -> Result<(), ToolError> {
 
 /// Forgets every tracked TCP connection.
 pub(crate) async fn flush_tcp_conntrack() -> Result<(), ToolError> {
-    match run("conntrack", &["-D", "-p", "tcp"], "").await {
+    delete_connections(&["-p", "tcp"]).await
+}
+
+/// Forgets every tracked TCP connection through a service.
+pub(crate) async fn forget_service_connections() -> Result<(), ToolError> {
+    delete_connections(&["-p", "tcp", "--dst-nat"]).await
+}
+
+async fn delete_connections(which: &[&str]) -> Result<(), ToolError> {
+    let args: Vec<&str> = ["-D"].iter().chain(which).copied().collect();
+    match run("conntrack", &args, "").await {
         // It fails as well when there was nothing to delete.
         Err(ToolError::Failed { message, .. }) if message.contains("0 flow entries have been deleted") => {
             Ok(())

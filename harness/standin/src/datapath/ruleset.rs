@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::cidr::Cidr;
+use super::events::Queue;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::identity::{HOST, WORLD};
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
@@ -45,6 +46,8 @@ pub(crate) struct Ruleset {
     pub(crate) endpoints: BTreeMap<Ipv4Addr, Verdicts>,
     /// The port of the proxy on the loopback address.
     pub(crate) proxy_port: u16,
+    /// Where packets that policy drops are queued for monitors, while there are any.
+    pub(crate) events: Option<Queue>,
 }
 
 /// Base chains: name, hook, and the chain of the current generation that each jumps to.
@@ -59,7 +62,7 @@ const HOOKS: [(&str, &str, &str); 5] = [
 impl Ruleset {
     /// Writes the script that makes these rules generation `generation`.
     pub(crate) fn render(&self, generation: u64) -> String {
-        let mut script = Script { generation, lines: vec![format!("table {TABLE} {{")] };
+        let mut script = Script::begin(generation, self.events);
         self.write_lookups(&mut script);
         for frontend in self.frontends.iter().filter(|it| !it.backends.is_empty()) {
             script.service(frontend);
@@ -157,10 +160,19 @@ impl Ruleset {
 /// The script as it is written.
 struct Script {
     generation: u64,
+    /// The rules that drop a packet.
+    drops: Vec<String>,
     lines: Vec<String>,
 }
 
 impl Script {
+    fn begin(generation: u64, events: Option<Queue>) -> Self {
+        let mut lines = vec![format!("table {TABLE} {{")];
+        lines.extend(events.into_iter().flat_map(Queue::objects));
+        let drops = events.map_or_else(|| vec!["counter drop".to_owned()], Queue::drops);
+        Self { generation, drops, lines }
+    }
+
     /// The name of a map, set or chain in this generation.
     fn name(&self, base: &str) -> String {
         format!("{base}{GENERATION}{}", self.generation)
@@ -197,7 +209,7 @@ impl Script {
         let mut rules = self.identify("daddr");
         let allowed = allows.iter().flat_map(|it| matches(it, "daddr"));
         rules.extend(allowed.map(|it| format!("{it}meta mark set 0 return")));
-        rules.push("counter drop".to_owned());
+        rules.extend_from_slice(&self.drops);
         self.chain(&endpoint_chain("egress", ip), &rules);
     }
 
@@ -214,7 +226,7 @@ impl Script {
             ));
             rules.push(format!("{it}reject with tcp reset"));
         }
-        rules.push("counter drop".to_owned());
+        rules.extend_from_slice(&self.drops);
         self.chain(&endpoint_chain("ingress", ip), &rules);
     }
 

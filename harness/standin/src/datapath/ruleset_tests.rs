@@ -21,6 +21,7 @@ fn ruleset() -> Ruleset {
         frontends: vec![frontend(80, &[2, 3]), frontend(443, &[])],
         endpoints: BTreeMap::from([(POD, Verdicts::default())]),
         proxy_port: 10000,
+        events: None,
     }
 }
 
@@ -159,4 +160,20 @@ fn what_is_not_tracked_is_judged_for_pods_alone(
     for (rule, of) in midst.iter().zip(of) {
         assert!(rule.starts_with(of) && rule.ends_with(end), "{rule}");
     }
+}
+
+#[test]
+fn drops_are_queued_while_somebody_listens() {
+    let mut ruleset = ruleset();
+    let all = Verdicts { ingress: Some(Vec::new()), egress: Some(Vec::new()) };
+    ruleset.endpoints = BTreeMap::from([(POD, all)]);
+    let quiet = ruleset.render(7);
+    ruleset.events = Some(Queue { size: 32 });
+    let script = ruleset.render(7);
+    assert!(!quiet.contains("events_"), "{quiet}");
+    assert!(script.contains("set events_32 {"), "{script}");
+    // One for TCP, one for UDP, wherever a packet may be dropped.
+    let places = quiet.matches("counter drop").count();
+    assert_eq!(places, 2);
+    assert_eq!(script.matches("add @events_32 {").count(), 2 * places);
 }

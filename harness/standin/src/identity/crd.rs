@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use futures_util::StreamExt as _;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::labels::{Label, Labels};
-use super::{Address, IdentityError, View, draw};
+use super::{Address, IdentityError, View, draw, migrate};
 use crate::agent::endpoint::Endpoint;
 
 const CLAIMS: usize = 16;
@@ -22,6 +22,7 @@ const MANAGER: &str = "cilium-agent";
 /// The API server's objects as this node sees them.
 pub(crate) struct Crd {
     client: Client,
+    objects: EndpointObjects,
     identities: Store<DynamicObject>,
     endpoints: Store<DynamicObject>,
     view: watch::Sender<View>,
@@ -65,7 +66,8 @@ impl Crd {
                 });
             }
         });
-        Self { client: client.clone(), identities, endpoints, view }
+        let objects = EndpointObjects::new(client);
+        Self { client: client.clone(), objects, identities, endpoints, view }
     }
 
     pub(super) fn view(&self) -> watch::Receiver<View> {
@@ -88,13 +90,27 @@ impl Crd {
                 return Ok(*id);
             }
             let Some(id) = draw(&known) else { break };
-            match api.create(&PostParams::default(), &identity_object(id, labels)).await {
-                Ok(_) => return Ok(id),
-                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-                Err(source) => return Err(refused(format!("create CiliumIdentity {id}"), source)),
+            if create(&api, id, labels).await? {
+                return Ok(id);
             }
         }
         Err(IdentityError::Exhausted(labels.clone()))
+    }
+
+    pub(super) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
+        self.objects.publish(endpoint, node).await
+    }
+}
+
+/// The `CiliumEndpoint` objects of this node's pods, which every version keeps.
+pub(crate) struct EndpointObjects {
+    client: Client,
+}
+
+impl EndpointObjects {
+    /// Writes to the API server.
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
     }
 
     pub(super) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
@@ -109,6 +125,39 @@ impl Crd {
                 Err(refused(action, source))
             }
         }
+    }
+}
+
+/// The identities of the API server, for one who does not follow them.
+pub(crate) struct IdentityObjects {
+    api: Api<DynamicObject>,
+}
+
+impl IdentityObjects {
+    /// Reads and writes at the API server.
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { api: Api::all_with(client.clone(), &identity_kind()) }
+    }
+}
+
+impl migrate::Target for IdentityObjects {
+    async fn create(&mut self, id: u32, labels: &Labels) -> Result<bool, IdentityError> {
+        create(&self.api, id, labels).await
+    }
+
+    async fn all(&self) -> Result<BTreeMap<u32, Labels>, IdentityError> {
+        let list = self.api.list(&ListParams::default()).await;
+        let list = list.map_err(|source| refused("list CiliumIdentity objects".to_owned(), source))?;
+        Ok(list.items.iter().filter_map(identity_of).collect())
+    }
+}
+
+/// Makes an identity, and says whether its number was free.
+async fn create(api: &Api<DynamicObject>, id: u32, labels: &Labels) -> Result<bool, IdentityError> {
+    match api.create(&PostParams::default(), &identity_object(id, labels)).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(false),
+        Err(source) => Err(refused(format!("create CiliumIdentity {id}"), source)),
     }
 }
 

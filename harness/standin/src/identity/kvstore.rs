@@ -97,15 +97,7 @@ impl Kvstore {
     }
 
     pub(super) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
-        let key = format!("{ADDRESSES}{}", endpoint.ip);
-        let value = AddressValue {
-            ip: endpoint.ip,
-            host_ip: node,
-            id: endpoint.identity,
-            namespace: endpoint.namespace.clone(),
-            pod: endpoint.pod.clone(),
-        };
-        let value = serde_json::to_string(&value).map_err(|error| EtcdError::Answer(error.to_string()))?;
+        let (key, value) = address(endpoint, node)?;
         self.owned().insert(key.clone(), value.clone());
         Ok(self.etcd()?.put(&key, &value).await?)
     }
@@ -129,6 +121,47 @@ impl Kvstore {
     fn etcd(&self) -> Result<Etcd, EtcdError> {
         Etcd::from_file(self.config.clone())
     }
+}
+
+/// The addresses of the kvstore, for an agent that keeps its identities elsewhere.
+pub(crate) struct Addresses {
+    config: Option<PathBuf>,
+}
+
+impl Addresses {
+    /// Writes to the kvstore that the file at `config` names.
+    pub(crate) fn new(config: Option<PathBuf>) -> Self {
+        Self { config }
+    }
+
+    pub(super) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
+        let (key, value) = address(endpoint, node)?;
+        Ok(Etcd::from_file(self.config.clone())?.put(&key, &value).await?)
+    }
+
+    pub(super) async fn withdraw(&self, ip: Ipv4Addr) -> Result<(), IdentityError> {
+        Ok(Etcd::from_file(self.config.clone())?.delete(&format!("{ADDRESSES}{ip}")).await?)
+    }
+}
+
+/// The identities that a kvstore holds.
+pub(crate) async fn identities(etcd: &Etcd) -> Result<BTreeMap<u32, Labels>, EtcdError> {
+    let mut keys = KeySpace::default();
+    keys.replace(etcd.list(IDS).await?.1);
+    Ok(keys.view().identities)
+}
+
+/// The key and value that say who owns an endpoint's address.
+fn address(endpoint: &Endpoint, node: Ipv4Addr) -> Result<(String, String), EtcdError> {
+    let value = AddressValue {
+        ip: endpoint.ip,
+        host_ip: node,
+        id: endpoint.identity,
+        namespace: endpoint.namespace.clone(),
+        pod: endpoint.pod.clone(),
+    };
+    let value = serde_json::to_string(&value).map_err(|error| EtcdError::Answer(error.to_string()))?;
+    Ok((format!("{ADDRESSES}{}", endpoint.ip), value))
 }
 
 /// Lists, then watches, and begins again whenever the watch ends. The last view stays in force meanwhile.

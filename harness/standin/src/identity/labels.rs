@@ -1,6 +1,6 @@
 //! The labels that make up an identity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const CLUSTER_LABEL: &str = "io.cilium.k8s.policy.cluster";
 const SERVICE_ACCOUNT_LABEL: &str = "io.cilium.k8s.policy.serviceaccount";
+
+/// The source of labels that only the container runtime knows.
+const RUNTIME: &str = "container";
 
 /// Labels that differ between the pods of one workload and therefore stay out of its identity.
 const PER_POD: [&str; 3] = ["pod-template-generation", "pod-template-hash", "controller-revision-hash"];
@@ -42,6 +45,31 @@ impl Labels {
             |key: &str, value: &str| Label { source: "k8s".into(), key: key.into(), value: value.into() };
         let own = own.map(|(key, value)| label(key, value));
         Self(own.chain(added.map(|(key, value)| label(key, value))).collect())
+    }
+
+    /// The labels among those of a sandbox that `pods`, which Kubernetes knows, does not have.
+    pub(crate) fn of_runtime(sandbox: &BTreeMap<String, String>, pods: &Self) -> Self {
+        let own = |key: &str| pods.values(Some("k8s"), key).next().is_none();
+        let wanted = |key: &str| counts(key) && !key.starts_with("io.kubernetes.") && own(key);
+        let found = sandbox.iter().filter(|(key, _)| wanted(key));
+        let label = |(key, value): (&String, &String)| Label {
+            source: RUNTIME.into(),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        Self(found.map(label).collect())
+    }
+
+    /// Those of the container runtime, and the others.
+    pub(crate) fn split_runtime(self) -> (Self, Self) {
+        let (runtimes, others) = self.0.into_iter().partition(|label| label.source == RUNTIME);
+        (Self(runtimes), Self(others))
+    }
+
+    /// These labels and others.
+    pub(crate) fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     /// Reads the form that [`Labels::to_string`] writes.
@@ -109,6 +137,22 @@ mod tests {
             "k8s:app=web;k8s:io.cilium.k8s.policy.cluster=default;\
              k8s:io.cilium.k8s.policy.serviceaccount=web;k8s:io.kubernetes.pod.namespace=shop;"
         );
+    }
+
+    #[test]
+    fn the_runtime_adds_what_kubernetes_does_not_know() {
+        let sandbox = [
+            ("app", "web"),
+            ("io.cri-containerd.kind", "sandbox"),
+            ("io.kubernetes.pod.name", "web-0"),
+            ("pod-template-hash", "5d4"),
+            ("apps.kubernetes.io/pod-index", "0"),
+        ];
+        let sandbox = sandbox.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let pods = Labels::parse("k8s:app=web;k8s:io.kubernetes.pod.namespace=shop;");
+        let found = Labels::of_runtime(&sandbox, &pods);
+        assert_eq!(found.to_string(), "container:io.cri-containerd.kind=sandbox;");
+        assert_eq!(pods.clone().with(found.clone()).split_runtime(), (found, pods));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod etcd;
 pub(crate) mod kvstore;
 pub(crate) mod labels;
 pub(crate) mod local;
+pub(crate) mod migrate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -62,12 +63,13 @@ pub(crate) struct Address {
     pub(crate) node: Ipv4Addr,
 }
 
-/// Where identities are kept.
+/// Where identities are kept. Addresses are told to the API server and to etcd alike, as far as there is one: nodes that
+/// keep identities elsewhere hear of an endpoint, but need not know its number.
 pub(crate) enum Store {
     /// In etcd.
-    Kvstore(kvstore::Kvstore),
+    Kvstore(kvstore::Kvstore, crd::EndpointObjects),
     /// In objects of the API server.
-    Crd(crd::Crd),
+    Crd(crd::Crd, Option<kvstore::Addresses>),
     /// Nowhere.
     Local(local::Local),
 }
@@ -76,8 +78,8 @@ impl Store {
     /// What is known now; changes wake the receiver.
     pub(crate) fn view(&self) -> watch::Receiver<View> {
         match self {
-            Self::Kvstore(store) => store.view(),
-            Self::Crd(store) => store.view(),
+            Self::Kvstore(store, _) => store.view(),
+            Self::Crd(store, _) => store.view(),
             Self::Local(store) => store.view(),
         }
     }
@@ -85,8 +87,8 @@ impl Store {
     /// Waits until the first complete view has been read.
     pub(crate) async fn synced(&self) {
         match self {
-            Self::Kvstore(store) => store.synced().await,
-            Self::Crd(store) => store.synced().await,
+            Self::Kvstore(store, _) => store.synced().await,
+            Self::Crd(store, _) => store.synced().await,
             Self::Local(_) => {}
         }
     }
@@ -94,8 +96,8 @@ impl Store {
     /// The number for `labels`, claimed if there is none yet.
     pub(crate) async fn identity(&self, labels: &Labels) -> Result<u32, IdentityError> {
         match self {
-            Self::Kvstore(store) => store.identity(labels).await,
-            Self::Crd(store) => store.identity(labels).await,
+            Self::Kvstore(store, _) => store.identity(labels).await,
+            Self::Crd(store, _) => store.identity(labels).await,
             Self::Local(store) => Ok(store.identity(labels)),
         }
     }
@@ -103,19 +105,30 @@ impl Store {
     /// Tells the other nodes who owns an endpoint's address.
     pub(crate) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
         match self {
-            Self::Kvstore(store) => store.publish(endpoint, node).await,
-            Self::Crd(store) => store.publish(endpoint, node).await,
-            Self::Local(_) => Ok(()),
+            Self::Kvstore(store, objects) => {
+                store.publish(endpoint, node).await?;
+                note(objects.publish(endpoint, node).await);
+            }
+            Self::Crd(store, addresses) => {
+                store.publish(endpoint, node).await?;
+                if let Some(addresses) = addresses {
+                    note(addresses.publish(endpoint, node).await);
+                }
+            }
+            Self::Local(_) => {}
         }
+        Ok(())
     }
 
     /// Takes an endpoint's address back.
     pub(crate) async fn withdraw(&self, endpoint: &Endpoint) -> Result<(), IdentityError> {
         match self {
-            Self::Kvstore(store) => store.withdraw(endpoint.ip).await,
             // The object belongs to its pod and goes with it.
-            Self::Crd(_) | Self::Local(_) => Ok(()),
+            Self::Kvstore(store, _) => store.withdraw(endpoint.ip).await?,
+            Self::Crd(_, Some(addresses)) => note(addresses.withdraw(endpoint.ip).await),
+            Self::Crd(_, None) | Self::Local(_) => {}
         }
+        Ok(())
     }
 
     /// Takes back what an earlier run published for this node and no endpoint holds any more.
@@ -124,7 +137,7 @@ impl Store {
         node: Ipv4Addr,
         held: &BTreeSet<Ipv4Addr>,
     ) -> Result<(), IdentityError> {
-        let Self::Kvstore(store) = self else { return Ok(()) };
+        let Self::Kvstore(store, _) = self else { return Ok(()) };
         let stale: Vec<Ipv4Addr> = {
             let view = store.view();
             let view = view.borrow();
@@ -135,6 +148,13 @@ impl Store {
             store.withdraw(ip).await?;
         }
         Ok(())
+    }
+}
+
+/// What this node's own identities do not depend on is not worth failing for.
+fn note(published: Result<(), IdentityError>) {
+    if let Err(error) = published {
+        tracing::warn!(error = crate::chain(&error), "an address is not known everywhere");
     }
 }
 

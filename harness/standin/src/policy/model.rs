@@ -21,8 +21,6 @@ pub(crate) struct PolicyError {
 /// The rules of one CiliumNetworkPolicy.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    /// The namespace that its selectors are bound to.
-    pub(crate) namespace: String,
     /// Its rules, from `spec` and `specs`.
     pub(crate) rules: Vec<Rule>,
 }
@@ -153,9 +151,16 @@ impl Policy {
         let specs = object.data.get("specs").and_then(Value::as_array).into_iter().flatten();
         let rules = object.data.get("spec").into_iter().chain(specs).map(read).collect::<Result<_, _>>();
         match rules {
-            Ok(rules) => Ok(Self { namespace, rules }),
+            Ok(rules) => Ok(Self { rules }),
             Err(source) => Err(PolicyError { name, source }),
         }
+    }
+
+    /// Reads rules as `cilium policy import` takes them: a list, bound to no namespace.
+    pub(crate) fn from_rules(rules: &Value) -> Result<Self, PolicyError> {
+        let read = Vec::<Rule>::deserialize(rules);
+        read.map(|rules| Self { rules })
+            .map_err(|source| PolicyError { name: "of the command".into(), source })
     }
 }
 

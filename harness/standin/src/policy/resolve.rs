@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::model::{CidrRule, Egress, Entity, HttpRule, Ingress, Policy, Port, Protocol};
 use super::selector::Selector;
@@ -36,7 +37,8 @@ pub(crate) enum Peers {
 }
 
 /// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
     Tcp,
     Udp,

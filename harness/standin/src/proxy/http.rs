@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use super::policy::ProxyPolicy;
+use crate::behaviour::l7_metrics::Requests;
 
 const DENIED: &str = "Access denied\r\n";
 const CONNECT: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ pub(super) enum RelayError {
 pub(super) async fn relay(
     client: TcpStream,
     policy: watch::Receiver<Arc<ProxyPolicy>>,
+    requests: &Requests,
 ) -> Result<(), RelayError> {
     let source = *v4(client.peer_addr()?)?.ip();
     // The packet rules leave the destination in place: the local address is the pod's.
@@ -60,7 +62,7 @@ pub(super) async fn relay(
     pod.set_nodelay(true)?;
     let (sender, pod) =
         client::conn::http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(pod)).await?;
-    let gate = Gate { source, target, policy, pod: Mutex::new(sender) };
+    let gate = Gate { source, target, policy, requests, pod: Mutex::new(sender) };
     let service = service_fn(|request| gate.answer(request));
     let mut server = pin!(
         server::conn::http1::Builder::new()
@@ -69,7 +71,11 @@ pub(super) async fn relay(
     );
     let mut pod = pin!(pod);
     tokio::select! {
-        served = server.as_mut() => served?,
+        served = server.as_mut() => served.inspect_err(|error| {
+            if error.is_parse() {
+                requests.parse_errors.add();
+            }
+        })?,
         ended = pod.as_mut() => {
             server.as_mut().graceful_shutdown();
             server.await?;
@@ -79,19 +85,23 @@ pub(super) async fn relay(
     Ok(())
 }
 
-struct Gate {
+struct Gate<'a> {
     source: Ipv4Addr,
     target: SocketAddrV4,
     policy: watch::Receiver<Arc<ProxyPolicy>>,
+    requests: &'a Requests,
     pod: Mutex<SendRequest<Incoming>>,
 }
 
-impl Gate {
+impl Gate<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.requests.received.add();
         let policy = self.policy.borrow().clone();
         if !policy.allows(self.source, self.target, request.method().as_str(), request.uri().path()) {
+            self.requests.denied.add();
             return Ok(own_answer(StatusCode::FORBIDDEN, DENIED));
         }
+        self.requests.forwarded.add();
         let mut pod = self.pod.lock().await;
         let answer = match pod.ready().await {
             Ok(()) => pod.send_request(request).await,

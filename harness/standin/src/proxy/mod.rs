@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::behaviour::l7_metrics::Requests;
 use crate::wait::pause;
 use policy::ProxyPolicy;
 
@@ -28,6 +29,7 @@ const RETRY: Duration = Duration::from_millis(10);
 pub(crate) struct Proxy {
     port: u16,
     policy: watch::Sender<Arc<ProxyPolicy>>,
+    requests: Arc<Requests>,
 }
 
 impl Proxy {
@@ -35,13 +37,19 @@ impl Proxy {
     pub(crate) fn start() -> io::Result<Self> {
         let (listener, port) = bind()?;
         let policy = watch::Sender::default();
-        tokio::spawn(accept(listener, policy.subscribe()));
-        Ok(Self { port, policy })
+        let requests = Arc::new(Requests::default());
+        tokio::spawn(accept(listener, policy.subscribe(), requests.clone()));
+        Ok(Self { port, policy, requests })
     }
 
     /// The port on the loopback address.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What became of the requests so far.
+    pub(crate) fn requests(&self) -> Arc<Requests> {
+        self.requests.clone()
     }
 
     /// Sets the policy for requests to come, on connections that exist as well.
@@ -68,13 +76,13 @@ fn bind() -> io::Result<(TcpListener, u16)> {
     Err(last)
 }
 
-async fn accept(listener: TcpListener, policy: watch::Receiver<Arc<ProxyPolicy>>) {
+async fn accept(listener: TcpListener, policy: watch::Receiver<Arc<ProxyPolicy>>, requests: Arc<Requests>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let policy = policy.clone();
+                let (policy, requests) = (policy.clone(), requests.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = http::relay(stream, policy).await {
+                    if let Err(error) = http::relay(stream, policy, &requests).await {
                         tracing::debug!(%error, "a proxied connection ended");
                     }
                 });

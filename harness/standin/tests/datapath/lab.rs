@@ -19,6 +19,7 @@ use crate::agent::cluster::NodeAddress;
 use crate::agent::endpoint::Endpoint;
 use crate::agent::plan::{Known, Plan, plan};
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::datapath::events::{Dropped, Queue};
 use crate::datapath::netlink::{Netlink, VethEnd};
 use crate::datapath::pod::Wire;
 use crate::datapath::table::Table;
@@ -88,6 +89,8 @@ pub(super) struct Lab {
     _remote: Netns,
     /// What becomes of TCP packets of connections that are not tracked.
     pub(super) unknown_tcp: UnknownTcp,
+    /// Where dropped packets are queued.
+    pub(super) events: Option<Queue>,
 }
 
 /// Running proxies; dropping them is the death of the agents.
@@ -121,6 +124,7 @@ impl Lab {
             near,
             _remote: remote,
             unknown_tcp: UnknownTcp::default(),
+            events: None,
         }
     }
 
@@ -136,10 +140,23 @@ impl Lab {
         }
     }
 
+    /// Takes what a node has queued for monitors, and the number of events that found the queue full.
+    pub(super) fn take_events(&self, node: usize) -> (Vec<Dropped>, u64) {
+        let queue = self.events.unwrap();
+        self.nodes[node].netns.block_on(async || queue.take().await.unwrap())
+    }
+
     /// Forgets the TCP connections that the nodes track.
     pub(super) fn forget_tcp(&self) {
         for node in &self.nodes {
             node.netns.block_on(async || nft::flush_tcp_conntrack().await.unwrap());
+        }
+    }
+
+    /// Forgets the TCP connections through services that the nodes track.
+    pub(super) fn forget_service_connections(&self) {
+        for node in &self.nodes {
+            node.netns.block_on(async || nft::forget_service_connections().await.unwrap());
         }
     }
 
@@ -203,6 +220,7 @@ impl Lab {
             view: &view,
             endpoints: &node.endpoints,
             proxy_port,
+            events: self.events,
         })
         .unwrap()
     }

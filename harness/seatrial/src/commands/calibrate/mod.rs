@@ -1,33 +1,40 @@
-//! `seatrial calibrate`: outages of known length, and how exactly they are measured on this machine.
+//! `seatrial calibrate`: outages of known length, and how exactly they are measured on this machine; and
+//! disturbances of known cause, and whether it is named.
 
+mod causes;
+mod clean;
+mod inject;
+mod rivals;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest};
-use probe::calibration::{Accuracy, Comparison, Fault, Injected, compare};
+use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
 use probe::deploy::{Deployment, ServiceName, Session, Target};
 use probe::flow::Kind;
-use probe::traffic::{TCP_PORT, Traffic, UDP_PORT};
+use probe::traffic::{HTTP_PORT, Traffic};
+use report::run::Run;
 use serde::{Deserialize, Serialize};
 use subject::Subject;
+use tokio::sync::mpsc::unbounded_channel;
 
+use self::rivals::Rivals;
 use crate::bundle::Bundle;
 use crate::commands::cluster::{Place, new_id};
 use crate::exit::{self, Usage};
+use crate::run::procedure::{Procedure, Step};
+use crate::run::recipe::{Recipe, Story};
+use crate::run::request::Request;
 use crate::subjects::{self, SubjectName};
-use crate::{errors, paths};
+use crate::{errors, paths, run};
 
 /// Where the probes go.
 const NAMESPACE: &str = "seatrial-probes";
-/// The nftables table that holds the fault; dormant but for the length of an outage.
-const TABLE: &str = "seatrial_fault";
-/// Shortest and longest outage, s.
-const LENGTHS: (f64, f64) = (0.02, 5.0);
-/// Shortest and longest time between two outages, s: every flow is steady again.
-const GAPS: (f64, f64) = (0.4, 0.8);
 
 /// Arguments of `seatrial calibrate`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +42,15 @@ pub(crate) struct Args {
     /// Outages to inject, half of them lost packets, half of them reset connections.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     count: u32,
+    /// Inject so many disturbances of known cause instead, and say which causes were named.
+    #[arg(long, value_name = "N", conflicts_with = "count", value_parser = clap::value_parser!(u32).range(1..=500))]
+    causes: Option<u32>,
+    /// Watch so many windows of 20 s in which nothing is done instead, and say what was found in them.
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "causes"], value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    clean: Option<u32>,
+    /// Run fping, sockperf, hey and oha beside, as far as they are installed, and say how exact each is.
+    #[arg(long, conflicts_with_all = ["causes", "clean"])]
+    rivals: bool,
     /// Probes a second on each flow.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000))]
     rate: u32,
@@ -66,6 +82,12 @@ struct Calibration {
 /// Runs the command.
 pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
     errors::machine_is_ready()?;
+    if let Some(count) = args.causes {
+        return causes::run(&args, count, out).await;
+    }
+    if let Some(count) = args.clean {
+        return clean::run(&args, count, out).await;
+    }
     let id = new_id();
     let ledger = Ledger::new(&paths::state());
     let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
@@ -81,6 +103,34 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&calibration)?)?,
     }
     Ok(exit::PASSED)
+}
+
+/// Takes steps under the standard traffic on a cluster of its own, and returns the record.
+async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
+    let folder = tempfile::Builder::new().prefix("seatrial-calibrate-").tempdir()?;
+    let version = version()?;
+    // The folder goes with the command: nobody runs this again from its recipe.
+    let story = Story::Run { from: version.to_string(), to: version.to_string(), rollback: false };
+    let request = Request {
+        id: new_id(),
+        recipe: Recipe::new(args.subject.name(), 2, BTreeMap::new(), story),
+        procedure: Procedure { first: version, steps },
+        again: "seatrial calibrate".to_owned(),
+        budgets: None,
+        subject: args.subject,
+        nodes: 2,
+        config: BTreeMap::new(),
+        out: folder.path().to_owned(),
+        keep: false,
+        verbose: false,
+        place: args.place.clone(),
+    };
+    run::execute(&request).await
+}
+
+/// The version whose traffic is measured.
+fn version() -> anyhow::Result<guide::Version> {
+    Ok(guide::resolve(&"1.6".parse()?).map_err(|e| Usage(e.to_string()))?)
 }
 
 /// Keeps it beside the ledger: what is measured later on this machine can be held against it.
@@ -115,7 +165,7 @@ async fn measure(
     err: &mut dyn Write,
 ) -> anyhow::Result<Calibration> {
     let components = Components::new(args.place.components.clone(), paths::cache());
-    let version = guide::resolve(&"1.6".parse()?).map_err(|e| Usage(e.to_string()))?;
+    let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
     let bundle = Bundle::new().await?;
     let prepared = subjects::prepare(args.subject, &[version], &bundle, &components).await?;
@@ -155,10 +205,31 @@ async fn measure(
     };
     let servers = Deployment::servers(client, target, &traffic).await?;
     let samples = tempfile::tempdir()?;
-    let session = servers.clients(samples.path()).await?;
+    // Nothing is put down to a cause here.
+    let session = servers.clients(samples.path(), unbounded_channel().0).await?;
     let from_ns = session.flowing(Duration::from_secs(30)).await?;
-    let injected = inject(args.count, &ledger.folder(id), &nodes[1], err).await?;
+    let folder = ledger.folder(id);
+    let schedule = inject::schedule(args.count);
+    let server =
+        session.traffic().flows.iter().find_map(|flow| flow.address.filter(|_| flow.kind == Kind::Packet));
+    let server = server.context("the packet flow has no server")?.to_string();
+    let rivals = if args.rivals {
+        let ends = rivals::Ends {
+            folder: &folder,
+            nodes: [&nodes[0], &nodes[1]],
+            pods: ["client-1", "open-server"],
+            server: server.clone(),
+            http_port: HTTP_PORT,
+        };
+        Some(Rivals::start(&ends, inject::seconds(&schedule)).await?)
+    } else {
+        None
+    };
+    let injected = inject::all(&schedule, &folder, &nodes[1], &server, err).await?;
     let calibration = analyse(&session, &injected, from_ns).await;
+    if let (Some(rivals), Ok(calibration)) = (rivals, &calibration) {
+        write!(err, "{}", rivals.table(&injected, &calibration.comparisons).await?)?;
+    }
     sandbox.destroy().await?;
     calibration
 }
@@ -178,60 +249,6 @@ async fn analyse(session: &Session, injected: &[Injected], from_ns: u64) -> anyh
         accuracy: Accuracy::of(&comparisons, false_alarms, period_ms),
         comparisons,
     })
-}
-
-/// Injects outages of random lengths at random moments, one after the other.
-async fn inject(
-    count: u32,
-    cluster: &Path,
-    node: &str,
-    err: &mut dyn Write,
-) -> anyhow::Result<Vec<Injected>> {
-    let mut injected = Vec::new();
-    for index in 0..count {
-        let fault = if index % 2 == 0 { Fault::Drop } else { Fault::Reset };
-        // Short ones are the hard ones: as many between 20 and 200 ms as between 0.2 and 2 s.
-        let length = LENGTHS.0 * (LENGTHS.1 / LENGTHS.0).powf(fastrand::f64());
-        pass(GAPS.0 + (GAPS.1 - GAPS.0) * fastrand::f64()).await;
-        nft(cluster, node, &rules(fault)).await?;
-        let from_ns = set_dormant(cluster, node, false).await?;
-        pass(length).await;
-        let to_ns = set_dormant(cluster, node, true).await?;
-        nft(cluster, node, &format!("delete table inet {TABLE}")).await?;
-        injected.push(Injected { fault, from_ns, to_ns });
-        writeln!(err, "{} of {count}: {fault} for {:.0} ms", index + 1, length * 1e3)?;
-    }
-    pass(GAPS.1).await;
-    Ok(injected)
-}
-
-/// Lets so many seconds pass.
-async fn pass(seconds: f64) {
-    #[expect(clippy::disallowed_methods, reason = "the length of an outage is a time, not a condition")]
-    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
-}
-
-fn rules(fault: Fault) -> String {
-    let (hook, rule) = match fault {
-        Fault::Drop => ("prerouting", format!("udp dport {UDP_PORT} drop")),
-        Fault::Reset => ("forward", format!("tcp dport {TCP_PORT} reject with tcp reset")),
-    };
-    format!(
-        "add table inet {TABLE} {{ flags dormant; }}; add chain inet {TABLE} faults {{ type filter hook {hook} \
-         priority -400; }}; add rule inet {TABLE} faults {rule}"
-    )
-}
-
-/// Commits rules on a node.
-async fn nft(cluster: &Path, node: &str, rules: &str) -> anyhow::Result<()> {
-    cluster::sandbox::exec(cluster, node, &["nft", rules], None).await?;
-    Ok(())
-}
-
-/// Puts the fault in force, or lifts it; returns the times just before and just after, ns.
-async fn set_dormant(cluster: &Path, node: &str, dormant: bool) -> anyhow::Result<(u64, u64)> {
-    let done = cluster::sandbox::set_dormant(cluster, node, TABLE, dormant).await?;
-    Ok((u64::try_from(done.started_ns)?, u64::try_from(done.ended_ns)?))
 }
 
 fn text(accuracy: &Accuracy) -> String {

@@ -1,0 +1,209 @@
+//! What the kernel of a node does to traffic: counters that are cheap to read, and what their changes mean.
+//!
+//! A pod in the node's network looks 20 times a second and prints a line, JSON with the prefix below, when
+//! something changed, and one a second so that silence means that it is gone. The harness turns the lines into
+//! what it saw happen.
+
+use std::fs;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::attribution::Observed;
+use crate::clock::{Timer, now_ns};
+
+const PREFIX: &str = "seatrial-node/1 ";
+/// Time between two looks.
+const LOOK_NS: u64 = 50_000_000;
+/// Looks after which a line is printed though nothing changed.
+const QUIET_LOOKS: u64 = 20;
+/// A table that had at least so many entries and now has less than half of them was cleared; entries that time
+/// out do so one by one.
+const CLEARED_FROM: u64 = 16;
+
+/// What is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counters {
+    /// Tracked connections; absent where the kernel tracks none.
+    connections: Option<u64>,
+    /// The interface of the default route, and how often it has lost its carrier.
+    link: Option<(String, u64)>,
+}
+
+/// Something that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Change {
+    /// The connection table was cleared.
+    ConnectionsCleared { before: u64, after: u64 },
+    /// An interface lost its carrier.
+    LinkDown { interface: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    at_ns: u64,
+    changes: Vec<Change>,
+}
+
+/// Looks until `stop` resolves.
+pub(crate) fn run(mut out: impl Write, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let timer = Timer::new()?;
+        let mut stop = std::pin::pin!(stop);
+        let (mut before, mut next_ns, mut quiet) = (Counters::read(None), now_ns(), QUIET_LOOKS);
+        loop {
+            next_ns += LOOK_NS;
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                fired = timer.until(next_ns) => fired?,
+            }
+            let (at_ns, now) = (now_ns(), Counters::read(before.link.as_ref()));
+            let changes = before.changes(&now);
+            (before, quiet) = (now, quiet + 1);
+            if !changes.is_empty() || quiet >= QUIET_LOOKS {
+                writeln!(out, "{PREFIX}{}", serde_json::to_string(&Line { at_ns, changes })?)?;
+                out.flush()?;
+                quiet = 0;
+            }
+        }
+    })
+}
+
+impl Counters {
+    /// Reads what there is; a counter that cannot be read is absent. A link that was known stays the one that is
+    /// looked at: one that is down has no route.
+    fn read(known: Option<&(String, u64)>) -> Self {
+        let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
+        let default = || default_interface(&fs::read_to_string("/proc/net/route").ok()?);
+        let link = known.map(|(interface, _)| interface.clone()).or_else(default).and_then(|interface| {
+            let downs = number(&format!("/sys/class/net/{interface}/carrier_down_count"))?;
+            Some((interface, downs))
+        });
+        Self { connections: number("/proc/sys/net/netfilter/nf_conntrack_count"), link }
+    }
+
+    fn changes(&self, now: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let (Some(before), Some(after)) = (self.connections, now.connections)
+            && before >= CLEARED_FROM
+            && after < before / 2
+        {
+            changes.push(Change::ConnectionsCleared { before, after });
+        }
+        if let (Some((interface, before)), Some((same, after))) = (&self.link, &now.link)
+            && interface == same
+            && before < after
+        {
+            changes.push(Change::LinkDown { interface: interface.clone() });
+        }
+        changes
+    }
+}
+
+/// Finds the interface of the default route in the kernel's table.
+fn default_interface(table: &str) -> Option<String> {
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let interface = words.next()?;
+        (words.next()? == "00000000").then(|| interface.to_owned())
+    })
+}
+
+/// Turns the lines of a node's watcher into what was seen there.
+pub(crate) struct Changes {
+    node: String,
+    seen: UnboundedSender<Observed>,
+    last_ns: AtomicU64,
+}
+
+impl Changes {
+    pub(crate) fn new(node: String, seen: UnboundedSender<Observed>) -> Self {
+        Self { node, seen, last_ns: AtomicU64::new(0) }
+    }
+
+    /// Takes a line; one that came before is passed over, and so is what is no watcher's.
+    pub(crate) fn take(&self, line: &str) {
+        let Some(json) = line.strip_prefix(PREFIX) else { return };
+        let Ok(line) = serde_json::from_str::<Line>(json) else { return };
+        if line.at_ns <= self.last_ns.fetch_max(line.at_ns, Ordering::Relaxed) {
+            return;
+        }
+        for change in line.changes {
+            // Nobody listens once the measurement has ended.
+            let _gone = self.seen.send(self.observed(line.at_ns, &change));
+        }
+    }
+
+    fn observed(&self, at_ns: u64, change: &Change) -> Observed {
+        let (role, object, what, detail) = match change {
+            Change::ConnectionsCleared { before, after } => {
+                let detail = format!("{before} entries, then {after}");
+                ("conntrack", "connection table".to_owned(), "cleared", Some(detail))
+            }
+            Change::LinkDown { interface } => ("link", format!("interface {interface}"), "down", None),
+        };
+        Observed {
+            at_ns,
+            node: Some(self.node.clone()),
+            role: role.to_owned(),
+            object,
+            change: what.to_owned(),
+            detail,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    fn counters(connections: u64, downs: u64) -> Counters {
+        Counters { connections: Some(connections), link: Some(("eth0".to_owned(), downs)) }
+    }
+
+    #[rstest]
+    #[case::nothing(counters(40, 1), counters(38, 1), &[])]
+    #[case::more(counters(10, 1), counters(400, 1), &[])]
+    #[case::few_to_begin_with(counters(15, 1), counters(0, 1), &[])]
+    #[case::cleared(counters(40, 1), counters(3, 1), &[Change::ConnectionsCleared { before: 40, after: 3 }])]
+    #[case::down(counters(40, 1), counters(40, 2), &[Change::LinkDown { interface: "eth0".into() }])]
+    #[case::unknown(Counters::default(), counters(40, 2), &[])]
+    fn what_counters_mean(#[case] before: Counters, #[case] after: Counters, #[case] expected: &[Change]) {
+        assert_eq!(before.changes(&after), expected);
+    }
+
+    #[test]
+    fn the_default_route_names_the_interface() {
+        let table = "Iface\tDestination\tGateway\tFlags\n\
+                     lxc1\t0A00F40A\t00000000\t0001\n\
+                     eth0\t00000000\t0100FA0A\t0003\n";
+        assert_eq!(default_interface(table).as_deref(), Some("eth0"));
+        assert_eq!(default_interface("Iface\tDestination\n"), None);
+    }
+
+    #[test]
+    fn a_line_counts_once_and_strange_ones_do_not() {
+        let (seen, mut inbox) = unbounded_channel();
+        let changes = Changes::new("node2".into(), seen);
+        let change = Change::ConnectionsCleared { before: 40, after: 0 };
+        let line = |at_ns| {
+            let line = Line { at_ns, changes: vec![change.clone()] };
+            format!("{PREFIX}{}", serde_json::to_string(&line).unwrap())
+        };
+        for text in [line(7), line(7), "what?".into(), format!("{PREFIX}{{"), line(9)] {
+            changes.take(&text);
+        }
+        let seen: Vec<_> = std::iter::from_fn(|| inbox.try_recv().ok()).collect();
+        assert_eq!(seen.iter().map(|seen| seen.at_ns).collect::<Vec<_>>(), [7, 9]);
+        assert_eq!((seen[0].role.as_str(), seen[0].change.as_str()), ("conntrack", "cleared"));
+        assert_eq!(seen[0].node.as_deref(), Some("node2"));
+    }
+}

@@ -1,0 +1,130 @@
+//! One page for several runs: what is wrong first, with a link to the report of each.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Recorded, Standing, sorted, tally};
+use crate::html::{HtmlError, page};
+use crate::units;
+
+#[derive(Debug, Serialize)]
+struct Page {
+    title: String,
+    class: &'static str,
+    mark: &'static str,
+    tally: String,
+    took: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    link: String,
+    versions: String,
+    subject: String,
+    place: String,
+    class: &'static str,
+    outcome: String,
+    reasons: Vec<String>,
+    took: String,
+    started: String,
+    again: String,
+}
+
+/// Renders the runs as one self-contained page that lies in the folder `from`, where its links begin.
+///
+/// # Errors
+/// Fails only when the template asks for something that the page's data lacks.
+pub fn render(runs: &[Recorded], from: &Path) -> Result<String, HtmlError> {
+    let rows: Vec<_> = sorted(runs).into_iter().map(|run| row(run, from)).collect();
+    let worst = runs.iter().map(Recorded::standing).min().unwrap_or(Standing::Untold);
+    let (class, mark) = look(worst);
+    let took = units::duration(runs.iter().map(|run| run.run.elapsed_ms).sum());
+    let title = units::plural(runs.len(), "run");
+    page("index", &Page { title, class, mark, tally: tally(runs), took, rows })
+}
+
+/// The class of the style sheet, and a mark that is told apart without colours.
+fn look(standing: Standing) -> (&'static str, &'static str) {
+    match standing {
+        Standing::Good => ("passed", "✓"),
+        Standing::Bad => ("failed", "✗"),
+        Standing::Untold => ("errored", "!"),
+    }
+}
+
+fn row(run: &Recorded, from: &Path) -> Row {
+    let good = run.standing() == Standing::Good;
+    let provider = &run.run.provider;
+    Row {
+        name: run.name(),
+        link: link(&run.folder, from),
+        versions: run.run.versions(),
+        subject: run.run.subject.clone(),
+        place: format!("{} {}", provider.name, provider.kubernetes),
+        class: look(run.standing()).0,
+        outcome: run.outcome(),
+        reasons: if good { Vec::new() } else { run.reasons().into_iter().map(str::to_owned).collect() },
+        took: units::duration(run.run.elapsed_ms),
+        started: run.run.started.clone(),
+        again: run.again(),
+    }
+}
+
+/// The report of a run as a link: relative where the run lies beside or below the page.
+fn link(folder: &Path, from: &Path) -> String {
+    let report = folder.strip_prefix(from).unwrap_or(folder).join("report.html");
+    let mut link = String::new();
+    for byte in report.to_string_lossy().bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            link.push(char::from(byte));
+        } else {
+            link.push('%');
+            link.extend(
+                [byte >> 4, byte & 15]
+                    .map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default().to_ascii_uppercase()),
+            );
+        }
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::several;
+    use super::*;
+
+    #[test]
+    fn every_run_is_on_the_page_with_a_link_to_its_report() {
+        let runs = several();
+        let page = render(&runs, Path::new("runs")).unwrap();
+        assert_eq!(page.matches("<tr class=").count(), runs.len());
+        for run in &runs {
+            assert!(page.contains(&format!("href=\"{}&#x2f;report.html\"", run.run.id)), "{page}");
+        }
+        assert!(page.contains("1 wrong, 1 not judged, 2 as they should be"));
+        let (bad, good) = (page.find("not as expected"), page.find(">as expected"));
+        assert!(bad.is_some() && bad < good, "what is wrong does not come first");
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_elsewhere_and_hostile_text_stays_text() {
+        let mut runs = several();
+        let hostile = "<script>alert('x')</script>\"' onload=\"x()";
+        runs[3].run.subject = hostile.to_owned();
+        runs[3].folder = Path::new("runs").join(hostile);
+        runs[3].trial.as_mut().unwrap().wrong = vec![hostile.to_owned()];
+        let page = render(&runs, Path::new("runs")).unwrap();
+        for outside in ["http://", "https://", "src=", "url(", "@import", "<script", "<link", "\"' onload"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn links_leave_the_page_only_where_they_must() {
+        assert_eq!(link(Path::new("/a/b/r 1"), Path::new("/a")), "b/r%201/report.html");
+        assert_eq!(link(Path::new("/other/r1"), Path::new("/a")), "/other/r1/report.html");
+    }
+}

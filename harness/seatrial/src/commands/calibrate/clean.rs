@@ -1,0 +1,69 @@
+//! Windows in which nothing is done: whatever is found in one is a false alarm.
+
+use std::io::Write;
+use std::time::Duration;
+
+use report::run::{Outcome, Run, Verdict};
+
+use super::Args;
+use crate::exit;
+use crate::run::procedure::Step;
+
+/// Length of a window.
+const WINDOW: Duration = Duration::from_secs(20);
+
+/// What was seen in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// Outages that would be held against the subject.
+    alarms: usize,
+    /// Outages that noise excuses.
+    excused: usize,
+}
+
+/// Runs the command; exit code 1 when there was a false alarm.
+pub(super) async fn run(args: &Args, count: u32, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let steps = (0..count).map(|_| Step::wait(WINDOW)).collect();
+    let record = super::watched(args, steps).await?;
+    if record.verdict == Verdict::Interrupted {
+        return Ok(exit::INTERRUPTED);
+    }
+    let windows = windows(&record);
+    anyhow::ensure!(
+        windows.len() == count as usize,
+        "{} of {count} windows: {}",
+        windows.len(),
+        record.reason
+    );
+    for (number, seen) in (1..).zip(&windows).filter(|(_, seen)| **seen != Seen::default()) {
+        writeln!(out, "window {number}: {} false alarms, {} outages amid noise", seen.alarms, seen.excused)?;
+    }
+    let alarms = windows.iter().filter(|seen| seen.alarms > 0).count();
+    let noisy = windows.iter().filter(|seen| seen.alarms == 0 && seen.excused > 0).count();
+    writeln!(
+        out,
+        "clean        {count} windows of {} s, {alarms} with false alarms, {noisy} noisy; probes late by {:.1} ms \
+         (99 %), {:.1} ms (worst)",
+        WINDOW.as_secs(),
+        record.noise.lateness_p99_us / 1e3,
+        record.noise.lateness_max_us / 1e3,
+    )?;
+    Ok(if alarms == 0 { exit::PASSED } else { exit::FINDINGS })
+}
+
+/// What was seen in each window, of flows that cross the subject.
+fn windows(record: &Run) -> Vec<Seen> {
+    let name = Step::wait(WINDOW).name;
+    let windows = record.steps.iter().filter(|step| step.name == name && step.outcome == Outcome::Done);
+    windows
+        .map(|window| {
+            let flows = record.flows.iter().filter(|flow| flow.layer != report::run::Layer::Canary);
+            let within = |at: f64| window.started_ms <= at && at < window.ended_ms;
+            let outages = flows.flat_map(|flow| &flow.outages).filter(|outage| within(outage.first_bad_ms));
+            outages.fold(Seen::default(), |seen, outage| match outage.noisy {
+                true => Seen { excused: seen.excused + 1, ..seen },
+                false => Seen { alarms: seen.alarms + 1, ..seen },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! What there is to run: every arm of every scenario, and the guide's transitions that no scenario takes.
+
+use guide::Version;
+use serde::Serialize;
+
+use crate::run::procedure::{Hop, Procedure};
+use crate::scenario::Arm;
+use crate::scenario::planned::{self, Planned};
+use crate::subjects::SubjectName;
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Trial {
+    /// `scenario/arm`, or `run FROM TO`.
+    pub(crate) name: String,
+    /// Name of the scenario, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario: Option<String>,
+    /// Arm of the scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) arm: Option<String>,
+    /// The changes of version that it measures, in order.
+    pub(crate) transitions: Vec<String>,
+    /// Expected wall time, s.
+    pub(crate) seconds: u64,
+    /// Shard that it belongs to, from 1.
+    pub(crate) shard: usize,
+    /// The command that runs it, word by word.
+    pub(crate) command: Vec<String>,
+}
+
+/// Something that this subject cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LeftOut {
+    /// Its name.
+    pub(crate) name: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// Everything there is to run with a subject, in order of name, and what it cannot run.
+pub(crate) fn all(subject: SubjectName) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
+    let (mut trials, mut left_out) = (Vec::new(), Vec::new());
+    let planned = planned::all()?;
+    let uncovered = guide::transitions().into_iter().filter(|(from, to)| !covered(&planned, from, to));
+    let plain = uncovered.map(|(from, to)| Ok((from, to, guide::plan(from, to)?)));
+    let plain: Vec<_> = plain.collect::<anyhow::Result<_>>()?;
+    let mut add = |trial: Trial, versions: &[Version]| match supported(subject, versions) {
+        Ok(()) => trials.push(trial),
+        Err(reason) => left_out.push(LeftOut { name: trial.name, reason }),
+    };
+    for planned in &planned {
+        let versions = planned.procedure.as_ref().map(Procedure::versions).unwrap_or_default();
+        add(of_scenario(planned, subject), &versions);
+    }
+    for (from, to, plan) in plain {
+        let procedure = Procedure::of_plan(&plan, false);
+        add(of_transition(from, to, &procedure, subject), &procedure.versions());
+    }
+    Ok((trials, left_out))
+}
+
+fn supported(subject: SubjectName, versions: &[Version]) -> Result<(), String> {
+    versions.iter().try_for_each(|version| subject.supports(version)).map_err(|e| e.to_string())
+}
+
+/// Whether the documented way of a scenario goes from one minor up to the other.
+fn covered(planned: &[Planned], from: &Version, to: &Version) -> bool {
+    let followed = planned.iter().filter(|planned| planned.arm == Arm::Followed);
+    followed.filter_map(|planned| planned.procedure.as_ref()).flat_map(Procedure::hops).any(|hop| {
+        hop.direction == "upgrade" && hop.from.minor() == from.minor() && hop.to.minor() == to.minor()
+    })
+}
+
+fn of_scenario(planned: &Planned, subject: SubjectName) -> Trial {
+    let (scenario, arm) = (&planned.scenario, planned.arm.to_string());
+    let words = ["seatrial", "scenario", "run", scenario, "--arm", &arm];
+    Trial {
+        name: format!("{scenario}/{arm}"),
+        scenario: Some(scenario.clone()),
+        arm: Some(arm.clone()),
+        transitions: planned.procedure.as_ref().map(transitions).unwrap_or_default(),
+        seconds: planned.procedure.as_ref().map(seconds).unwrap_or_default(),
+        shard: 1,
+        command: command(&words, subject),
+    }
+}
+
+fn of_transition(from: &Version, to: &Version, procedure: &Procedure, subject: SubjectName) -> Trial {
+    let (from, to) = (from.to_string(), to.to_string());
+    Trial {
+        name: format!("run {from} {to}"),
+        scenario: None,
+        arm: None,
+        transitions: transitions(procedure),
+        seconds: seconds(procedure),
+        shard: 1,
+        command: command(&["seatrial", "run", &from, &to], subject),
+    }
+}
+
+fn command(words: &[&str], subject: SubjectName) -> Vec<String> {
+    words.iter().copied().chain(["--subject", subject.name()]).map(str::to_owned).collect()
+}
+
+fn transitions(procedure: &Procedure) -> Vec<String> {
+    procedure.hops().map(Hop::name).collect()
+}
+
+fn seconds(procedure: &Procedure) -> u64 {
+    procedure.expected().as_secs_f64().round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_arm_is_there_once() {
+        let (trials, _) = all(SubjectName::Standin).unwrap();
+        let names: BTreeSet<_> = trials.iter().map(|trial| trial.name.clone()).collect();
+        assert_eq!(names.len(), trials.len());
+        for planned in planned::all().unwrap() {
+            assert!(names.contains(&format!("{}/{}", planned.scenario, planned.arm)), "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn every_transition_of_the_guide_is_run_or_left_out_with_a_reason() {
+        let (trials, left_out) = all(SubjectName::Standin).unwrap();
+        for (from, to) in guide::transitions() {
+            let name = format!("run {from} {to}");
+            let hop = format!("upgrade {from} -> {to}");
+            let taken = trials.iter().any(|trial| trial.name == name || trial.transitions.contains(&hop));
+            let reason = left_out.iter().find(|left| left.name == name).map(|left| &left.reason);
+            assert!(taken != reason.is_some_and(|reason| reason.contains("stand-in plays")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_scenario_takes_is_not_run_again() {
+        let (trials, _) = all(SubjectName::Standin).unwrap();
+        assert!(!trials.iter().any(|trial| trial.name.starts_with("run 1.5.13 1.6")), "{trials:?}");
+    }
+
+    #[test]
+    fn a_refused_way_takes_no_time() {
+        let (trials, _) = all(SubjectName::Standin).unwrap();
+        let refused = trials.iter().find(|trial| trial.name == "unlisted-path/followed").unwrap();
+        assert_eq!((refused.seconds, refused.transitions.len()), (0, 0));
+    }
+}

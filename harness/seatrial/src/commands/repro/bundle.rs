@@ -1,0 +1,174 @@
+//! What goes into a bundle. Everything passes through the redactor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use report::collection::Recorded;
+use serde_json::json;
+
+use super::archive::Member;
+use super::redact;
+use crate::run::recipe::{Recipe, Story};
+
+/// A bundle, not yet written.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    pub(super) files: Vec<Member>,
+    /// How many secrets were taken out of them.
+    pub(super) redacted: usize,
+}
+
+impl Bundle {
+    /// Gathers it from a run folder.
+    pub(super) fn of(recorded: &Recorded, recipe: &Recipe) -> anyhow::Result<Self> {
+        let mut bundle = Self { files: Vec::new(), redacted: 0 };
+        match &recipe.story {
+            Story::Scenario { text, .. } => bundle.add("scenario.yaml", text),
+            Story::Run { .. } if recipe.config.is_empty() => {}
+            Story::Run { .. } => {
+                let text = bundle.config_map(&recipe.config)?;
+                bundle.add("config.yaml", &text);
+            }
+        }
+        for (point, text) in config_maps(&recorded.folder.join("objects"))? {
+            bundle.add(&format!("configmaps/{point}.yaml"), &text);
+        }
+        bundle.add("expected.json", &expected(recorded)?);
+        let script = script(recipe);
+        bundle.files.push(Member { path: "repro.sh".to_owned(), text: script.clone(), program: true });
+        let readme = readme(recorded, recipe, &script, bundle.redacted);
+        bundle.add("README.md", &readme);
+        bundle.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(bundle)
+    }
+
+    fn add(&mut self, path: &str, text: &str) {
+        let redacted = redact::redact(text);
+        self.redacted += redacted.count;
+        self.files.push(Member { path: path.to_owned(), text: redacted.text, program: false });
+    }
+
+    /// The keys that were laid over the chart's, as `--config` takes them.
+    fn config_map(&mut self, config: &BTreeMap<String, String>) -> anyhow::Result<String> {
+        let mut data = BTreeMap::new();
+        for (key, value) in config {
+            let redacted = redact::value(key, value);
+            self.redacted += redacted.count;
+            data.insert(key, redacted.text);
+        }
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": subject::CONFIG_MAP, "namespace": subject::NAMESPACE},
+            "data": data,
+        });
+        Ok(serde_saphyr::to_string(&object)?)
+    }
+}
+
+/// The ConfigMaps that were kept, by the point of the run and their name.
+fn config_maps(objects: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    // A run that did not come far kept none.
+    let Ok(points) = fs::read_dir(objects) else { return Ok(found) };
+    for point in points.flatten() {
+        let Ok(files) = fs::read_dir(point.path()) else { continue };
+        for file in files.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if let Some(name) = name.strip_suffix(".yaml").filter(|name| name.starts_with("configmap-")) {
+                let text = fs::read_to_string(file.path())
+                    .with_context(|| format!("cannot read {}", file.path().display()))?;
+                found.insert(format!("{}/{name}", point.file_name().to_string_lossy()), text);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What came of the run, for comparing.
+fn expected(recorded: &Recorded) -> serde_json::Result<String> {
+    let run = &recorded.run;
+    let findings = run.findings.iter().map(|f| json!({"flow": f.flow, "summary": f.summary}));
+    let expected = json!({
+        "schema": "seatrial/expected/v1",
+        "verdict": run.verdict,
+        "reason": run.reason,
+        "exit_code": run.exit_code,
+        "findings": findings.collect::<Vec<_>>(),
+        "trial": recorded.trial,
+    });
+    Ok(serde_json::to_string_pretty(&expected)? + "\n")
+}
+
+fn script(recipe: &Recipe) -> String {
+    let subject = quoted(&recipe.subject);
+    let command = match &recipe.story {
+        Story::Scenario { arm, .. } => {
+            format!("scenario run \"$here/scenario.yaml\" --arm {} --subject {subject}", quoted(arm))
+        }
+        Story::Run { from, to, rollback } => {
+            let back = if *rollback { " --rollback" } else { "" };
+            let config = if recipe.config.is_empty() { "" } else { " --config \"$here/config.yaml\"" };
+            let (from, to, nodes) = (quoted(from), quoted(to), recipe.nodes);
+            format!("run {from} {to}{back} --nodes {nodes} --subject {subject}{config}")
+        }
+    };
+    format!(
+        "#!/bin/sh\n\
+         # Runs it again. Further arguments go to seatrial, such as --out DIR; SEATRIAL names another binary.\n\
+         set -eu\n\
+         here=$(cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
+         exec \"${{SEATRIAL:-seatrial}}\" {command} \"$@\"\n"
+    )
+}
+
+/// A word that no shell takes apart.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -> String {
+    let run = &recorded.run;
+    let facts = run.provider.facts.iter().map(|(name, value)| format!("- {name}: {value}\n"));
+    let command = script.lines().last().and_then(|line| line.strip_prefix("exec ")).unwrap_or_default();
+    let secrets = match redacted {
+        0 => "No secret was found in these files.".to_owned(),
+        n => {
+            format!("{n} secrets were taken out and read `<redacted>`; put your own in before you run this.")
+        }
+    };
+    format!(
+        "# {}: {}\n\n{}\n\nRun it again, as root, with seatrial {} or later on PATH:\n\n    sh repro.sh\n\n\
+         That is `{command}`.\n\n\
+         ## What ran\n\n- subject: {} {}\n- provider: {} {}, {} nodes\n- run: {} of {}\n- seatrial: {}\n{}\n\
+         ## What is here\n\n\
+         - `repro.sh`: the command\n\
+         - `scenario.yaml` or `config.yaml`: what it is given, where it is given something\n\
+         - `configmaps/`: the subject's ConfigMaps at the points of the recorded run, to compare with\n\
+         - `expected.json`: what came of the recorded run\n\n\
+         Nothing in a run is drawn at random, so there is no seed. {secrets}\n",
+        recorded.name(),
+        recorded.outcome(),
+        recorded.reasons().join("\n\n"),
+        recipe.seatrial,
+        run.subject,
+        run.versions(),
+        run.provider.name,
+        run.provider.kubernetes,
+        recipe.nodes,
+        run.id,
+        run.started,
+        run.seatrial,
+        facts.collect::<String>(),
+    )
+}
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;

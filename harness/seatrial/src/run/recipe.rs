@@ -1,0 +1,117 @@
+//! What a run was asked to do, kept in its folder as `recipe.json`, schema `seatrial/recipe/v1`: enough to do it again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Usage;
+
+/// The schema name written to `recipe.json`.
+const SCHEMA: &str = "seatrial/recipe/v1";
+
+/// A request, as far as it does not belong to one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recipe {
+    schema: String,
+    /// Version of seatrial that wrote it.
+    pub(crate) seatrial: String,
+    /// Subject, by the name that the command line gives it.
+    pub(crate) subject: String,
+    /// Number of nodes.
+    pub(crate) nodes: u8,
+    /// Keys that are laid over the chart's ConfigMap.
+    pub(crate) config: BTreeMap<String, String>,
+    /// What is done.
+    pub(crate) story: Story,
+}
+
+/// What is done in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Story {
+    /// The way that the guide lists from one version to another.
+    Run {
+        /// Version before.
+        from: String,
+        /// Version after.
+        to: String,
+        /// Whether it goes back afterwards.
+        rollback: bool,
+    },
+    /// An arm of a scenario.
+    Scenario {
+        /// Name.
+        name: String,
+        /// Arm.
+        arm: String,
+        /// The whole file.
+        text: String,
+    },
+}
+
+impl Recipe {
+    /// A recipe of this version.
+    pub(crate) fn new(subject: &str, nodes: u8, config: BTreeMap<String, String>, story: Story) -> Self {
+        let (schema, seatrial) = (SCHEMA.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        Self { schema, seatrial, subject: subject.to_owned(), nodes, config, story }
+    }
+
+    /// Writes it into a run folder.
+    pub(crate) fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        let path = file(folder);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads it from a run folder.
+    pub(crate) fn load(folder: &Path) -> Result<Self, Usage> {
+        let path = file(folder);
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions have none";
+            Usage(format!("cannot read {}: {e}; {remedy}", path.display()))
+        })?;
+        let remedy = "read it with the seatrial that wrote it";
+        let recipe: Self = serde_json::from_str(&text)
+            .map_err(|e| Usage(format!("{} is not a {SCHEMA} file: {e}; {remedy}", path.display())))?;
+        if recipe.schema == SCHEMA {
+            Ok(recipe)
+        } else {
+            let (path, schema) = (path.display(), recipe.schema);
+            Err(Usage(format!("{path} has the schema {schema} and not {SCHEMA}; {remedy}")))
+        }
+    }
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("recipe.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        let story = Story::Run { from: "1.5.13".into(), to: "1.6.12".into(), rollback: true };
+        Recipe::new("standin", 2, BTreeMap::from([("debug".into(), "true".into())]), story)
+    }
+
+    #[test]
+    fn a_recipe_is_read_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        recipe().save(folder.path()).unwrap();
+        assert_eq!(Recipe::load(folder.path()).unwrap(), recipe());
+    }
+
+    #[test]
+    fn what_is_no_recipe_is_refused_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = || Recipe::load(folder.path()).unwrap_err().to_string();
+        assert!(said().contains("name the folder of a run"), "{}", said());
+        Recipe { schema: "seatrial/recipe/v9".into(), ..recipe() }.save(folder.path()).unwrap();
+        assert!(said().contains("seatrial/recipe/v9 and not seatrial/recipe/v1"), "{}", said());
+        std::fs::write(file(folder.path()), "{}").unwrap();
+        assert!(said().contains("is not a seatrial/recipe/v1 file"), "{}", said());
+    }
+}

@@ -1,0 +1,48 @@
+//! Which version behaves in which way: the last one before a change, and the first one after it.
+
+use rstest::rstest;
+
+use super::connection_table::Takeover;
+use super::*;
+
+fn of(version: &str) -> Behaviours {
+    Behaviours::of(version.parse().unwrap()).unwrap()
+}
+
+#[rstest]
+#[case::before("1.5.13", CniConf::KeepExisting)]
+#[case::from_1_6("1.6.12", CniConf::Overwrite)]
+fn cni_configurations(#[case] version: &str, #[case] expected: CniConf) {
+    assert_eq!(of(version).cni_conf, expected);
+}
+
+#[rstest]
+#[case::before("1.5.13", BackendChoice::KvstoreOnly)]
+#[case::from_1_6("1.6.12", BackendChoice::Selectable)]
+fn backends_of_identities(#[case] version: &str, #[case] expected: BackendChoice) {
+    assert_eq!(of(version).backend, expected);
+}
+
+#[rstest]
+#[case::before("1.5.13", &["CiliumNetworkPolicy", "CiliumEndpoint"])]
+#[case::from_1_6("1.6.12", &["CiliumNetworkPolicy", "CiliumEndpoint", "CiliumNode", "CiliumIdentity"])]
+fn custom_resources_of_versions(#[case] version: &str, #[case] expected: &[&str]) {
+    assert_eq!(of(version).custom_resources, expected);
+}
+
+#[rstest]
+#[case::before("1.3.8", UnknownTcp::PickUp)]
+#[case::from_1_4("1.4.10", UnknownTcp::Refuse)]
+fn unknown_connections(#[case] version: &str, #[case] expected: UnknownTcp) {
+    assert_eq!(of(version).connection_table.unknown, expected);
+}
+
+/// 1.2 reads neither of the formats before it.
+#[rstest]
+#[case::of_1_0("1.0.7")]
+#[case::of_1_1("1.1.6")]
+fn tables_that_1_2_clears(#[case] before: &str) {
+    let made = |version: &str| of(version).connection_table.made(&[].into_iter().collect()).unwrap();
+    let taken = of("1.2.8").connection_table.take_over(Some(made(before)), made("1.2.8"));
+    assert_eq!(taken, Ok(Takeover::Clear));
+}

@@ -1,0 +1,97 @@
+//! The pre-flight DaemonSet: run until it is ready, put to use, and deleted again.
+
+use std::time::Duration;
+
+use cluster::wait::{self, Timeout};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+
+use crate::chart::Chart;
+use crate::driver::request;
+use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, Subject, SubjectError, apply, exec};
+
+const EVERY: Duration = Duration::from_millis(50);
+
+impl Subject {
+    /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
+    /// deletes it again. The agents are not touched. A version whose chart has none is passed over.
+    ///
+    /// # Errors
+    /// When it does not become ready, for example because the image cannot be pulled.
+    pub async fn preflight(&self, chart: &Chart) -> Result<String, SubjectError> {
+        let ready = self.with_preflight(chart, async |ready| Ok(ready)).await?;
+        Ok(ready.unwrap_or_else(|| "this version has no pre-flight check".to_owned()))
+    }
+
+    /// Does `work` while the pre-flight DaemonSet is ready; nothing where the chart has none.
+    pub(crate) async fn with_preflight<T>(
+        &self,
+        chart: &Chart,
+        work: impl AsyncFnOnce(String) -> Result<T, SubjectError>,
+    ) -> Result<Option<T>, SubjectError> {
+        let only = [
+            ("preflight.enabled", "true"),
+            ("agent.enabled", "false"),
+            ("config.enabled", "false"),
+            ("operator.enabled", "false"),
+        ];
+        let objects = chart.render(&only).await?;
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        apply::create(&self.client, &objects).await?;
+        let done = match self.preflight_ready().await {
+            Ok(ready) => work(ready).await,
+            Err(e) => Err(e.into()),
+        };
+        // It goes whether it was ready or not: what comes next must find the cluster as it was.
+        let deleted = apply::delete(&self.client, &objects).await;
+        let done = done?;
+        deleted?;
+        self.preflight_gone().await?;
+        Ok(Some(done))
+    }
+
+    async fn preflight_ready(&self) -> Result<String, Timeout> {
+        let api = self.daemon_sets();
+        let probe = async || {
+            let (agents, preflight) =
+                (api.get(DAEMONSET).await.map_err(|e| e.to_string())?, api.get(PREFLIGHT).await);
+            let ready = |daemon_set: &DaemonSet| daemon_set.status.as_ref().map_or(0, |s| s.number_ready);
+            let preflight = preflight.map_err(|e| e.to_string())?;
+            let (agents, preflight) = (ready(&agents), ready(&preflight));
+            let state = format!("READY is {preflight} for {PREFLIGHT} and {agents} for {DAEMONSET}");
+            if agents > 0 && agents == preflight { Ok(state) } else { Err(state) }
+        };
+        let condition = "the pre-flight check to be READY on as many nodes as the agents";
+        wait::until(condition, self.deadline, EVERY, probe).await
+    }
+
+    async fn preflight_gone(&self) -> Result<(), Timeout> {
+        let api = self.daemon_sets();
+        let probe = async || match api.get_opt(PREFLIGHT).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err("it is still there".to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
+        wait::until("the pre-flight check to be deleted", self.deadline, EVERY, probe).await
+    }
+
+    /// Runs a command in one pod of the pre-flight DaemonSet, as `kubectl exec` does, and returns what it printed.
+    pub(crate) async fn exec_in_preflight(&self, command: &[&str]) -> Result<String, SubjectError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let of_check = ListParams::default().labels(&format!("k8s-app={PREFLIGHT}"));
+        let pods = api.list(&of_check).await.map_err(request("the pre-flight pods could not be listed"))?;
+        let pod = pods.items.into_iter().next().unwrap_or_default();
+        let words: Vec<String> = command.iter().map(ToString::to_string).collect();
+        let said = exec::one(&api, pod, PREFLIGHT, &words, None).await?;
+        match said.code {
+            0 => Ok(said.output),
+            _ => {
+                let last = said.output.lines().last().unwrap_or("it said nothing").to_owned();
+                Err(SubjectError::Command { command: words.join(" "), said: last })
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a run leaves behind is enough to run it again.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::command::{record, run, seatrial};
+
+fn shell(line: &str) -> std::process::Command {
+    #[expect(clippy::disallowed_methods, reason = "a bundle is run by a shell")]
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", line]).env("SEATRIAL", env!("CARGO_BIN_EXE_seatrial"));
+    command
+}
+
+fn only_folder(out: &Path) -> Result<PathBuf, Failed> {
+    let mut folders = std::fs::read_dir(out)?.flatten().filter(|entry| entry.path().is_dir());
+    Ok(folders.next().ok_or("no run folder")?.path())
+}
+
+/// Which flows of which layers were found to suffer, without the numbers that differ from run to run.
+fn outcome(folder: &Path) -> Result<(Value, Value, Vec<String>), Failed> {
+    let (run, trial) = (record(folder)?, std::fs::read(folder.join("trial.json"))?);
+    let trial: Value = serde_json::from_slice(&trial)?;
+    let flows = run["findings"].as_array().cloned().unwrap_or_default();
+    let mut flows: Vec<_> = flows.iter().map(|finding| finding["flow"].to_string()).collect();
+    flows.sort();
+    flows.dedup();
+    Ok((run["verdict"].clone(), trial["outcome"].clone(), flows))
+}
+
+/// The arm that fails is packed, unpacked elsewhere, run by its one command, and fails in the same way.
+pub(crate) fn same_outcome() -> Result<(), Failed> {
+    let (first, second) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let mut command = seatrial(&["scenario", "run", "kvstore-keys", "--arm", "skipped", "--out"]);
+    run(command.arg(first.path()))?.expect_code(0)?;
+    let recorded = only_folder(first.path())?;
+    let archive = second.path().join("bundle.tar.gz");
+    let mut repro = seatrial(&["repro"]);
+    run(repro.arg(&recorded).arg("--out").arg(&archive))?.expect_code(0)?.expect_words(&["repro.sh"])?;
+
+    let line = format!("tar -xzf {} && sh repro-*/repro.sh --out runs", archive.display());
+    run(shell(&line).current_dir(second.path()))?
+        .expect_code(0)?
+        .expect_words(&["scenario kvstore-keys/skipped: as expected"])?;
+    let (before, after) = (outcome(&recorded)?, outcome(&only_folder(&second.path().join("runs"))?)?);
+    if before == after { Ok(()) } else { Err(format!("{before:?} before, {after:?} after").into()) }
+}
