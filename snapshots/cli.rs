@@ -12,7 +12,7 @@ fn session(commands: &[&[&str]]) -> String {
     for arguments in commands {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
         // Its value would be part of the help.
-        command.env_remove("SEATRIAL_COMPONENTS");
+        command.env_remove("SEATRIAL_COMPONENTS").env_remove("SEATRIAL_KIND_IMAGE");
         let output = command.args(*arguments).current_dir(folder.path()).output().expect("an output");
         let said = [output.stdout, output.stderr].concat();
         let code = output.status.code().expect("an exit code");
@@ -54,6 +54,8 @@ fn bad_usage() {
         &["run", "1.6", "1.5"],
         &["run", "1.5", "1.42"],
         &["run", "1.5", "1.6", "--nodes", "9"],
+        &["run", "1.5", "1.6", "--kind-config", "two-node"],
+        &["run", "1.5", "1.6", "--provider", "kind", "--kind-config", "missing"],
         &["plan", "1.5", "newest"],
         &["plan", "1.6", "1.5"],
         &["plan", "1.1", "1.6", "--direct"],

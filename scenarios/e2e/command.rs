@@ -18,9 +18,14 @@ pub(crate) fn state() -> PathBuf {
 }
 
 /// `seatrial` with arguments.
-#[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
 pub(crate) fn seatrial(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+    tool(env!("CARGO_BIN_EXE_seatrial"), arguments)
+}
+
+/// Any program with arguments.
+#[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
+pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     command
 }

@@ -22,7 +22,7 @@ fn moments() -> impl Iterator<Item = Duration> {
     })
 }
 
-fn signal(running: &Running, signal: Signal) -> Result<(), Failed> {
+pub(crate) fn signal(running: &Running, signal: Signal) -> Result<(), Failed> {
     Ok(kill(Pid::from_raw(running.pid().cast_signed()), signal)?)
 }
 

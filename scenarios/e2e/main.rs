@@ -11,6 +11,8 @@ mod cluster;
 mod command;
 mod isolation;
 mod kills;
+#[cfg(feature = "e2e-kind")]
+mod kind;
 mod repro;
 mod scenario;
 mod upgrade;
@@ -38,6 +40,15 @@ fn main() {
     for (name, arm) in scenario::arms() {
         trials.push(trial(&format!("{name}/{arm}"), move || scenario::as_expected(&name, &arm)));
     }
+    #[cfg(feature = "e2e-kind")]
+    trials.extend([
+        trial("kind/cluster-up-and-down", kind::up_and_down),
+        trial("kind/same-report-as-sandbox", kind::same_report_as_sandbox),
+        trial("kind/upgrade-1.5-1.6", kind::scenario),
+        trial("kind/killed", kind::killed),
+        trial("kind/interrupted", kind::interrupted),
+        trial("kind/refused", kind::refused),
+    ]);
     libtest_mimic::run(&arguments, trials).exit();
 }
 

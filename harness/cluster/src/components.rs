@@ -17,6 +17,8 @@ const GO_MOD: &str = include_str!("../../../ci/tools/go.mod");
 const GO_SUM: &str = include_str!("../../../ci/tools/go.sum");
 const HELM_GO_MOD: &str = include_str!("../../../ci/tools/helm/go.mod");
 const HELM_GO_SUM: &str = include_str!("../../../ci/tools/helm/go.sum");
+const KIND_GO_MOD: &str = include_str!("../../../ci/tools/kind/go.mod");
+const KIND_GO_SUM: &str = include_str!("../../../ci/tools/kind/go.sum");
 
 /// A program that a cluster is made of, or that renders a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Component {
     Kubelet,
     /// helm, which renders charts.
     Helm,
+    /// kind, which makes clusters of Docker containers.
+    Kind,
 }
 
 impl Component {
@@ -50,6 +54,7 @@ impl Component {
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
             Self::Helm => "helm",
+            Self::Kind => "kind",
         }
     }
 
@@ -57,6 +62,7 @@ impl Component {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Helm => "helm.sh/helm/v3/cmd/helm".to_owned(),
+            Self::Kind => "sigs.k8s.io/kind".to_owned(),
             other => format!("k8s.io/kubernetes/cmd/{}", other.name()),
         }
     }
@@ -64,6 +70,7 @@ impl Component {
     fn modules(self) -> (&'static str, &'static str) {
         match self {
             Self::Helm => (HELM_GO_MOD, HELM_GO_SUM),
+            Self::Kind => (KIND_GO_MOD, KIND_GO_SUM),
             _ => (GO_MOD, GO_SUM),
         }
     }
@@ -73,6 +80,7 @@ impl Component {
         match self {
             Self::Etcd => "etcd Version: 3.",
             Self::Helm => "v3.17.",
+            Self::Kind => "kind v0.",
             _ => "v1.34.",
         }
     }
@@ -224,7 +232,7 @@ fn executable(path: &Path) -> Option<PathBuf> {
 }
 
 async fn has_version(program: &Path, component: Component) -> bool {
-    let ask = if component == Component::Helm { "version" } else { "--version" };
+    let ask = if matches!(component, Component::Helm | Component::Kind) { "version" } else { "--version" };
     Run::new(program).args([ask]).output().await.is_ok_and(|said| said.contains(component.version_mark()))
 }
 

@@ -54,6 +54,13 @@ pub async fn examine(components: &Components) -> Vec<Check> {
     checks
 }
 
+/// What a kind cluster needs beside that; nothing of it is needed for a sandbox.
+pub async fn examine_kind(components: &Components) -> Vec<Check> {
+    let mut checks = crate::kind::examine().await;
+    checks.push(component(components, Component::Kind).await);
+    checks
+}
+
 /// What a sandbox cannot do without, of the checks that need no component.
 #[must_use]
 pub fn missing() -> Vec<Check> {
@@ -64,7 +71,7 @@ pub fn missing() -> Vec<Check> {
     checks
 }
 
-fn check(what: &str, state: State, detail: impl Into<String>) -> Check {
+pub(crate) fn check(what: &str, state: State, detail: impl Into<String>) -> Check {
     Check { what: what.to_owned(), state, detail: detail.into() }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A cluster is alive exactly while somebody holds its lock: the process that runs it, or the sandbox itself once it
 //! was told to outlive that process. The kernel drops the lock when the last holder ends, however it ends.
+//! Only a kind cluster that shall be kept has nobody to hold it: its entry says so, until it is taken down.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
@@ -32,7 +33,7 @@ pub struct Entry {
     pub id: String,
     /// When it was created, RFC 3339, UTC.
     pub created: String,
-    /// `sandbox`.
+    /// `sandbox` or `kind`.
     pub provider: String,
     /// Number of nodes.
     pub nodes: u32,
@@ -40,11 +41,11 @@ pub struct Entry {
     pub owner: u32,
     /// The process on the host under which everything of it runs; 0 until it was started.
     pub root: u32,
-    /// The one cgroup under which everything of it runs, relative to each hierarchy's root.
+    /// The one cgroup under which everything of it runs, relative to each hierarchy's root; of a sandbox only.
     pub cgroup: String,
     /// Address of the API on the host; empty until it was opened.
     pub api: String,
-    /// Whether it outlives its owner.
+    /// Whether it outlives its owner; of a kind cluster, whether it does so now.
     pub kept: bool,
 }
 
@@ -95,7 +96,9 @@ impl Ledger {
         for folder in listing {
             let folder = folder.map_err(failed(&self.folder, "read"))?.path();
             let alive = matches!(take(&folder), Err(Taken::Alive));
-            found.push((read(&folder)?, alive));
+            let entry = read(&folder)?;
+            let alive = alive || entry.is_kept_without_holder();
+            found.push((entry, alive));
         }
         found.sort_by(|(a, _), (b, _)| a.created.cmp(&b.created).then_with(|| a.id.cmp(&b.id)));
         Ok(found)
@@ -114,8 +117,22 @@ impl Ledger {
     pub fn take_dead(&self, id: &str) -> Result<Option<Held>, LedgerError> {
         let folder = self.folder(id);
         match take(&folder) {
+            Ok(_) if read(&folder)?.is_kept_without_holder() => Ok(None),
             Ok(lock) => Ok(Some(Held { folder, lock })),
             Err(Taken::Alive | Taken::Gone) => Ok(None),
+            Err(Taken::Failed(source)) => Err(failed(&folder, "locked")(source)),
+        }
+    }
+
+    /// Makes a cluster that is kept a dead one; one that somebody holds stays what it is.
+    ///
+    /// # Errors
+    /// When its entry cannot be written.
+    pub fn abandon(&self, entry: &Entry) -> Result<(), LedgerError> {
+        let folder = self.folder(&entry.id);
+        match take(&folder) {
+            Ok(lock) => Held { folder, lock }.write(&Entry { kept: false, ..entry.clone() }),
+            Err(Taken::Alive | Taken::Gone) => Ok(()),
             Err(Taken::Failed(source)) => Err(failed(&folder, "locked")(source)),
         }
     }
@@ -151,6 +168,26 @@ fn read(folder: &Path) -> Result<Entry, LedgerError> {
 }
 
 impl Entry {
+    /// A new entry for a kind cluster of this process.
+    #[must_use]
+    pub(crate) fn kind(id: &str, nodes: u32) -> Self {
+        Self {
+            id: id.to_owned(),
+            created: jiff::Timestamp::now().to_string(),
+            provider: crate::kind::PROVIDER.to_owned(),
+            nodes,
+            owner: std::process::id(),
+            root: 0,
+            cgroup: String::new(),
+            api: String::new(),
+            kept: false,
+        }
+    }
+
+    fn is_kept_without_holder(&self) -> bool {
+        self.kept && self.provider == crate::kind::PROVIDER
+    }
+
     fn unwritten(folder: &Path) -> Self {
         let id = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Self {
@@ -252,6 +289,21 @@ mod tests {
         assert!(!ledger.list().unwrap()[0].1, "dead when nobody holds the lock");
         ledger.take_dead("one").unwrap().unwrap().remove().unwrap();
         assert!(ledger.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn kept_kind_cluster_is_alive_without_a_holder_until_it_is_abandoned() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let held = ledger.enter(&Entry::kind("one", 2)).unwrap();
+        let kept = Entry { kept: true, ..held.read().unwrap() };
+        held.write(&kept).unwrap();
+        drop(held);
+        assert!(ledger.list().unwrap()[0].1, "alive though nobody holds its lock");
+        assert!(ledger.take_dead("one").unwrap().is_none());
+        ledger.abandon(&kept).unwrap();
+        assert!(!ledger.list().unwrap()[0].1, "dead once it was abandoned");
+        assert!(ledger.take_dead("one").unwrap().is_some());
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The one module of this crate that runs other programs.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncWriteExt as _;
 
 /// A program that could not be run, or that failed.
@@ -33,13 +37,21 @@ fn indented(output: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Run {
     command: std::process::Command,
-    stdin: Option<String>,
+    stdin: Input,
+}
+
+/// What a command reads.
+#[derive(Debug)]
+enum Input {
+    Nothing,
+    Text(String),
+    File(File),
 }
 
 impl Run {
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: std::process::Command::new(program), stdin: None }
+        Self { command: std::process::Command::new(program), stdin: Input::Nothing }
     }
 
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -58,8 +70,22 @@ impl Run {
     }
 
     pub(crate) fn stdin(mut self, text: String) -> Self {
-        self.stdin = Some(text);
+        self.stdin = Input::Text(text);
         self
+    }
+
+    pub(crate) fn stdin_file(mut self, file: File) -> Self {
+        self.stdin = Input::File(file);
+        self
+    }
+
+    /// Lets the command and what it starts hold a lock as long as any of them lives. They are a process group of
+    /// their own: Ctrl-C is for the program that ends them in order.
+    pub(crate) fn holding(mut self, lock: OwnedFd) -> std::io::Result<Self> {
+        self.command.process_group(0);
+        let mapping = FdMapping { parent_fd: lock, child_fd: 3 };
+        self.command.fd_mappings(vec![mapping]).map_err(std::io::Error::other)?;
+        Ok(self)
     }
 
     /// Runs the command and returns its standard output.
@@ -68,10 +94,15 @@ impl Run {
         let error = |kind, output| CommandError { command: line.clone(), output, kind };
         let mut command = tokio::process::Command::from(self.command);
         command.kill_on_drop(true);
-        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        let (stdin, text) = match self.stdin {
+            Input::Nothing => (Stdio::null(), None),
+            Input::Text(text) => (Stdio::piped(), Some(text)),
+            Input::File(file) => (file.into(), None),
+        };
+        command.stdin(stdin);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| error(Kind::Start(e), String::new()))?;
-        if let (Some(text), Some(mut stdin)) = (self.stdin, child.stdin.take()) {
+        if let (Some(text), Some(mut stdin)) = (text, child.stdin.take()) {
             // A program that stops reading says why on its standard error, which is what gets reported.
             if let Err(e) = stdin.write_all(text.as_bytes()).await {
                 tracing::debug!(command = line, error = %e, "standard input not read to its end");
@@ -126,7 +157,7 @@ impl Daemon {
 #[derive(Debug)]
 pub(crate) struct Log {
     path: PathBuf,
-    file: std::fs::File,
+    file: File,
 }
 
 impl Log {
@@ -138,7 +169,6 @@ impl Log {
 
 /// This program, for a role of its own in another process.
 pub(crate) fn this_program(role: &str) -> std::io::Result<std::process::Command> {
-    use std::os::unix::process::CommandExt as _;
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
     let mut command = std::process::Command::new("/proc/self/exe");
     command.arg0(role);

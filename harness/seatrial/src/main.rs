@@ -6,6 +6,7 @@ mod commands;
 mod errors;
 mod exit;
 mod paths;
+mod provider;
 mod roles;
 mod run;
 mod scenario;

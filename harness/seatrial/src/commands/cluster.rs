@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use cluster::{Cni, Components, Ledger, Sandbox, SandboxRequest};
+use cluster::{Cluster, Cni, Components, Ledger};
 
 use crate::bundle::Bundle;
 use crate::exit::{self, Usage};
 use crate::paths;
+use crate::provider::{Provider, Wanted};
 
 /// What to do with clusters.
 #[derive(Debug, Subcommand)]
@@ -46,15 +47,16 @@ pub(crate) enum Command {
 pub(crate) struct Up {
     /// Number of nodes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(conflicts_with = "kind_config")]
     nodes: u8,
     /// Who gives pods their network; without one, nodes do not become Ready.
     #[arg(long, value_enum, default_value_t = CniChoice::Bridge)]
     cni: CniChoice,
     #[command(flatten)]
-    place: Place,
+    provider: Provider,
 }
 
-/// Where a sandbox comes from.
+/// Where the parts of a cluster come from.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     /// Folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubelet.
@@ -78,13 +80,13 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Up(options) => up(options, &ledger).await,
         Command::Down { id } => {
             let entry = choose(&ledger, id)?;
-            cluster::sandbox::down(&ledger, &entry).await?;
+            cluster::down(&ledger, &entry).await?;
             say(&format!("{} is down", entry.id))
         }
         Command::Exec { id, node, command } => {
             let entry = choose(&ledger, Some(id))?;
             let argv: Vec<&str> = command.iter().map(String::as_str).collect();
-            let done = cluster::sandbox::exec(&ledger.folder(&entry.id), &node, &argv, None).await?;
+            let done = cluster::exec(&ledger, &entry, &node, &argv).await?;
             write!(std::io::stdout(), "{}", done.output)?;
             Ok(exit::PASSED)
         }
@@ -97,7 +99,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
 }
 
 async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
-    crate::errors::machine_is_ready()?;
+    options.provider.check()?;
     let started = Instant::now();
     let progress = |message: String| {
         let line = format!("{:6.2} s  {message}\n", started.elapsed().as_secs_f64());
@@ -110,23 +112,22 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
     let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
     let bundle = Bundle::new().await?;
     let dns = bundle.role(cluster::dns::ROLE);
-    let request = SandboxRequest {
+    let request = options.provider.request(Wanted {
         id: id.clone(),
         nodes: options.nodes,
         cni: match options.cni {
             CniChoice::Bridge => Cni::Bridge,
             CniChoice::None => Cni::None,
         },
-        api_port: options.place.api_port,
         keep: true,
         logs: logs.path().to_owned(),
         images: vec![bundle.role("pause"), dns.clone()],
-    };
-    let components = Components::new(options.place.components, paths::cache());
+    })?;
+    let components = Components::new(options.provider.place.components, paths::cache());
     let up = async {
-        let sandbox = Sandbox::boot(request, &components, ledger, &progress).await?;
-        let client = cluster::client(&sandbox.kubeconfig()).await?;
-        let (nodes, deadline) = (usize::from(options.nodes), Duration::from_secs(60));
+        let cluster = Cluster::boot(request, &components, ledger, &progress).await?;
+        let client = cluster::client(&cluster.kubeconfig()).await?;
+        let (nodes, deadline) = (cluster.nodes().len(), Duration::from_secs(60));
         match options.cni {
             CniChoice::Bridge => cluster::nodes_ready(&client, nodes, deadline).await?,
             CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
@@ -136,7 +137,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         subject.apply(&cluster::dns::objects(&dns.reference)).await?;
         let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
         progress(format!("{nodes} nodes {state}"));
-        anyhow::Ok(sandbox)
+        anyhow::Ok(cluster)
     };
     let ended = tokio::select! {
         ended = up => ended,
@@ -147,16 +148,16 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         }
     };
     match ended {
-        Ok(sandbox) => {
-            let kubeconfig = sandbox.kubeconfig();
-            sandbox.release().await?;
+        Ok(cluster) => {
+            let kubeconfig = cluster.kubeconfig();
+            cluster.release().await?;
             // The components go on writing there.
             let logs = logs.keep();
             progress(format!("logs are in {}", logs.display()));
             say(&format!("{id}\nexport KUBECONFIG={}", kubeconfig.display()))
         }
         Err(e) => {
-            cluster::sandbox::collect(ledger, &id).await?;
+            cluster::collect(ledger, &id).await?;
             if e.is::<Interrupted>() {
                 return Ok(exit::INTERRUPTED);
             }

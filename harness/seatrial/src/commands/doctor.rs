@@ -1,10 +1,10 @@
 //! `seatrial doctor`.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use cluster::doctor::{State, examine};
+use cluster::doctor::{Check, State, examine, examine_kind};
 use cluster::{Component, Components};
 
 use super::cluster::Place;
@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Build the components that are missing (minutes, once).
     #[arg(long)]
     build: bool,
+    /// Build kind as well.
+    #[arg(long, requires = "build")]
+    kind: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -24,19 +27,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     let components = Components::new(args.place.components, paths::cache());
     if args.build {
-        build(&components).await?;
+        build(&components, args.kind).await?;
     }
     let checks = examine(&components).await;
     let mut out = std::io::stdout();
-    let width = checks.iter().map(|check| check.what.len()).max().unwrap_or_default();
-    for check in &checks {
-        let mark = match check.state {
-            State::Fine => "ok     ",
-            State::Note => "note   ",
-            State::Missing => "MISSING",
-        };
-        writeln!(out, "{mark}  {:width$}  {}", check.what, check.detail)?;
-    }
+    write(&mut out, &checks)?;
+    writeln!(out, "\nfor --provider kind:")?;
+    write(&mut out, &examine_kind(&components).await)?;
     let missing = checks.iter().filter(|check| check.state == State::Missing).count();
     if missing == 0 {
         writeln!(out, "\na sandbox can be brought up: seatrial cluster up")?;
@@ -46,7 +43,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     Ok(exit::ERRORED)
 }
 
-async fn build(components: &Components) -> anyhow::Result<()> {
+fn write(out: &mut dyn Write, checks: &[Check]) -> std::io::Result<()> {
+    let width = checks.iter().map(|check| check.what.len()).max().unwrap_or_default();
+    for check in checks {
+        let mark = match check.state {
+            State::Fine => "ok     ",
+            State::Note => "note   ",
+            State::Missing => "MISSING",
+        };
+        writeln!(out, "{mark}  {:width$}  {}", check.what, check.detail)?;
+    }
+    Ok(())
+}
+
+async fn build(components: &Components, kind: bool) -> anyhow::Result<()> {
     let started = Instant::now();
     let progress = |message: String| {
         let line = format!("{:6.0} s  {message}\n", started.elapsed().as_secs_f64());
@@ -55,7 +65,8 @@ async fn build(components: &Components) -> anyhow::Result<()> {
             tracing::debug!(message, "standard error is closed");
         }
     };
-    for component in Component::CLUSTER.into_iter().chain([Component::Helm]) {
+    let kind = kind.then_some(Component::Kind);
+    for component in Component::CLUSTER.into_iter().chain([Component::Helm]).chain(kind) {
         components.resolve(component, &progress).await?;
     }
     Ok(())

@@ -2,25 +2,32 @@
 
 use std::io::Write as _;
 
-use cluster::Ledger;
-use cluster::sandbox::collect;
+use cluster::{Ledger, collect};
 
-use crate::{exit, paths};
+use crate::{errors, exit, paths};
 
 /// Removes every dead cluster of the ledger.
 pub(crate) async fn run() -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     let mut out = std::io::stdout();
-    let (mut removed, mut alive) = (0, 0);
+    let (mut removed, mut alive, mut stuck) = (0, 0, 0);
     for (entry, lives) in ledger.list()? {
         if lives {
             alive += 1;
             continue;
         }
-        collect(&ledger, &entry.id).await?;
-        writeln!(out, "removed {}", entry.id)?;
-        removed += 1;
+        // One that cannot be removed now keeps its entry, and does not keep the others.
+        match collect(&ledger, &entry.id).await {
+            Ok(()) => {
+                writeln!(out, "removed {}", entry.id)?;
+                removed += 1;
+            }
+            Err(e) => {
+                writeln!(out, "{} could not be removed: {}", entry.id, errors::line(&e.into()))?;
+                stuck += 1;
+            }
+        }
     }
     writeln!(out, "{removed} removed, {alive} alive and left alone")?;
-    Ok(exit::PASSED)
+    Ok(if stuck == 0 { exit::PASSED } else { exit::ERRORED })
 }

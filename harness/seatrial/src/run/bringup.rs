@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cni, Components, Ledger, Sandbox, SandboxRequest};
+use anyhow::Context as _;
+use cluster::{Cluster, Cni, Components, Ledger};
 use probe::deploy::Session;
 use tokio::task::JoinHandle;
 
@@ -13,6 +14,7 @@ use super::observe;
 use super::recorder::{Produced, Recorder};
 use super::request::Request;
 use crate::errors;
+use crate::provider::Wanted;
 
 /// How long may be spent on saving logs before the cluster goes.
 const LOGS: Duration = Duration::from_secs(5);
@@ -20,7 +22,7 @@ const LOGS: Duration = Duration::from_secs(5);
 /// What a run has made so far; it outlives the steps, so that an interrupted run can still be reported.
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) sandbox: Option<Sandbox>,
+    pub(crate) cluster: Option<Cluster>,
     pub(super) client: Option<kube::Client>,
     pub(crate) session: Option<Session>,
     pub(crate) windows: Vec<Window>,
@@ -44,12 +46,19 @@ impl Drop for State {
     }
 }
 
-/// A client has no detail to show.
-pub(crate) struct Booted(pub(super) kube::Client, String);
+/// A cluster that is up.
+pub(crate) struct Booted {
+    pub(super) client: kube::Client,
+    /// Kubernetes version.
+    pub(super) kubernetes: String,
+    /// Where the API server is reached without any service translation.
+    pub(super) api: (String, u16),
+    said: String,
+}
 
 impl Produced for Booted {
     fn detail(&self) -> Option<String> {
-        Some(self.1.clone())
+        Some(self.said.clone())
     }
 }
 
@@ -63,32 +72,34 @@ pub(super) async fn boot(
     state: &mut State,
 ) -> anyhow::Result<Booted> {
     let started_ns = probe::clock::now_ns();
-    let sandbox = SandboxRequest {
+    let wanted = request.provider.request(Wanted {
         id: request.id.clone(),
         nodes: request.nodes,
         cni: Cni::None,
-        api_port: request.place.api_port,
         keep: request.keep,
         logs: recorder.folder().logs(),
         images,
-    };
+    })?;
     let progress = |message| recorder.progress("cluster", message);
-    let sandbox = state.sandbox.insert(Sandbox::boot(sandbox, components, ledger, &progress).await?);
-    let client = cluster::client(&sandbox.kubeconfig()).await?;
-    let nodes = usize::from(request.nodes);
+    let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);
+    let client = cluster::client(&cluster.kubeconfig()).await?;
+    let nodes = cluster.nodes().len();
     let deadline = Duration::from_secs(60);
     tokio::try_join!(
         cluster::nodes_registered(&client, nodes, deadline),
         cluster::namespace_ready(&client, subject::NAMESPACE, deadline)
     )?;
+    let version = client.apiserver_version().await.context("the API server does not say its version")?;
+    let kubernetes = version.git_version;
     let boot_ms = (probe::clock::now_ns() - started_ns) / 1_000_000;
     recorder.with(|run| {
         run.provider.boot_ms = Some(boot_ms as f64);
-        run.provider.kubernetes = cluster::components::KUBERNETES.to_owned();
-        run.provider.nodes = sandbox.nodes();
+        run.provider.kubernetes = kubernetes.clone();
+        run.provider.nodes = cluster.nodes();
     });
-    state.watchers.push(tokio::spawn(observe::memory(sandbox.memory_meter(), Arc::clone(recorder))));
-    Ok(Booted(client, format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0)))
+    state.watchers.push(tokio::spawn(observe::memory(cluster.memory_meter(), Arc::clone(recorder))));
+    let said = format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0);
+    Ok(Booted { client, kubernetes, api: cluster.api_inside(), said })
 }
 
 /// Takes everything down, or releases it when it shall be kept.
@@ -106,20 +117,20 @@ pub(crate) async fn take_down(
     {
         recorder.progress("take down", format!("logs are incomplete: {}", errors::line(&e)));
     }
-    match state.sandbox.take() {
+    match state.cluster.take() {
         None => {
             // Interrupted or failed while it came up: what was started ends by itself.
-            cluster::sandbox::collect(ledger, &request.id).await?;
+            cluster::collect(ledger, &request.id).await?;
             Ok("nothing left".to_owned())
         }
-        Some(sandbox) if request.keep => {
-            let kubeconfig = sandbox.kubeconfig();
-            sandbox.release().await?;
+        Some(cluster) if request.keep => {
+            let kubeconfig = cluster.kubeconfig();
+            cluster.release().await?;
             recorder.progress("take down", format!("kept; seatrial cluster down {}", request.id));
             Ok(format!("kept: export KUBECONFIG={}", kubeconfig.display()))
         }
-        Some(sandbox) => {
-            sandbox.destroy().await?;
+        Some(cluster) => {
+            cluster.destroy().await?;
             Ok("nothing left".to_owned())
         }
     }

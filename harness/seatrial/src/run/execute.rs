@@ -17,7 +17,7 @@ use serde_json::Value;
 use subject::Subject;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::bringup::{State, Stuck, boot};
+use super::bringup::{Booted, State, Stuck, boot};
 use super::identities;
 use super::inject::Disturbed;
 use super::look::{Look, Seen};
@@ -47,7 +47,7 @@ pub(crate) async fn drive(
     ledger: &Ledger,
     state: &mut State,
 ) -> anyhow::Result<()> {
-    let components = Components::new(request.place.components.clone(), paths::cache());
+    let components = Components::new(request.provider.place.components.clone(), paths::cache());
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
     let versions = request.procedure.versions();
@@ -58,13 +58,13 @@ pub(crate) async fn drive(
 
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
     images.extend(prepared.images());
-    let client =
+    let booted =
         recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
-    let client = client.0;
+    let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
     state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
 
-    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
+    let facts = subjects::Facts::read(&client, helm, &kubernetes, api).await?;
     let releases = prepared.releases(&facts)?;
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;

@@ -244,7 +244,7 @@ fn empty(request: &Request) -> Run {
         exit_code: exit::ERRORED,
         subject: request.subject.name().to_owned(),
         provider: Provider {
-            name: "sandbox".to_owned(),
+            name: request.provider.name().to_owned(),
             facts: calibrate::last().into_iter().map(|said| ("calibration".to_owned(), said)).collect(),
             ..Provider::default()
         },

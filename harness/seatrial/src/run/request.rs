@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use guide::{Plan, PlanError, Version, VersionSpec};
 use probe::budget::Budgets;
 
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
-use crate::commands::cluster::{Place, new_id};
-use crate::errors;
+use crate::commands::cluster::new_id;
 use crate::exit::Usage;
+use crate::provider::Provider;
 use crate::subjects::SubjectName;
 
 /// Arguments of `seatrial run`.
@@ -25,14 +25,12 @@ pub(crate) struct Args {
     /// Roll back afterwards with `rollout undo`, and measure that as well.
     #[arg(long)]
     rollback: bool,
-    /// Where the cluster comes from.
-    #[arg(long, value_enum, default_value_t = ProviderName::Sandbox)]
-    provider: ProviderName,
     /// What is upgraded.
     #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
     subject: SubjectName,
     /// Number of nodes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(conflicts_with = "kind_config")]
     nodes: u8,
     /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
     #[arg(long, value_name = "FILE")]
@@ -47,14 +45,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
-    place: Place,
-}
-
-/// A way to get a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProviderName {
-    /// In namespaces of this machine; no container engine needed.
-    Sandbox,
+    provider: Provider,
 }
 
 /// A checked request.
@@ -74,7 +65,7 @@ pub(crate) struct Request {
     pub(crate) out: PathBuf,
     pub(crate) keep: bool,
     pub(crate) verbose: bool,
-    pub(crate) place: Place,
+    pub(crate) provider: Provider,
 }
 
 impl Request {
@@ -100,13 +91,13 @@ impl Request {
                 subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
             }
         };
-        errors::machine_is_ready()?;
+        args.provider.check()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
         let story =
             Story::Run { from: plan.from.to_string(), to: plan.to.to_string(), rollback: args.rollback };
         Ok(Self {
             id: new_id(),
-            again: again(&plan, args.rollback, args.nodes),
+            again: again(&plan, args.rollback, args.nodes, &args.provider),
             recipe: Recipe::new(args.subject.name(), args.nodes, config.clone(), story),
             procedure,
             budgets: None,
@@ -116,14 +107,15 @@ impl Request {
             out,
             keep: args.keep,
             verbose: args.verbose,
-            place: args.place,
+            provider: args.provider,
         })
     }
 }
 
-fn again(plan: &Plan, rollback: bool, nodes: u8) -> String {
+fn again(plan: &Plan, rollback: bool, nodes: u8, provider: &Provider) -> String {
     let rollback = if rollback { " --rollback" } else { "" };
-    format!("seatrial run {} {}{rollback} --nodes {nodes}", plan.from, plan.to)
+    let nodes = if provider.has_config() { String::new() } else { format!(" --nodes {nodes}") };
+    format!("seatrial run {} {}{rollback}{nodes}{}", plan.from, plan.to, provider.again())
 }
 
 fn version(text: &str) -> Result<Version, Usage> {

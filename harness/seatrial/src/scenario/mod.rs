@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::commands::cluster::Place;
 use crate::exit::{self, Usage};
+use crate::provider::Provider;
 use crate::subjects::SubjectName;
 pub(crate) use file::Arm;
 use file::Scenario;
@@ -72,7 +72,7 @@ pub(crate) struct RunArgs {
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
-    place: Place,
+    provider: Provider,
 }
 
 /// A scenario and where it was read.

@@ -10,10 +10,10 @@ use super::steps::{NoProcedure, procedure};
 use super::{RunArgs, Source, record};
 use crate::commands::cluster::new_id;
 use crate::exit::{self, Usage};
+use crate::run;
 use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
-use crate::{errors, run};
 
 /// One arm, planned.
 struct Trial<'a> {
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
         return Ok(exit::SKIPPED);
     }
     if trials.iter().any(|trial| trial.way.is_ok()) {
-        errors::machine_is_ready()?;
+        args.provider.check()?;
     }
     let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
@@ -130,7 +130,12 @@ impl Trial<'_> {
             // Runs of one process may begin in the same second.
             id: format!("{}-{number}", new_id()),
             procedure,
-            again: format!("seatrial scenario run {} --arm {}", self.source.file, self.arm),
+            again: format!(
+                "seatrial scenario run {} --arm {}{}",
+                self.source.file,
+                self.arm,
+                args.provider.again()
+            ),
             recipe: Recipe::new(args.subject.name(), scenario.nodes, config.clone(), story),
             budgets: scenario.budgets.clone(),
             subject: args.subject,
@@ -139,7 +144,7 @@ impl Trial<'_> {
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,
-            place: args.place.clone(),
+            provider: args.provider.clone(),
         })
     }
 

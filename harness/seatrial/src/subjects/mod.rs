@@ -42,13 +42,25 @@ impl SubjectName {
 pub(crate) struct Facts {
     pub(crate) helm: PathBuf,
     pub(crate) kubernetes: String,
+    /// Address and port of the API server that need no service translation.
+    pub(crate) api: (String, u16),
     /// Names and addresses of the nodes, in order of name.
     pub(crate) nodes: Vec<(String, String)>,
 }
 
 impl Facts {
     /// Asks the API server.
-    pub(crate) async fn read(client: &kube::Client, helm: PathBuf, kubernetes: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn read(
+        client: &kube::Client,
+        helm: PathBuf,
+        kubernetes: &str,
+        api: (String, u16),
+    ) -> anyhow::Result<Self> {
+        let nodes = Self::nodes(client).await?;
+        Ok(Self { helm, kubernetes: kubernetes.to_owned(), api, nodes })
+    }
+
+    async fn nodes(client: &kube::Client) -> anyhow::Result<Vec<(String, String)>> {
         let api: Api<Node> = Api::all(client.clone());
         let list = api.list(&ListParams::default()).await.context("the nodes could not be listed")?;
         let mut nodes: Vec<_> = list
@@ -60,7 +72,7 @@ impl Facts {
             })
             .collect();
         nodes.sort();
-        Ok(Self { helm, kubernetes: kubernetes.to_owned(), nodes })
+        Ok(nodes)
     }
 }
 

@@ -65,7 +65,7 @@ impl Prepared {
     }
 
     pub(super) fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
-        let (host, port) = cluster::sandbox::API_INSIDE;
+        let (host, port) = &facts.api;
         let endpoint = endpoint(facts).context("the cluster has no nodes")?;
         let release = |version: &Version| Release {
             version: version.clone(),
@@ -83,7 +83,7 @@ impl Prepared {
                     ("global.registry".to_owned(), self.registry.clone()),
                     ("global.tag".to_owned(), version.tag()),
                     ("global.pullPolicy".to_owned(), "IfNotPresent".to_owned()),
-                    ("global.k8sServiceHost".to_owned(), host.to_owned()),
+                    ("global.k8sServiceHost".to_owned(), host.clone()),
                     ("global.k8sServicePort".to_owned(), port.to_string()),
                     ("global.etcd.enabled".to_owned(), "true".to_owned()),
                     ("global.etcd.endpoints[0]".to_owned(), endpoint.clone()),

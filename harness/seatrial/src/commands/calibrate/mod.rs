@@ -27,6 +27,7 @@ use self::rivals::Rivals;
 use crate::bundle::Bundle;
 use crate::commands::cluster::{Place, new_id};
 use crate::exit::{self, Usage};
+use crate::provider::Provider;
 use crate::run::procedure::{Procedure, Step};
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
@@ -123,7 +124,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         out: folder.path().to_owned(),
         keep: false,
         verbose: false,
-        place: args.place.clone(),
+        provider: Provider::sandbox(args.place.clone()),
     };
     run::execute(&request).await
 }
@@ -187,7 +188,9 @@ async fn measure(
     let deadline = Duration::from_secs(60);
     cluster::nodes_registered(&client, 2, deadline).await?;
     cluster::namespace_ready(&client, subject::NAMESPACE, deadline).await?;
-    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES).await?;
+    let (host, port) = cluster::sandbox::API_INSIDE;
+    let api = (host.to_owned(), port);
+    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api).await?;
     let subject = Subject::new(client.clone(), deadline);
     subject.apply(&prepared.prerequisites(&facts)).await?;
     for release in prepared.releases(&facts)? {

@@ -1,0 +1,151 @@
+//! Where clusters come from: the options of every command that makes one, and what they ask for.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape};
+
+use crate::commands::cluster::Place;
+use crate::errors;
+use crate::exit::Usage;
+
+/// A way to get a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// In namespaces of this machine; no container engine needed.
+    Sandbox,
+    /// Docker containers, made by kind.
+    Kind,
+}
+
+/// Which provider, and how.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Provider {
+    /// Where the cluster comes from.
+    #[arg(long = "provider", value_enum, default_value_t = ProviderName::Sandbox)]
+    name: ProviderName,
+    /// Configuration of the kind cluster: two-node, kube-proxy, or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    kind_config: Option<String>,
+    /// Node image of the kind cluster; by default the newest that ci/kind-node-image made, else kind's own.
+    #[arg(long, env = "SEATRIAL_KIND_IMAGE", value_name = "IMAGE")]
+    kind_image: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// What a command wants of a cluster, whoever makes it.
+pub(crate) struct Wanted {
+    pub(crate) id: String,
+    pub(crate) nodes: u8,
+    pub(crate) cni: Cni,
+    pub(crate) keep: bool,
+    pub(crate) logs: PathBuf,
+    pub(crate) images: Vec<Image>,
+}
+
+impl Provider {
+    /// A sandbox, whatever the command's options.
+    pub(crate) fn sandbox(place: Place) -> Self {
+        Self { name: ProviderName::Sandbox, kind_config: None, kind_image: None, place }
+    }
+
+    /// The provider's name, as ledger and reports have it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.name {
+            ProviderName::Sandbox => "sandbox",
+            ProviderName::Kind => "kind",
+        }
+    }
+
+    /// The options that choose it again, as they follow a command.
+    pub(crate) fn again(&self) -> String {
+        let provider = match self.name {
+            ProviderName::Sandbox => String::new(),
+            ProviderName::Kind => " --provider kind".to_owned(),
+        };
+        let config = self.kind_config.as_ref().map(|config| format!(" --kind-config {config}"));
+        provider + &config.unwrap_or_default()
+    }
+
+    /// Whether a configuration says how many nodes there are.
+    pub(crate) fn has_config(&self) -> bool {
+        self.kind_config.is_some()
+    }
+
+    /// Checks what can be checked before anything exists.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        match self.name {
+            ProviderName::Sandbox if self.kind_config.is_some() => {
+                Err(Usage("--kind-config needs --provider kind".to_owned()).into())
+            }
+            ProviderName::Sandbox => errors::machine_is_ready(),
+            ProviderName::Kind if self.place.api_port != 0 => Err(Usage(
+                "--api-port is for the sandbox; for kind, set networking.apiServerPort in a file and name it with \
+                 --kind-config"
+                    .to_owned(),
+            )
+            .into()),
+            ProviderName::Kind => self.shape(1, Cni::None).map(drop),
+        }
+    }
+
+    /// What is to be made.
+    pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
+        let Wanted { id, nodes, cni, keep, logs, images } = wanted;
+        Ok(match self.name {
+            ProviderName::Sandbox => {
+                let api_port = self.place.api_port;
+                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images })
+            }
+            ProviderName::Kind => {
+                let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());
+                Request::Kind(KindRequest { id, shape, cni, image, logs, images })
+            }
+        })
+    }
+
+    /// The configuration that was named, or the one that suits a cluster with or without a network.
+    fn shape(&self, nodes: u8, cni: Cni) -> anyhow::Result<Shape> {
+        let standard = if cni == Cni::Bridge { "kube-proxy" } else { "two-node" };
+        match &self.kind_config {
+            Some(config) => Ok(Shape::named(config).map_err(|e| Usage(e.to_string()))?),
+            None => Ok(Shape::named(standard)?.with_nodes(nodes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        provider: Provider,
+    }
+
+    fn parse(words: &[&str]) -> Provider {
+        Line::parse_from(["line"].iter().chain(words)).provider
+    }
+
+    #[rstest]
+    #[case::shape_for_a_sandbox(&["--kind-config", "two-node"], "--kind-config needs --provider kind")]
+    #[case::port_of_kind(&["--provider", "kind", "--api-port", "7000"], "networking.apiServerPort")]
+    #[case::no_such_shape(&["--provider", "kind", "--kind-config", "nothing"], "kind configuration nothing")]
+    fn bad_options_are_usage_errors(#[case] words: &[&str], #[case] said: &str) {
+        let error = parse(words).check().unwrap_err();
+        assert!(error.is::<Usage>(), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+
+    #[test]
+    fn run_again_names_provider_and_configuration() {
+        assert_eq!(parse(&[]).again(), "");
+        let kind = parse(&["--provider", "kind", "--kind-config", "kube-proxy"]);
+        assert_eq!(kind.again(), " --provider kind --kind-config kube-proxy");
+    }
+}

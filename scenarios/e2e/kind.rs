@@ -1,0 +1,251 @@
+//! Upgrades on kind clusters. They need Docker, a node image (`SEATRIAL_KIND_IMAGE`, or one of `ci/kind-node-image`)
+//! and the kind tool.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::command::{Running, Said, run, seatrial, tool};
+use crate::kills::signal;
+
+const UPGRADE: [&str; 6] = ["run", "1.5", "1.6", "--rollback", "--provider", "kind"];
+
+fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+fn docker(arguments: &[&str]) -> Result<Said, Failed> {
+    run(&mut tool("docker", arguments))?.expect_code(0)
+}
+
+/// Everything that Docker holds beside images.
+#[derive(Debug, PartialEq, Eq)]
+struct Held(BTreeSet<String>);
+
+impl Held {
+    fn take() -> Result<Self, Failed> {
+        let kinds: [&[&str]; 3] = [
+            &["ps", "--all", "--format", "container {{.ID}} {{.Names}} {{.State}}"],
+            &["volume", "ls", "--format", "volume {{.Name}}"],
+            &["network", "ls", "--format", "network {{.ID}} {{.Name}}"],
+        ];
+        let mut held = BTreeSet::new();
+        for kind in kinds {
+            held.extend(docker(kind)?.out.lines().map(str::to_owned));
+        }
+        Ok(Self(held))
+    }
+
+    fn is_as_before(&self) -> Result<(), Failed> {
+        let now = Self::take()?;
+        check(now == *self, format!("Docker held {:?} before, and now {:?}", self.0, now.0))
+    }
+}
+
+/// Each flow of a record, with the roles of what its outages were put down to. Whether a cut shows as closed, reset or
+/// refused is a matter of the moment, and differs between two runs in one sandbox as well.
+type Felt = BTreeMap<String, BTreeSet<String>>;
+
+fn felt(record: &Value) -> Felt {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let role = |event: &Value| text(event).split(' ').next().unwrap_or_default().to_owned();
+    let flows = record["flows"].as_array().into_iter().flatten();
+    flows
+        .map(|flow| {
+            let outages = flow["outages"].as_array().into_iter().flatten();
+            let felt = outages.map(|outage| role(&outage["attribution"]["event"]));
+            (text(&flow["id"]), felt.collect())
+        })
+        .collect()
+}
+
+/// The same upgrade says the same of the subject on kind as in a sandbox.
+pub(crate) fn same_report_as_sandbox() -> Result<(), Failed> {
+    let measured = |arguments: &[&str]| -> Result<Value, Failed> {
+        let mut running = Running::start(arguments)?;
+        check(running.ended()? == Some(0), running.console())?;
+        running.record()
+    };
+    let before = Held::take()?;
+    let kind = measured(&UPGRADE)?;
+    before.is_as_before()?;
+    let sandbox = measured(&UPGRADE[..4])?;
+    check(kind["provider"]["name"] == "kind", format!("{}", kind["provider"]))?;
+    for record in [&kind, &sandbox] {
+        check(record["verdict"] == "passed", format!("{}: {}", record["verdict"], record["reason"]))?;
+        check(record["findings"].as_array().is_some_and(Vec::is_empty), format!("{}", record["findings"]))?;
+    }
+    let (kind, sandbox) = (felt(&kind), felt(&sandbox));
+    check(!sandbox.is_empty() && sandbox.values().any(|felt| !felt.is_empty()), "nothing was felt at all")?;
+    check(kind == sandbox, format!("kind: {kind:#?}\nsandbox: {sandbox:#?}"))
+}
+
+/// A scenario's file runs unchanged.
+pub(crate) fn scenario() -> Result<(), Failed> {
+    let before = Held::take()?;
+    let out = tempfile::tempdir()?;
+    let arguments =
+        ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed", "--provider", "kind", "--out"];
+    run(seatrial(&arguments).arg(out.path()))?
+        .expect_code(0)?
+        .expect_words(&["scenario upgrade-1.5-1.6/followed: as expected"])?;
+    before.is_as_before()
+}
+
+/// Once with a kill while kind makes the nodes, once with one in the midst of a run: `gc` removes what is left, and
+/// a kind cluster that is none of ours stays as it is.
+pub(crate) fn killed() -> Result<(), Failed> {
+    let foreign = Foreign::start()?;
+    let ended = killed_beside(&foreign);
+    foreign.end()?;
+    ended
+}
+
+fn killed_beside(foreign: &Foreign) -> Result<(), Failed> {
+    let before = Held::take()?;
+    for moment in [["progress", "kind makes the nodes"], ["step-started", "baseline"]] {
+        let mut running = Running::start(&UPGRADE)?;
+        running.wait_for_event(&moment)?;
+        // Far enough for containers to be there.
+        running.let_run(Duration::from_secs(3))?;
+        let id = running.id().ok_or("no run folder")?;
+        signal(&running, Signal::SIGKILL)?;
+        running.ended()?;
+        check(
+            docker(&["ps", "--all"])?.out.contains(&id),
+            "no container was left: the kill came too early or too late",
+        )?;
+        let listed = run(&mut seatrial(&["cluster", "list"]))?.expect_code(0)?.expect_words(&[&id])?;
+        check(!listed.out.contains(foreign.name), format!("it lists a foreign cluster: {}", listed.out))?;
+        collected(&id)?;
+        before.is_as_before()?;
+    }
+    Ok(())
+}
+
+/// Lets `gc` run until it has removed the cluster: while kind itself is at work, the cluster is alive.
+fn collected(id: &str) -> Result<(), Failed> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        let said = run(&mut seatrial(&["gc"]))?.expect_code(0)?;
+        if said.out.contains(&format!("removed {id}")) {
+            return Ok(());
+        }
+        check(Instant::now() < deadline, format!("gc does not remove {id}: {}", said.out))?;
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+}
+
+/// After Ctrl-C nothing is left, while kind makes the nodes and later.
+pub(crate) fn interrupted() -> Result<(), Failed> {
+    let before = Held::take()?;
+    for moment in [["progress", "kind makes the nodes"], ["step-started", "baseline"]] {
+        let mut running = Running::start(&UPGRADE)?;
+        running.wait_for_event(&moment)?;
+        running.let_run(Duration::from_secs(3))?;
+        signal(&running, Signal::SIGINT)?;
+        let code = running.ended()?;
+        check(code == Some(130), format!("exit code {code:?}\n{}", running.console()))?;
+        check(running.record()?["verdict"] == "interrupted", running.console())?;
+        before.is_as_before()?;
+    }
+    Ok(())
+}
+
+/// A cluster by hand, with kube-proxy and a plain network: it is kept, `gc` leaves it alone, and it goes.
+pub(crate) fn up_and_down() -> Result<(), Failed> {
+    let before = Held::take()?;
+    let up = run(&mut seatrial(&["cluster", "up", "--provider", "kind"]))?
+        .expect_code(0)?
+        .expect_words(&["2 nodes Ready", "export KUBECONFIG="])?;
+    let id = up.out.lines().next().unwrap_or_default().to_owned();
+    let node = format!("seatrial-{id}-worker");
+    let ended = is_kept(&id, &node);
+    run(&mut seatrial(&["cluster", "down", &id]))?.expect_code(0)?;
+    ended?;
+    before.is_as_before()
+}
+
+fn is_kept(id: &str, node: &str) -> Result<(), Failed> {
+    run(&mut seatrial(&["cluster", "list"]))?.expect_code(0)?.expect_words(&[id, "2 nodes", "kept"])?;
+    run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&["0 removed, 1 alive"])?;
+    run(&mut seatrial(&["cluster", "exec", id, node, "--", "hostname"]))?
+        .expect_code(0)?
+        .expect_words(&[node])?;
+    run(&mut seatrial(&["cluster", "exec", id, "node2", "--", "hostname"]))?
+        .expect_code(3)?
+        .expect_words(&["the cluster has no node node2", node])?;
+    Ok(())
+}
+
+/// What kind needs and does not get is named, with the remedy, and the report is written.
+pub(crate) fn refused() -> Result<(), Failed> {
+    let before = Held::take()?;
+    let refusals: [(&str, &str, &[&str], &str); 2] = [
+        ("DOCKER_HOST", "unix:///no/such.sock", &[], "Docker does not answer"),
+        (
+            "IGNORED",
+            "",
+            &["--kind-image", "seatrial/no-such-image:1"],
+            "the node image seatrial/no-such-image:1",
+        ),
+    ];
+    for (variable, value, more, words) in refusals {
+        let out = tempfile::tempdir()?;
+        let mut command = seatrial(&UPGRADE);
+        command.args(more).env(variable, value).arg("--out").arg(out.path());
+        run(&mut command)?.expect_code(3)?.expect_words(&[words])?;
+        let folder = std::fs::read_dir(out.path())?.next().ok_or("no run folder")??.path();
+        check(folder.join("junit.xml").exists(), "there is no JUnit report")?;
+    }
+    before.is_as_before()
+}
+
+/// A kind cluster that somebody else has made.
+struct Foreign {
+    name: &'static str,
+    kind: String,
+    folder: tempfile::TempDir,
+}
+
+impl Foreign {
+    fn start() -> Result<Self, Failed> {
+        let doctor = run(&mut seatrial(&["doctor"]))?;
+        let found = |line: &str| line.strip_prefix("ok       kind").map(|path| path.trim().to_owned());
+        let kind =
+            doctor.out.lines().find_map(found).ok_or("no kind; `seatrial doctor --build` builds it")?;
+        let image = doctor.out.lines().find_map(|line| line.strip_prefix("ok       node image"));
+        let image = std::env::var("SEATRIAL_KIND_IMAGE").ok().or(image.map(|image| image.trim().to_owned()));
+        let foreign = Self { name: "somebody-elses", kind, folder: tempfile::tempdir()? };
+        let mut words = vec!["create", "cluster", "--wait", "0s"];
+        words.extend(image.iter().flat_map(|image| ["--image", image.as_str()]));
+        match foreign.command(&words) {
+            Ok(_) => Ok(foreign),
+            Err(e) => {
+                foreign.end()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Said, Failed> {
+        let config = self.folder.path().join("config.yaml");
+        std::fs::write(
+            &config,
+            include_str!("../../kind-configs/two-node.yaml").replace("- role: worker\n", ""),
+        )?;
+        let mut command = tool(&self.kind, words);
+        if words.first() == Some(&"create") {
+            command.arg("--config").arg(config);
+        }
+        command.args(["--name", self.name, "--kubeconfig"]).arg(self.folder.path().join("kubeconfig"));
+        run(&mut command)?.expect_code(0)
+    }
+
+    fn end(&self) -> Result<(), Failed> {
+        self.command(&["delete", "cluster"]).map(drop)
+    }
+}
