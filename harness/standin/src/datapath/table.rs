@@ -24,11 +24,12 @@ impl Table {
         Ok(())
     }
 
-    /// Removes every other generation; no packet is on its way through one any more.
+    /// Removes all generations but this one and the one before: on a machine that is itself scheduled, a packet
+    /// may still be on its way through that, and would find its maps empty.
     pub(crate) async fn sweep(&self) -> Result<(), ToolError> {
         let objects = nft::objects().await?;
         let old: Vec<&Object> =
-            objects.iter().filter(|it| generation(it).is_some_and(|it| it != self.generation)).collect();
+            objects.iter().filter(|it| generation(it).is_some_and(|it| it + 1 < self.generation)).collect();
         if old.is_empty() {
             return Ok(());
         }
