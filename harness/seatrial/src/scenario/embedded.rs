@@ -100,13 +100,7 @@ mod tests {
     }
 
     /// Scenarios that hazards name, and that may be missing for now.
-    const NOT_THERE_YET: [&str; 5] = [
-        "dns-polling",
-        "identity-migration",
-        "identity-mode-rollback",
-        "legacy-services-downgrade",
-        "services-v2",
-    ];
+    const NOT_THERE_YET: [&str; 1] = ["dns-polling"];
 
     #[test]
     fn the_scenario_of_every_hazard_exists_or_is_known_to_be_missing() {
