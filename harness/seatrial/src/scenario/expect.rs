@@ -241,7 +241,9 @@ fn none_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
     if flows.is_empty() {
         return vec![format!("no flow is {pattern}")];
     }
-    let hit = flows.into_iter().filter(|flow| pattern.suffers(flow));
+    // What noise explains as a whole accuses nobody, here as in the verdict.
+    let accused = |outage: &Outage| !outage.noisy && pattern.fits_outage(outage);
+    let hit = flows.into_iter().filter(|flow| flow.outages.iter().any(accused));
     hit.map(|flow| format!("{} had an outage that is {pattern}", flow.id)).collect()
 }
 

@@ -66,6 +66,15 @@ fn a_run_that_passed_can_be_as_expected(#[case] expected: &str) {
     assert_eq!(judge(expected, &run("passed", &[], &[])), [""; 0]);
 }
 
+#[test]
+fn what_noise_explains_does_not_soil_a_flow() {
+    let mut run = run("passed", &[], &[]);
+    let clean = "{clean: [{layer: L7}]}";
+    assert_eq!(judge(clean, &run).len(), 1);
+    run.flows[2].outages[0].noisy = true;
+    assert_eq!(judge(clean, &run), [""; 0]);
+}
+
 #[rstest]
 #[case::other_class("{outages: [{layer: L7, class: refused}]}", "proxied had no outage that is L7 refused")]
 #[case::one_was_spared("{outages: [{class: reset}]}", "far had no outage")]
