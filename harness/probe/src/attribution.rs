@@ -292,6 +292,8 @@ mod tests {
     #[case::too_late(Layer::L7, event(13 * S, "node2", "agent", "terminated"))]
     #[case::cannot_cause_it(Layer::L7, event(10 * S, "node2", "operator", "terminated"))]
     #[case::service_of_a_flow_by_pod_ip(Layer::L4, event(10 * S, "", "service", "written"))]
+    #[case::before_the_link_went(Layer::L4, event(12 * S, "node2", "link", "down"))]
+    #[case::before_the_table_was_cleared(Layer::L4, event(12 * S, "node2", "conntrack", "cleared"))]
     #[case::probe_of_another_flow(Layer::L4, event(10 * S, "node2", "probe", "terminated"))]
     fn not_attributed(#[case] layer: Layer, #[case] seen: Observed) {
         let flow = flow(Kind::Held, Protocol::Tcp, layer);
