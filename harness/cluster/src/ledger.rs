@@ -8,8 +8,11 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::wait::{self, Timeout};
 
 /// Something about the ledger failed.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,20 @@ impl Ledger {
             Err(Taken::Alive | Taken::Gone) => Ok(None),
             Err(Taken::Failed(source)) => Err(failed(&folder, "locked")(source)),
         }
+    }
+
+    /// Waits until a cluster is dead, and takes it for removal; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When somebody holds it after the deadline, or the ledger cannot be read.
+    pub(crate) async fn wait_dead(&self, id: &str, deadline: Duration) -> Result<Option<Held>, Timeout> {
+        let probe = async || match self.take_dead(id) {
+            Ok(Some(held)) => Ok(Some(held)),
+            Ok(None) if !self.folder(id).exists() => Ok(None),
+            Ok(None) => Err("somebody holds its lock".to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
+        wait::until(&format!("cluster {id} to end"), deadline, Duration::from_millis(10), probe).await
     }
 
     /// Makes a cluster that is kept a dead one; one that somebody holds stays what it is.

@@ -66,7 +66,8 @@ pub struct Observation {
     /// Node name; absent for what belongs to the whole cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Role of the object: `agent`, `operator`, `preflight`, `probe`, `config`, `policy`, `service`, `node`, `identity`, `harness`.
+    /// Role of the object: `agent`, `operator`, `preflight`, `probe`, `config`, `policy`, `service`, `endpoints`,
+    /// `node`, `conntrack`, `link`, `identity`, `harness`.
     pub role: String,
     /// Object, such as `pod kube-system/cilium-x7x2p`.
     pub object: String,

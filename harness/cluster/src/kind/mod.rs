@@ -23,12 +23,12 @@ pub use error::KindError;
 use error::{MEMORY, io};
 pub use shape::{Shape, UnknownShape};
 
+use crate::clock;
 use crate::components::{Component, Components};
 use crate::images::{Image, write_archive};
 use crate::ledger::{Entry, Held, Ledger, write_private};
 use crate::sandbox::{API_INSIDE, Cni, Executed};
 use crate::spawn::Run;
-use crate::{clock, wait};
 
 /// The provider's name in the ledger.
 pub(crate) const PROVIDER: &str = "kind";
@@ -255,14 +255,7 @@ pub async fn exec(entry: &Entry, node: &str, argv: &[&str]) -> Result<Executed, 
 /// # Errors
 /// When somebody holds it after the deadline, or something cannot be removed.
 pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), KindError> {
-    let probe = async || match ledger.take_dead(id) {
-        Ok(Some(held)) => Ok(Some(held)),
-        Ok(None) if !ledger.folder(id).exists() => Ok(None),
-        Ok(None) => Err("somebody holds its lock".to_owned()),
-        Err(e) => Err(e.to_string()),
-    };
-    let condition = format!("cluster {id} to end");
-    let held = wait::until(&condition, Duration::from_secs(60), Duration::from_millis(50), probe).await?;
+    let held = ledger.wait_dead(id, Duration::from_secs(60)).await?;
     match held {
         Some(held) => remove(&held.read()?, held).await,
         None => Ok(()),

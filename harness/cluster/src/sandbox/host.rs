@@ -378,14 +378,7 @@ async fn remove(entry: &Entry, held: Held) -> Result<(), SandboxError> {
 /// # Errors
 /// When it is alive after the deadline, or cannot be removed.
 pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), SandboxError> {
-    let probe = async || match ledger.take_dead(id) {
-        Ok(Some(held)) => Ok(Some(held)),
-        Ok(None) if !ledger.folder(id).exists() => Ok(None),
-        Ok(None) => Err("somebody holds its lock".to_owned()),
-        Err(e) => Err(e.to_string()),
-    };
-    let condition = format!("cluster {id} to end");
-    let held = wait::until(&condition, Duration::from_secs(20), Duration::from_millis(10), probe).await?;
+    let held = ledger.wait_dead(id, Duration::from_secs(20)).await?;
     match held {
         Some(held) => remove(&held.read()?, held).await,
         None => Ok(()),

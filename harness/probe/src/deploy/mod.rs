@@ -154,10 +154,10 @@ impl Servers {
             create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
             probers.push(pod.name.clone());
         }
-        let watchers = self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch);
-        let watchers: Vec<_> = watchers.map(|pod| (pod.name.clone(), pod.node.clone())).collect();
+        let mut watchers = Vec::new();
         for pod in self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch) {
             create(&pods, "pod", &objects::node_watch(&self.target, pod)).await?;
+            watchers.push((pod.name.clone(), pod.node.clone()));
         }
         let started: Vec<_> = probers.iter().chain(watchers.iter().map(|(pod, _)| pod)).cloned().collect();
         watch::pods_up(&pods, &started, Wanted::Started, PODS_UP).await?;

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Recorded, Standing, sorted, tally};
 use crate::html::{HtmlError, page};
 use crate::units;
+
+/// What must be escaped in the path of a link.
+const IN_PATHS: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -76,19 +80,7 @@ fn row(run: &Recorded, from: &Path) -> Row {
 /// The report of a run as a link: relative where the run lies beside or below the page.
 fn link(folder: &Path, from: &Path) -> String {
     let report = folder.strip_prefix(from).unwrap_or(folder).join("report.html");
-    let mut link = String::new();
-    for byte in report.to_string_lossy().bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            link.push(char::from(byte));
-        } else {
-            link.push('%');
-            link.extend(
-                [byte >> 4, byte & 15]
-                    .map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default().to_ascii_uppercase()),
-            );
-        }
-    }
-    link
+    utf8_percent_encode(&report.to_string_lossy(), &IN_PATHS).to_string()
 }
 
 #[cfg(test)]

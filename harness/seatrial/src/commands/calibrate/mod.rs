@@ -3,7 +3,7 @@
 
 mod causes;
 mod clean;
-mod inject;
+mod outages;
 mod rivals;
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Watch so many windows of 20 s in which nothing is done instead, and say what was found in them.
     #[arg(long, value_name = "N", conflicts_with_all = ["count", "causes"], value_parser = clap::value_parser!(u32).range(1..=1_000))]
     clean: Option<u32>,
-    /// Run fping, sockperf, hey and oha beside, as far as they are installed, and say how exact each is.
+    /// Run fping, sockperf, hey and oha beside, as far as they are installed, and say how exact each is; text only.
     #[arg(long, conflicts_with_all = ["causes", "clean"])]
     rivals: bool,
     /// Probes a second on each flow.
@@ -97,10 +97,10 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
         signal = tokio::signal::ctrl_c() => { signal.context("Ctrl-C cannot be waited for")?; None }
     };
     cluster::sandbox::collect(&ledger, &id).await?;
-    let Some(calibration) = ended.transpose()? else { return Ok(exit::INTERRUPTED) };
+    let Some((calibration, rivals)) = ended.transpose()? else { return Ok(exit::INTERRUPTED) };
     keep(&calibration)?;
     match args.output {
-        Output::Text => write!(out, "{}", text(&calibration.accuracy))?,
+        Output::Text => write!(out, "{rivals}{}", text(&calibration.accuracy))?,
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&calibration)?)?,
     }
     Ok(exit::PASSED)
@@ -157,14 +157,15 @@ pub(crate) fn last() -> Option<String> {
     ))
 }
 
-/// Boots a cluster, injects the outages, and compares; the cluster ends with the last handle on it.
+/// Boots a cluster, injects the outages, and compares, with other tools too if they were asked for; the cluster ends
+/// with the last handle on it.
 async fn measure(
     args: &Args,
     id: &str,
     ledger: &Ledger,
     logs: &Path,
     err: &mut dyn Write,
-) -> anyhow::Result<Calibration> {
+) -> anyhow::Result<(Calibration, String)> {
     let components = Components::new(args.place.components.clone(), paths::cache());
     let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
@@ -212,7 +213,7 @@ async fn measure(
     let session = servers.clients(samples.path(), unbounded_channel().0).await?;
     let from_ns = session.flowing(Duration::from_secs(30)).await?;
     let folder = ledger.folder(id);
-    let schedule = inject::schedule(args.count);
+    let schedule = outages::schedule(args.count);
     let server =
         session.traffic().flows.iter().find_map(|flow| flow.address.filter(|_| flow.kind == Kind::Packet));
     let server = server.context("the packet flow has no server")?.to_string();
@@ -224,17 +225,22 @@ async fn measure(
             server: server.clone(),
             http_port: HTTP_PORT,
         };
-        Some(Rivals::start(&ends, inject::seconds(&schedule)).await?)
+        Some(Rivals::start(&ends, outages::seconds(&schedule)).await?)
     } else {
         None
     };
-    let injected = inject::all(&schedule, &folder, &nodes[1], &server, err).await?;
-    let calibration = analyse(&session, &injected, from_ns).await;
-    if let (Some(rivals), Ok(calibration)) = (rivals, &calibration) {
-        write!(err, "{}", rivals.table(&injected, &calibration.comparisons).await?)?;
-    }
+    let injected = outages::inject(&schedule, &folder, &nodes[1], &server, err).await?;
+    let compared = async {
+        let calibration = analyse(&session, &injected, from_ns).await?;
+        let table = match rivals {
+            Some(rivals) => rivals.table(&injected, &calibration.comparisons).await?,
+            None => String::new(),
+        };
+        Ok((calibration, table))
+    };
+    let compared = compared.await;
     sandbox.destroy().await?;
-    calibration
+    compared
 }
 
 async fn analyse(session: &Session, injected: &[Injected], from_ns: u64) -> anyhow::Result<Calibration> {

@@ -45,7 +45,7 @@ pub(super) fn seconds(schedule: &[Planned]) -> u64 {
 }
 
 /// Makes the outages, one after the other.
-pub(super) async fn all(
+pub(super) async fn inject(
     schedule: &[Planned],
     cluster: &Path,
     node: &str,

@@ -1,0 +1,148 @@
+//! What is kept, what is lost in a crash, and what can be read again.
+
+use super::*;
+use crate::flow::tests::flow;
+use crate::flow::{Kind, Layer, Protocol};
+
+const PERIOD: u64 = 10_000_000;
+
+fn answered(seq: u32) -> Sample {
+    Sample {
+        seq,
+        due_ns: 1_000 + u64::from(seq) * PERIOD,
+        class: Class::Answered,
+        late_us: 80,
+        sent_us: Some(80),
+        ended_us: Some(300),
+        cut: false,
+    }
+}
+
+fn store(folder: &Path) -> (Store, FlowSpec) {
+    let flow = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+    let store = Store::create(folder, [flow.clone()]).unwrap();
+    let start = Start { flow: flow.id.clone(), start_ns: 1_000, period_ns: PERIOD };
+    store.take("client-1", wire::start_line(&[start]).trim_end());
+    (store, flow)
+}
+
+fn batch(number: u64, planned: u32, samples: Vec<Sample>) -> String {
+    wire::batch_lines(number, &[Part { flow: 0, planned, samples }]).0.concat()
+}
+
+#[test]
+fn a_batch_seen_twice_counts_once_and_disk_equals_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, flow) = store(folder.path());
+    for number in [0, 1, 0, 1, 2] {
+        let first = u32::try_from(number).unwrap() * 10;
+        store.take(
+            "client-1",
+            batch(number, first + 10, (first..first + 10).map(answered).collect()).trim_end(),
+        );
+    }
+    let (memory, failure) = store.samples(1_000 + 30 * PERIOD);
+    assert!(failure.is_none());
+    assert_eq!(memory[0].samples, (0..30).map(answered).collect::<Vec<_>>());
+    assert_eq!(memory[0].fault, None);
+    assert_eq!(read(&folder.path().join(file_name(&flow.id))).unwrap(), memory[0]);
+}
+
+#[test]
+fn probes_that_were_never_decided_are_lost_once_their_deadline_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    // 100 planned, 5 answered: with a deadline of 20 periods, 5..79 are lost and the rest is open.
+    store.take("client-1", batch(0, 100, (0..5).map(answered).collect()).trim_end());
+    let (samples, _) = store.samples(u64::MAX);
+    let classes: Vec<_> = samples[0].samples.iter().map(|sample| sample.class).collect();
+    assert_eq!(classes.len(), 80);
+    assert!(classes[..5].iter().all(|class| *class == Class::Answered));
+    assert!(classes[5..].iter().all(|class| *class == Class::Lost));
+}
+
+#[test]
+fn silence_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    assert_eq!(store.samples(5_000_000_000).0[0].fault.as_deref(), Some("no samples at all"));
+    store.take("client-1", batch(0, 10, (0..10).map(answered).collect()).trim_end());
+    let fault = store.samples(5_000_000_000).0[0].fault.clone().unwrap();
+    assert!(fault.contains("end 4 s before"), "{fault}");
+}
+
+#[test]
+fn a_lost_batch_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    store.take("client-1", batch(3, 10, (0..10).map(answered).collect()).trim_end());
+    assert!(store.samples(1_000 + 10 * PERIOD).0[0].fault.as_deref().unwrap().contains("3 batches"));
+}
+
+#[test]
+fn a_file_cut_anywhere_is_read_up_to_its_last_whole_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, flow) = store(folder.path());
+    for number in 0..4u32 {
+        let samples = (number * 10..number * 10 + 10).map(answered).collect();
+        store.take("client-1", batch(number.into(), number * 10 + 10, samples).trim_end());
+    }
+    let path = folder.path().join(file_name(&flow.id));
+    let whole = fs::read(&path).unwrap();
+    let header = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let cut_path = folder.path().join("cut");
+    for length in header..=whole.len() {
+        fs::write(&cut_path, &whole[..length]).unwrap();
+        let samples = read(&cut_path).unwrap().samples;
+        assert_eq!(samples.len() % 10, 0);
+        assert!(samples.iter().all(|sample| sample.class == Class::Answered));
+    }
+}
+
+#[test]
+fn unsteady_flows_are_named_with_their_last_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, flow) = store(folder.path());
+    assert_eq!(store.unsteady(3), [(flow.id.clone(), None)]);
+    let refused = Sample { class: Class::Refused, ..answered(0) };
+    store.take("client-1", batch(0, 1, vec![refused]).trim_end());
+    assert_eq!(store.unsteady(3), [(flow.id, Some(Class::Refused))]);
+    store.take("client-1", batch(1, 4, (1..4).map(answered).collect()).trim_end());
+    assert_eq!(store.unsteady(3), []);
+}
+
+#[test]
+fn a_slow_flow_is_steady_after_one_good_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let rare = FlowSpec { period_ns: 1_000_000_000, ..flow(Kind::Packet, Protocol::Udp, Layer::L3) };
+    let store = Store::create(folder.path(), [rare.clone()]).unwrap();
+    let start = Start { flow: rare.id.clone(), start_ns: 1_000, period_ns: rare.period_ns };
+    store.take("client-1", wire::start_line(&[start]).trim_end());
+    assert_eq!(store.unsteady(10), [(rare.id, None)]);
+    store.take("client-1", batch(0, 1, vec![answered(0)]).trim_end());
+    assert_eq!(store.unsteady(10), []);
+}
+
+#[test]
+fn why_a_prober_gave_up_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    assert!(store.said().is_empty());
+    store.take("client-1", "the prober cannot open an ICMP socket");
+    assert_eq!(store.said(), ["client-1 says: the prober cannot open an ICMP socket"]);
+}
+
+#[test]
+fn decided_is_what_is_known_and_what_can_not_come_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let until = 1_000 + 10 * PERIOD;
+    assert!(!store.is_decided(until), "nothing is known");
+    store.take("client-1", batch(0, 10, (0..9).map(answered).collect()).trim_end());
+    assert!(!store.is_decided(until), "the tenth can still be answered");
+    assert!(store.is_decided(until - PERIOD));
+    store.take("client-1", batch(1, 29, Vec::new()).trim_end());
+    assert!(!store.is_decided(until), "its deadline is 20 periods");
+    store.take("client-1", batch(2, 30, Vec::new()).trim_end());
+    assert!(store.is_decided(until));
+}
