@@ -61,12 +61,10 @@ impl Noise {
 
     /// Says whether a bad sample of a flow may be held against the network.
     ///
-    /// A late prober loses answers; it neither ends a connection at its other end nor makes up an answer
-    /// that a policy forbids, so such samples count however late they are.
+    /// A late prober loses answers; what is a fact counts however late it was.
     #[must_use]
     pub(crate) fn accuses(flow: &FlowSpec, sample: &Sample) -> bool {
-        let ended_by_peer = sample.cut && matches!(sample.class, Class::Reset | Class::Closed);
-        !is_late(sample) || ended_by_peer || (flow.kind == Kind::Deny && sample.class != Class::Missed)
+        !is_late(sample) || is_fact(flow, sample)
     }
 
     /// Says whether the machine was noisy at any time in `[from_ns, to_ns]`.
@@ -79,6 +77,14 @@ impl Noise {
 /// Says whether the prober came to a probe so late that the machine was noisy.
 pub(crate) fn is_late(sample: &Sample) -> bool {
     sample.late_us > LATE_US || sample.class == Class::Missed
+}
+
+/// Says whether no noise can have made a bad sample of a flow what it is.
+///
+/// A busy machine neither ends a connection at its other end nor makes up an answer that a policy forbids.
+pub(crate) fn is_fact(flow: &FlowSpec, sample: &Sample) -> bool {
+    let ended_by_peer = sample.cut && matches!(sample.class, Class::Reset | Class::Closed);
+    ended_by_peer || (flow.kind == Kind::Deny && sample.class != Class::Missed)
 }
 
 fn merged(mut intervals: Vec<(u64, u64)>) -> Vec<(u64, u64)> {

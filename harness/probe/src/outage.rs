@@ -9,11 +9,11 @@
 //!
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
 //! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
-//! other end cut and an answer that a policy forbids are facts at any time, and a noisy machine excuses no
-//! forbidden answer. Of any other outage noise excuses the samples that it covers, and no more.
+//! other end cut and an answer that a policy forbids are facts at any time, which no noise excuses. Of any other
+//! outage noise excuses the samples that it covers, and no more.
 
 use crate::flow::{FlowSpec, Kind};
-use crate::noise::{Noise, is_late};
+use crate::noise::{Noise, is_fact, is_late};
 use crate::sample::{Class, Sample};
 
 /// An interval in which a flow did not behave; for `deny` flows, a hole.
@@ -82,7 +82,6 @@ impl Outage {
 /// Finds the outages of a flow among its samples, which are ordered by due time.
 #[must_use]
 pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage> {
-    let excusable = flow.crosses_subject() && flow.kind != Kind::Deny;
     let in_order = matches!(flow.kind, Kind::Packet | Kind::Canary | Kind::Held);
     let mut found = Vec::new();
     let mut open: Option<Outage> = None;
@@ -113,6 +112,7 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
             outage.samples += 1;
             outage.last_bad_ns = at_ns;
             outage.connections_cut += u64::from(sample.cut);
+            let excusable = flow.crosses_subject() && !is_fact(flow, sample);
             if !(excusable && noise.covers(sample.due_ns, sample.ended_ns())) {
                 Clear::add(&mut outage.clear, sample, at_ns);
             }
@@ -216,7 +216,7 @@ mod tests {
     #[case::at_its_end("..lll..", (4, 9), Some((2, 2, 3)))]
     #[case::a_moment_amid_it("..lllll..", (4, 4), Some((4, 2, 6)))]
     #[case::before_it("..lll..", (0, 1), Some((3, 2, 4)))]
-    #[case::a_cut_amid_noise("..rll..", (2, 2), Some((2, 3, 4)))]
+    #[case::a_cut_is_a_fact_at_any_time("..rll..", (0, 9), Some((1, 2, 2)))]
     fn noise_excuses_what_it_covers_and_no_more(
         #[case] letters: &str,
         #[case] noise: (u64, u64),

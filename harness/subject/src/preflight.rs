@@ -83,7 +83,8 @@ impl Subject {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let of_check = ListParams::default().labels(&format!("k8s-app={PREFLIGHT}"));
         let pods = api.list(&of_check).await.map_err(request("the pre-flight pods could not be listed"))?;
-        let pod = pods.items.into_iter().next().unwrap_or_default();
+        // Pods of a check before this one may still be on their way out.
+        let pod = pods.items.into_iter().find(stays).unwrap_or_default();
         let words: Vec<String> = command.iter().map(ToString::to_string).collect();
         let said = exec::one(&api, pod, PREFLIGHT, &words, None).await?;
         match said.code {
@@ -93,5 +94,34 @@ impl Subject {
                 Err(SubjectError::Command { command: words.join(" "), said: last })
             }
         }
+    }
+}
+
+/// Says whether a pod is ready and not being deleted.
+fn stays(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.filter(|c| c.type_ == "Ready" && c.status == "True").count() > 0;
+    ready && pod.metadata.deletion_timestamp.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::ready(json!({}), "True", true)]
+    #[case::not_yet(json!({}), "False", false)]
+    #[case::on_its_way_out(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), "True", false)]
+    fn commands_run_in_a_pod_that_stays(
+        #[case] metadata: Value,
+        #[case] ready: &str,
+        #[case] expected: bool,
+    ) {
+        let status = json!({"conditions": [{"type": "Ready", "status": ready}]});
+        let pod: Pod = serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap();
+        assert_eq!(stays(&pod), expected);
     }
 }

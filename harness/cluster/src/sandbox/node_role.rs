@@ -18,10 +18,19 @@ use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
 use crate::{clock, wait};
 
+/// Weight of a node beside each thread of the control plane.
+const NODE_WEIGHT: u32 = 8;
+/// Where containerd puts its containers.
+const PODS: &str = "k8s.io";
+/// Weight of a node's pods beside each thread of its containerd and its kubelet.
+const PODS_WEIGHT: u32 = 100;
+
 /// The node's process; single-threaded until it has entered its namespaces.
 pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {
     cgroup::enter(name)?;
     cgroup::enter_namespace(name)?;
+    cgroup::weigh(name, NODE_WEIGHT)?;
+    cgroup::weigh(&format!("{name}/{PODS}"), PODS_WEIGHT)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)?;
     nix::unistd::sethostname(name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

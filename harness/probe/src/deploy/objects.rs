@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, Namespace, Pod, PodSpec, SecurityContext, Service, ServicePort,
-    ServiceSpec, Toleration,
+    Capabilities, Container, EnvVar, Namespace, Pod, PodSpec, ResourceRequirements, SecurityContext, Service,
+    ServicePort, ServiceSpec, Toleration,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -16,6 +17,9 @@ use crate::traffic::{ProbePod, ProbeService};
 
 /// Label that holds the run id.
 const RUN_LABEL: &str = "seatrial.dev/run";
+/// The part of a core that every container of the traffic asks for. Without any a pod counts next to nothing on a
+/// busy node, and a prober that is kept waiting sees noise where it should see the network.
+const CPU: &str = "100m";
 
 pub(super) fn namespace(target: &Target) -> Namespace {
     let mut labels = run_label(target);
@@ -73,11 +77,13 @@ pub(super) fn node_watch(target: &Target, planned: &ProbePod) -> Pod {
 }
 
 fn container(target: &Target, command: &str) -> Container {
+    let requests = BTreeMap::from([("cpu".to_owned(), Quantity(CPU.to_owned()))]);
     Container {
         name: command.into(),
         image: Some(target.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![command.into()]),
+        resources: Some(ResourceRequirements { requests: Some(requests), ..Default::default() }),
         ..Default::default()
     }
 }
