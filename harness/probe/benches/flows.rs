@@ -92,6 +92,7 @@ fn specs(flows: u64, period_ns: u64, port: u16) -> Vec<FlowSpec> {
         service: None,
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         port,
+        bytes: 0,
         http_path: None,
         query: None,
         period_ns,

@@ -170,6 +170,9 @@ pub struct FlowSpec {
     pub address: Option<IpAddr>,
     /// Port that is asked.
     pub port: u16,
+    /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the fewest that carry its number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: u16,
     /// Path of the request, for [`Protocol::Http`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_path: Option<String>,
@@ -184,6 +187,11 @@ pub struct FlowSpec {
     pub deadline_ns: u64,
     /// What must become of its probes.
     pub expect: Expectation,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(bytes: &u16) -> bool {
+    *bytes == 0
 }
 
 impl FlowSpec {
@@ -310,6 +318,7 @@ pub(crate) mod tests {
             service: None,
             address: Some(IpAddr::from([127, 0, 0, 1])),
             port: 0,
+            bytes: 0,
             http_path: (protocol == Protocol::Http).then(|| "/public".into()),
             query: None,
             period_ns: 10 * MS,

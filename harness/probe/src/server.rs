@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
 
+use crate::client::LONGEST;
 use crate::flow::Protocol;
 
 /// The request header whose value comes back as the body of a right answer.
@@ -108,7 +109,7 @@ pub(crate) fn run(listeners: &[Listener], stop: impl Future<Output = ()>) -> Res
 }
 
 async fn echo_datagrams(socket: UdpSocket) {
-    let mut datagram = [0u8; 2048];
+    let mut datagram = [0u8; LONGEST];
     loop {
         // Errors here are ICMP messages about clients that are gone.
         if let Ok((length, client)) = socket.recv_from(&mut datagram).await {

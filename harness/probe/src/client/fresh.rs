@@ -51,7 +51,7 @@ async fn exchange(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answe
         link.send(seq)?;
         return link.answer().await;
     }
-    let mut link = Echo::over(stream);
+    let mut link = Echo::over(stream, flow.bytes.into());
     link.send(seq)?;
     link.answer().await
 }

@@ -1,7 +1,7 @@
 //! The prober: an open loop on an absolute schedule.
 //!
 //! One thread. The scheduler waits on one timer, hands every probe that has fallen due to its flow's task,
-//! and prints what was decided every 100 ms. A probe is due at start + k·period whatever became of the
+//! and has what was decided printed every 100 ms. A probe is due at start + k·period whatever became of the
 //! ones before: a prober that was held up catches up, and the due times stay what they were.
 
 mod arrival;
@@ -18,12 +18,13 @@ use std::io::{self, Write};
 use std::sync::mpsc;
 use std::thread;
 
+pub(crate) use packet::LONGEST;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use crate::clock::{self, Timer};
 use crate::flow::{FlowSpec, Kind, Protocol};
-use crate::wire::{self, Start};
+use crate::wire::{self, Part, Start};
 use recorder::{Ledger, Recorder};
 
 /// Time between two batches.
@@ -76,7 +77,7 @@ pub(crate) fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClientError> {
     let system = |doing| move |source| ClientError::System { doing, source };
-    let (lines, inbox) = mpsc::channel();
+    let (output, inbox) = mpsc::channel();
     let printer = thread::Builder::new()
         .name("printer".into())
         .spawn(move || print(inbox, out))
@@ -85,20 +86,44 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .map_err(system("start its runtime"))?;
-    let result = LocalSet::new().block_on(&runtime, schedule(flows, lines, stop));
+    let result = LocalSet::new().block_on(&runtime, schedule(flows, output, stop));
     match printer.join() {
         Ok(printed) => result.and(printed.map_err(system("print its samples"))),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
-/// Prints lines on a thread of its own: a full pipe must not hold the probes up.
-fn print(lines: mpsc::Receiver<String>, mut out: impl Write) -> io::Result<()> {
-    for line in lines {
-        out.write_all(line.as_bytes())?;
-        out.flush()?;
+/// What the printer is given.
+enum Output {
+    Start(Vec<Start>),
+    Batch(Vec<Part>),
+}
+
+/// Writes and prints on a thread of its own: neither a full pipe nor many samples may hold the probes up.
+fn print(inbox: mpsc::Receiver<Output>, mut out: impl Write) -> io::Result<()> {
+    let mut batch = 0;
+    for output in inbox {
+        let lines = match output {
+            Output::Start(flows) => vec![wire::start_line(&flows)],
+            Output::Batch(parts) => {
+                let (lines, next) = wire::batch_lines(batch, &parts);
+                batch = next;
+                lines
+            }
+        };
+        for line in lines {
+            out.write_all(line.as_bytes())?;
+            out.flush()?;
+        }
     }
     Ok(())
+}
+
+fn send(output: &mpsc::Sender<Output>, what: Output) -> Result<(), ClientError> {
+    output.send(what).map_err(|_| ClientError::System {
+        doing: "print its samples",
+        source: io::ErrorKind::BrokenPipe.into(),
+    })
 }
 
 struct Lane {
@@ -109,7 +134,7 @@ struct Lane {
 
 async fn schedule(
     flows: Vec<FlowSpec>,
-    lines: mpsc::Sender<String>,
+    output: mpsc::Sender<Output>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClientError> {
     let system = |doing| move |source| ClientError::System { doing, source };
@@ -127,12 +152,10 @@ async fn schedule(
         let probes = spawn(flow, ledger.recorder(index))?;
         lanes.push(Lane { due, period_ns, probes });
     }
-    let gone =
-        |_| ClientError::System { doing: "print its samples", source: io::ErrorKind::BrokenPipe.into() };
-    lines.send(wire::start_line(&starts)).map_err(gone)?;
+    send(&output, Output::Start(starts))?;
 
     let mut stop = std::pin::pin!(stop);
-    let (mut flush_ns, mut batch) = (start_ns + BATCH_NS, 0);
+    let mut flush_ns = start_ns + BATCH_NS;
     loop {
         let next_ns = lanes.iter().map(|lane| lane.due.at_ns).min().unwrap_or(flush_ns).min(flush_ns);
         let stopped = tokio::select! {
@@ -150,9 +173,7 @@ async fn schedule(
             ledger.planned(index, lane.due.seq);
         }
         if now >= flush_ns || stopped {
-            let (texts, next) = wire::batch_lines(batch, &ledger.take());
-            batch = next;
-            texts.into_iter().try_for_each(|text| lines.send(text)).map_err(gone)?;
+            send(&output, Output::Batch(ledger.take()))?;
             while flush_ns <= now {
                 flush_ns += BATCH_NS;
             }
@@ -175,7 +196,8 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
     match (flow.kind, flow.protocol) {
         (Kind::Packet | Kind::Canary | Kind::Deny, Protocol::Udp) => {
             let own = packet::open(target).map_err(socket("open a UDP socket"))?;
-            tokio::task::spawn_local(packet::run(flow, own, packet::Udp, inbox, recorder));
+            let udp = packet::Udp { bytes: flow.bytes.into() };
+            tokio::task::spawn_local(packet::run(flow, own, udp, inbox, recorder));
         }
         (Kind::Packet, Protocol::Icmp) => {
             let (own, icmp) = icmp::open(target)

@@ -13,6 +13,11 @@ use crate::clock::now_ns;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
 
+/// Bytes of a number.
+const NUMBER: usize = 4;
+/// Bytes of the longest datagram.
+pub(crate) const LONGEST: usize = 2_048;
+
 /// How numbers travel in datagrams and back.
 pub(super) trait Datagrams: 'static {
     /// Writes a request.
@@ -21,16 +26,22 @@ pub(super) trait Datagrams: 'static {
     fn answer(&self, bytes: &[u8]) -> Option<u32>;
 }
 
-/// UDP echo: the number, and nothing else.
-pub(super) struct Udp;
+/// UDP echo: the number, and zeros up to a size.
+pub(super) struct Udp {
+    /// Bytes of a datagram; one is never shorter than its number.
+    pub(super) bytes: usize,
+}
 
 impl Datagrams for Udp {
     fn request(&self, seq: u32) -> Vec<u8> {
-        seq.to_be_bytes().into()
+        let mut datagram = Vec::from(seq.to_be_bytes());
+        datagram.resize(self.bytes.max(NUMBER), 0);
+        datagram
     }
 
     fn answer(&self, bytes: &[u8]) -> Option<u32> {
-        bytes.try_into().ok().map(u32::from_be_bytes)
+        let seq = u32::from_be_bytes(*bytes.first_chunk()?);
+        (bytes.len() == self.bytes.max(NUMBER)).then_some(seq)
     }
 }
 
@@ -56,7 +67,7 @@ pub(super) async fn run<D: Datagrams>(
     recorder: Recorder,
 ) {
     let mut packets = Packets { flow, datagrams, recorder, pending: VecDeque::new() };
-    let mut answer = [0u8; 64];
+    let mut answer = [0u8; LONGEST];
     loop {
         tokio::select! {
             biased;
@@ -125,5 +136,26 @@ impl<D: Datagrams> Packets<D> {
         while let Some(probe) = self.pending.pop_front_if(|probe| probe.is_overdue(&self.flow, now)) {
             self.recorder.silent(&probe, Class::Lost);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::shortest(0, 4)]
+    #[case::over_the_mtu_of_a_tunnel(1_450, 1_450)]
+    fn a_datagram_has_its_size_and_only_a_whole_one_is_an_answer(
+        #[case] bytes: usize,
+        #[case] length: usize,
+    ) {
+        let udp = Udp { bytes };
+        let datagram = udp.request(70_000);
+        assert_eq!((datagram.len(), udp.answer(&datagram)), (length, Some(70_000)));
+        assert_eq!(udp.answer(&datagram[..length - 1]), None);
+        assert_eq!(udp.answer(&[&datagram[..], &[0]].concat()), None);
     }
 }

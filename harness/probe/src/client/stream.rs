@@ -12,11 +12,13 @@ use crate::flow::FlowSpec;
 use crate::sample::Class;
 
 /// Bytes of a number in the stream.
-const FRAME: usize = 4;
+const NUMBER: usize = 4;
 
 /// A TCP connection to an echo server.
 pub(super) struct Echo {
     stream: TcpStream,
+    /// Bytes of a number and the zeros after it.
+    frame: usize,
     /// Not taken by the kernel yet.
     out: Vec<u8>,
     /// Echoed, not yet a whole frame.
@@ -33,8 +35,9 @@ pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Link for Echo {
-    async fn open(_flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
-        connect(target).await.map(Self::over).map_err(|error| Class::of_error(&error))
+    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+        let stream = connect(target).await.map_err(|error| Class::of_error(&error))?;
+        Ok(Self::over(stream, flow.bytes.into()))
     }
 
     fn is_free(&self) -> bool {
@@ -43,15 +46,18 @@ impl Link for Echo {
 
     fn send(&mut self, seq: u32) -> Result<(), Class> {
         self.out.extend(seq.to_be_bytes());
+        self.out.extend(std::iter::repeat_n(0, self.frame - NUMBER));
         self.expected.push_back(seq);
         self.write()
     }
 
     async fn answer(&mut self) -> Result<Answer, Class> {
         loop {
-            if let Some((frame, rest)) = self.back.split_first_chunk::<FRAME>() {
-                let right = self.expected.pop_front() == Some(u32::from_be_bytes(*frame));
-                self.back = rest.to_vec();
+            if let Some((frame, _rest)) = self.back.split_at_checked(self.frame)
+                && let Some(seq) = frame.first_chunk()
+            {
+                let right = self.expected.pop_front() == Some(u32::from_be_bytes(*seq));
+                self.back.drain(..self.frame);
                 return Ok(if right { Answer::Right } else { Answer::Other(Class::WrongAnswer) });
             }
             let interest = if self.out.is_empty() {
@@ -76,9 +82,10 @@ impl Link for Echo {
 }
 
 impl Echo {
-    /// Speaks over a connection that is open.
-    pub(super) fn over(stream: TcpStream) -> Self {
-        Self { stream, out: Vec::new(), back: Vec::new(), expected: VecDeque::new() }
+    /// Speaks over a connection that is open, in frames of so many bytes, or as many as a number takes.
+    pub(super) fn over(stream: TcpStream, bytes: usize) -> Self {
+        let frame = bytes.max(NUMBER);
+        Self { stream, frame, out: Vec::new(), back: Vec::new(), expected: VecDeque::new() }
     }
 
     fn write(&mut self) -> Result<(), Class> {

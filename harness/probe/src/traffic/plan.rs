@@ -130,8 +130,12 @@ impl Plan {
             Some(pod) => End { pod: pod.name.clone(), node: pod.node.clone() },
             None => End { pod: server.into(), node: server_nodes.join(", ") },
         };
-        // The third server shares its path with the second; its name tells their flows apart.
-        let suffix = if server.pod == "server-3" { "/server-3" } else { "" };
+        // The third server shares its path with the second, and large requests theirs with small ones.
+        let suffix = match row.bytes {
+            _ if server.pod == "server-3" => "/server-3".to_owned(),
+            0 => String::new(),
+            bytes => format!("/{bytes}-bytes"),
+        };
         let [place, via, policy] =
             [path.place.to_string(), path.via.to_string(), path.policy.to_string()].map(|words| slug(&words));
         let ms = |ms: u32| u64::from(ms) * 1_000_000;
@@ -150,6 +154,7 @@ impl Plan {
             path,
             address: None,
             port: row.port,
+            bytes: row.bytes,
             http_path: (row.protocol == Protocol::Http).then(|| PUBLIC_PATH.into()),
             query: (row.kind == Kind::Dns).then(|| Query { name: ALL_SERVERS.into(), address: None }),
             period_ns: row.period_ns,

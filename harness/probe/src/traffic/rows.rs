@@ -10,6 +10,11 @@ use Kind as K;
 use Policy as P;
 use Protocol as T;
 
+/// Bytes that fit into a packet of 1,500 bytes, and not into one that a tunnel takes 50 bytes of.
+const OVER_TUNNEL_MTU: u16 = 1_450;
+/// Bytes that fit into no packet of an Ethernet.
+const OVER_MTU: u16 = 2_000;
+
 /// A flow of the plan, before it has ends.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
@@ -19,6 +24,7 @@ pub(super) struct Row {
     pub(super) via: Via,
     pub(super) port: u16,
     pub(super) period_ns: u64,
+    pub(super) bytes: u16,
 }
 
 /// A flow that must be blocked: who asks, what the flow is called, and for HTTP what is asked for.
@@ -44,7 +50,7 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
     ]
     .into_iter()
     .flat_map(|(kind, protocol, policy, port, rate, vias)| {
-        vias.iter().map(move |&via| Row { kind, protocol, policy, via, port, period_ns: hertz(rate) })
+        vias.iter().map(move |&via| row(kind, protocol, policy, via, port, rate))
     })
     .collect()
 }
@@ -75,10 +81,14 @@ pub(super) fn to_near_open_server(settings: &Settings) -> [Row; 1] {
 }
 
 /// From the client to the open server of another node.
-pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 4] {
+pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 7] {
     let row = |kind, protocol, port, rate| row(kind, protocol, P::NoPolicy, Via::PodIp, port, rate);
+    let large = |kind, protocol, port, bytes| Row { bytes, ..row(kind, protocol, port, settings.low_rate) };
     [
         row(K::Packet, T::Udp, UDP_PORT, settings.packet_rate),
+        large(K::Packet, T::Udp, UDP_PORT, OVER_TUNNEL_MTU),
+        large(K::Packet, T::Udp, UDP_PORT, OVER_MTU),
+        large(K::Held, T::Tcp, TCP_PORT, OVER_MTU),
         row(K::Packet, T::Icmp, 0, settings.low_rate),
         row(K::Held, T::Tcp, TCP_PORT, settings.held_rate),
         row(K::New, T::Tcp, TCP_PORT, settings.new_rate),
@@ -122,7 +132,7 @@ pub(super) fn canary(settings: &Settings) -> Row {
 }
 
 fn row(kind: Kind, protocol: Protocol, policy: Policy, via: Via, port: u16, rate: u32) -> Row {
-    Row { kind, protocol, policy, via, port, period_ns: hertz(rate) }
+    Row { kind, protocol, policy, via, port, period_ns: hertz(rate), bytes: 0 }
 }
 
 fn hertz(rate: u32) -> u64 {

@@ -39,6 +39,9 @@ pub(crate) enum Story {
         to: String,
         /// Whether it goes back afterwards.
         rollback: bool,
+        /// The whole file of budgets, where it is not the standard one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budgets: Option<String>,
     },
     /// An arm of a scenario.
     Scenario {
@@ -93,7 +96,8 @@ mod tests {
     use super::*;
 
     fn recipe() -> Recipe {
-        let story = Story::Run { from: "1.5.13".into(), to: "1.6.12".into(), rollback: true };
+        let (from, to) = ("1.5.13".into(), "1.6.12".into());
+        let story = Story::Run { from, to, rollback: true, budgets: None };
         Recipe::new("standin", 2, BTreeMap::from([("debug".into(), "true".into())]), story)
     }
 

@@ -1,7 +1,7 @@
 //! What a run is asked to do, checked before anything exists.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
+    #[arg(long, value_name = "FILE")]
+    budgets: Option<PathBuf>,
     /// Folder for the run's folder.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
@@ -91,16 +94,28 @@ impl Request {
                 subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
             }
         };
+        let budgets_text = args.budgets.as_deref().map(budgets_file).transpose()?;
+        let budgets = match (&args.budgets, &budgets_text) {
+            (Some(path), Some(text)) => {
+                Some(Budgets::parse(text).map_err(|e| Usage(format!("{}: {e}", path.display())))?)
+            }
+            _ => None,
+        };
         args.provider.check()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
-        let story =
-            Story::Run { from: plan.from.to_string(), to: plan.to.to_string(), rollback: args.rollback };
+        let again = again(&plan, &args);
+        let story = Story::Run {
+            from: plan.from.to_string(),
+            to: plan.to.to_string(),
+            rollback: args.rollback,
+            budgets: budgets_text,
+        };
         Ok(Self {
             id: new_id(),
-            again: again(&plan, args.rollback, args.nodes, &args.provider),
+            again,
             recipe: Recipe::new(args.subject.name(), args.nodes, config.clone(), story),
             procedure,
-            budgets: None,
+            budgets,
             subject: args.subject,
             nodes: args.nodes,
             config,
@@ -112,10 +127,19 @@ impl Request {
     }
 }
 
-fn again(plan: &Plan, rollback: bool, nodes: u8, provider: &Provider) -> String {
-    let rollback = if rollback { " --rollback" } else { "" };
-    let nodes = if provider.has_config() { String::new() } else { format!(" --nodes {nodes}") };
-    format!("seatrial run {} {}{rollback}{nodes}{}", plan.from, plan.to, provider.again())
+fn budgets_file(path: &Path) -> Result<String, Usage> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Usage(format!("the budgets {} cannot be read: {e}", path.display())))
+}
+
+fn again(plan: &Plan, args: &Args) -> String {
+    let rollback = if args.rollback { " --rollback" } else { "" };
+    let nodes = if args.provider.has_config() { String::new() } else { format!(" --nodes {}", args.nodes) };
+    let file = |name: &str, path: &Option<PathBuf>| {
+        path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", path.display()))
+    };
+    let files = file("config", &args.config) + &file("budgets", &args.budgets);
+    format!("seatrial run {} {}{rollback}{nodes}{files}{}", plan.from, plan.to, args.provider.again())
 }
 
 fn version(text: &str) -> Result<Version, Usage> {

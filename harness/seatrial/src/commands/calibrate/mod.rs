@@ -111,7 +111,8 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
     let folder = tempfile::Builder::new().prefix("seatrial-calibrate-").tempdir()?;
     let version = version()?;
     // The folder goes with the command: nobody runs this again from its recipe.
-    let story = Story::Run { from: version.to_string(), to: version.to_string(), rollback: false };
+    let story =
+        Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
     let request = Request {
         id: new_id(),
         recipe: Recipe::new(args.subject.name(), 2, BTreeMap::new(), story),

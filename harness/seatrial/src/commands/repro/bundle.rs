@@ -26,10 +26,14 @@ impl Bundle {
         let mut bundle = Self { files: Vec::new(), redacted: 0 };
         match &recipe.story {
             Story::Scenario { text, .. } => bundle.add("scenario.yaml", text),
-            Story::Run { .. } if recipe.config.is_empty() => {}
-            Story::Run { .. } => {
-                let text = bundle.config_map(&recipe.config)?;
-                bundle.add("config.yaml", &text);
+            Story::Run { budgets, .. } => {
+                if !recipe.config.is_empty() {
+                    let text = bundle.config_map(&recipe.config)?;
+                    bundle.add("config.yaml", &text);
+                }
+                if let Some(text) = budgets {
+                    bundle.add("budgets.yaml", text);
+                }
             }
         }
         for (point, text) in config_maps(&recorded.folder.join("objects"))? {
@@ -108,11 +112,12 @@ fn script(recipe: &Recipe) -> String {
         Story::Scenario { arm, .. } => {
             format!("scenario run \"$here/scenario.yaml\" --arm {} --subject {subject}", quoted(arm))
         }
-        Story::Run { from, to, rollback } => {
+        Story::Run { from, to, rollback, budgets } => {
             let back = if *rollback { " --rollback" } else { "" };
             let config = if recipe.config.is_empty() { "" } else { " --config \"$here/config.yaml\"" };
+            let budgets = if budgets.is_none() { "" } else { " --budgets \"$here/budgets.yaml\"" };
             let (from, to, nodes) = (quoted(from), quoted(to), recipe.nodes);
-            format!("run {from} {to}{back} --nodes {nodes} --subject {subject}{config}")
+            format!("run {from} {to}{back} --nodes {nodes} --subject {subject}{config}{budgets}")
         }
     };
     format!(
@@ -149,7 +154,7 @@ fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -
          ## What ran\n\n- subject: {} {}\n- provider: {} {}, {} nodes\n- run: {} of {}\n- seatrial: {}\n{}\n\
          ## What is here\n\n\
          - `repro.sh`: the command\n\
-         - `scenario.yaml` or `config.yaml`: what it is given, where it is given something\n\
+         - `scenario.yaml`, `config.yaml`, `budgets.yaml`: what it is given, where it is given something\n\
          - `configmaps/`: the subject's ConfigMaps at the points of the recorded run, to compare with\n\
          - `expected.json`: what came of the recorded run\n\n\
          Nothing in a run is drawn at random, so there is no seed. {secrets}\n",

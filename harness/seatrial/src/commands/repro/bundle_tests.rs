@@ -52,7 +52,8 @@ fn scenario() -> Story {
 }
 
 fn plain() -> Story {
-    Story::Run { from: "1.5.13".to_owned(), to: "1.6.12".to_owned(), rollback: true }
+    let budgets = Some("- layer: L3\n  judged: false\n".to_owned());
+    Story::Run { from: "1.5.13".to_owned(), to: "1.6.12".to_owned(), rollback: true, budgets }
 }
 
 fn text<'a>(bundle: &'a Bundle, path: &str) -> &'a str {
@@ -77,13 +78,14 @@ fn a_scenario_goes_with_its_file() {
 }
 
 #[test]
-fn a_plain_run_goes_with_its_versions_and_its_config() {
+fn a_plain_run_goes_with_its_versions_its_config_and_its_budgets() {
     let (_base, recorded, recipe) = recorded(plain(), &[("debug", "true"), ("etcd-password", "hunter2")]);
     let bundle = Bundle::of(&recorded, &recipe).unwrap();
     let script = text(&bundle, "repro.sh");
-    let command =
-        r#"run 1.5.13 1.6.12 --rollback --nodes 2 --subject standin --config "$here/config.yaml" "$@""#;
-    assert!(script.contains(command), "{script}");
+    let command = "run 1.5.13 1.6.12 --rollback --nodes 2 --subject standin";
+    let files = r#" --config "$here/config.yaml" --budgets "$here/budgets.yaml" "$@""#;
+    assert!(script.contains(&format!("{command}{files}")), "{script}");
+    assert_eq!(text(&bundle, "budgets.yaml"), "- layer: L3\n  judged: false\n");
     let config = subject::parse_config_map(text(&bundle, "config.yaml")).unwrap();
     assert_eq!(config["debug"], "true");
     assert_eq!(config["etcd-password"], "<redacted>");
