@@ -24,6 +24,7 @@ use tokio::task::LocalSet;
 use crate::clock::{self, Timer};
 use crate::flow::{FlowSpec, Kind, Protocol};
 use crate::wire::{self, Start};
+pub(crate) use dns::look_up;
 use recorder::{Ledger, Recorder};
 
 /// Time between two batches.
