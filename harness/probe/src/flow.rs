@@ -88,6 +88,8 @@ pub enum Via {
     ClusterIp,
     /// The address of the node.
     HostIp,
+    /// An address outside of the cluster.
+    Outside,
 }
 
 /// The policy that the flow passes.
@@ -279,7 +281,7 @@ words!(Place {
     HostToPod => "host to pod",
     PodToHost => "pod to host",
 });
-words!(Via { PodIp => "pod IP", ClusterIp => "ClusterIP", HostIp => "host IP" });
+words!(Via { PodIp => "pod IP", ClusterIp => "ClusterIP", HostIp => "host IP", Outside => "outside" });
 words!(Policy { NoPolicy => "no policy", L4Policy => "L3/L4 policy", L7Policy => "L7 policy" });
 
 impl fmt::Display for Path {

@@ -19,6 +19,10 @@ pub const CLIENT_NAME: &str = "probe-client";
 /// The name that makes the program a server of probes.
 pub const SERVER_NAME: &str = "probe-server";
 
+/// The name that makes the program ask for a name and tell the answer.
+pub const ASK_NAME: &str = "probe-ask";
+/// What an address begins with that a server gives its host.
+pub(crate) const OWN_ADDRESS: &str = "address:";
 /// The name that makes the program a watcher of its node.
 pub const NODE_NAME: &str = "probe-node";
 
@@ -29,6 +33,8 @@ pub enum Role {
     Client,
     /// Answers probes.
     Server,
+    /// Asks the cluster's DNS for a name, once, and prints the answer.
+    Ask,
     /// Prints what changes in the counters of its node's kernel.
     Node,
 }
@@ -39,6 +45,7 @@ pub fn role(argv0: &str) -> Option<Role> {
     match Path::new(argv0).file_name()?.to_str()? {
         CLIENT_NAME => Some(Role::Client),
         SERVER_NAME => Some(Role::Server),
+        ASK_NAME => Some(Role::Ask),
         NODE_NAME => Some(Role::Node),
         _ => None,
     }
@@ -47,11 +54,13 @@ pub fn role(argv0: &str) -> Option<Role> {
 /// Plays a role until SIGTERM; call it before any thread exists.
 ///
 /// A client takes its flows from the file that `args` names, else from the environment, which holds some
-/// hundreds; a server takes its listeners (`udp:7000`) from `args`. The program's name is not among them.
+/// hundreds; a server takes its listeners (`udp:7000`) from `args`, and addresses that it gives its host first
+/// (`address:192.0.2.1`); one that asks takes the server's address and the name. The program's name is not among them.
 pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match role {
         Role::Client => run_client(args),
         Role::Server => run_server(args),
+        Role::Ask => run_ask(args),
         Role::Node => node::run(io::stdout(), terminated()).map_err(Error::from),
     };
     match result {
@@ -83,11 +92,24 @@ fn run_client(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 }
 
 fn run_server(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    let listeners = args
-        .into_iter()
-        .map(|arg| arg.to_string_lossy().parse())
-        .collect::<Result<Vec<_>, server::ListenerError>>()?;
-    Ok(server::run(&listeners, terminated())?)
+    let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        match arg.strip_prefix(OWN_ADDRESS) {
+            Some(address) => addresses.push(address.parse()?),
+            None => listeners.push(arg.parse()?),
+        }
+    }
+    Ok(server::run(&addresses, &listeners, terminated())?)
+}
+
+fn run_ask(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let [server, name] = &args[..] else { return Err("usage: probe-ask SERVER:PORT NAME".into()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let addresses = runtime.block_on(client::look_up(server.parse()?, name))?;
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    Ok(writeln!(io::stdout(), "{name} is {}", addresses.join(", "))?)
 }
 
 /// Resolves on SIGTERM: the first process of a container ignores it unless it asks for it.
@@ -106,6 +128,7 @@ mod tests {
 
     #[rstest]
     #[case::bare("probe-client", Some(Role::Client))]
+    #[case::asks("probe-ask", Some(Role::Ask))]
     #[case::path("/usr/bin/probe-server", Some(Role::Server))]
     #[case::other("/usr/bin/seatrial", None)]
     #[case::empty("", None)]

@@ -26,6 +26,9 @@ pub(crate) const PUBLIC_PATH: &str = "/public";
 /// The path that no policy grants; the server answers it all the same.
 pub(crate) const PRIVATE_PATH: &str = "/private";
 
+/// The number of the loopback interface, in every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// A port that a server listens on, written `udp:7000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Listener {
@@ -46,6 +49,15 @@ pub(crate) enum ServerError {
     /// The runtime does not start.
     #[error("the probe server cannot start its runtime")]
     Runtime(#[source] io::Error),
+    /// The host does not take an address.
+    #[error("the host does not take the address {address}; does the pod lack the capability NET_ADMIN?")]
+    Address {
+        /// The address.
+        address: Ipv4Addr,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
     /// A port cannot be had.
     #[error("the probe server cannot listen on {listener}; is the port taken on this host?")]
     Listen {
@@ -78,11 +90,18 @@ impl FromStr for Listener {
     }
 }
 
-/// Serves `listeners` on every IPv4 address until `stop` resolves.
-pub(crate) fn run(listeners: &[Listener], stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+/// Gives the host `addresses`, and serves `listeners` on every IPv4 address until `stop` resolves.
+pub(crate) fn run(
+    addresses: &[Ipv4Addr],
+    listeners: &[Listener],
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Runtime)?;
     LocalSet::new().block_on(&runtime, async {
+        for &address in addresses {
+            add(address).await.map_err(|source| ServerError::Address { address, source })?;
+        }
         for &listener in listeners {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port));
             let listen = |source| ServerError::Listen { listener, source };
@@ -106,6 +125,13 @@ pub(crate) fn run(listeners: &[Listener], stop: impl Future<Output = ()>) -> Res
         stop.await;
         Ok(())
     })
+}
+
+/// Gives the loopback interface an address; it goes with the host, and may be there already.
+async fn add(address: Ipv4Addr) -> io::Result<()> {
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    tokio::task::spawn_local(connection);
+    handle.address().add(LOOPBACK, address.into(), 32).replace().execute().await.map_err(io::Error::other)
 }
 
 async fn echo_datagrams(socket: UdpSocket) {

@@ -16,12 +16,13 @@ pub(crate) enum Role {
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 13] = [
+pub(crate) const IN_IMAGES: [&str; 14] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",
     "probe-server",
     "probe-node",
+    "probe-ask",
     "cilium-agent",
     "cilium-operator",
     "cilium",

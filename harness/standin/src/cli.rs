@@ -1,5 +1,7 @@
 //! The command `cilium` inside the agent's image.
 
+mod fqdn;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,8 +48,17 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
             }
             Ok(ExitCode::SUCCESS)
         }
-        // Upstream's pod runs `touch /tmp/ready; sleep 1h` in a shell; this image has none.
-        ["preflight", "wait"] => {
+        ["fqdn", "cache", "list"] => fqdn::cache_list(Path::new(SOCKET), out).await,
+        ["preflight", "fqdn-poller", ref options @ ..] => fqdn::poller(Path::new(SOCKET), options, out).await,
+        // Upstream's pod runs `touch /tmp/ready; sleep 1h` in a shell; this image has none. From 1.4 to 1.5, or where
+        // the values say so, it is `cilium preflight fqdn-poller … && touch /tmp/ready; sleep 1h`.
+        ["preflight", "wait", ref options @ ..] => {
+            if fqdn::pre_cache(options).is_some() {
+                let copied = fqdn::poller(Path::new(SOCKET), options, out).await?;
+                if copied != ExitCode::SUCCESS {
+                    return Ok(copied);
+                }
+            }
             std::fs::create_dir_all("/tmp")?;
             std::fs::write(READY, "")?;
             crate::terminated().await;
@@ -66,7 +77,7 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
         ["preflight", "migrate-identity", ..] => migrate_identity(&words[2..], out).await,
         _ => {
             let commands = "status [--brief] | policy import FILE|- | monitor [--type drop] | version | \
-                            preflight wait|ready|rm-svc-v2|migrate-identity";
+                            fqdn cache list | preflight wait|ready|fqdn-poller|rm-svc-v2|migrate-identity";
             writeln!(out, "usage: cilium {commands}")?;
             Ok(ExitCode::from(2))
         }

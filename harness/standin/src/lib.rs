@@ -14,6 +14,7 @@ mod cli;
 mod cni;
 mod datapath;
 mod files;
+mod fqdn;
 mod identity;
 mod init;
 mod kubernetes;

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::held::Answer;
 use super::{packet, stream};
@@ -14,6 +16,9 @@ use crate::sample::Class;
 
 /// Longest answer over UDP that is read, in bytes; ours have one address.
 const LONGEST: usize = 1232;
+/// How often, and for how long each time, a resolver asks.
+const TRIES: u16 = 3;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the question of a flow and judges what comes back.
 pub(super) async fn ask(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
@@ -26,6 +31,26 @@ pub(super) async fn ask(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result
         _ => over_udp(target, &question).await,
     };
     answer.map(|bytes| judge(query, id, &bytes)).map_err(|error| Class::of_error(&error))
+}
+
+/// Asks for the addresses of a name as a resolver does: again when no answer comes.
+pub(crate) async fn look_up(server: SocketAddr, name: &str) -> io::Result<Vec<IpAddr>> {
+    let query = Query { name: name.to_owned(), address: None };
+    let mut last = io::Error::from(io::ErrorKind::InvalidInput);
+    for id in 1..=TRIES {
+        let question = question(&query, id).ok_or(io::ErrorKind::InvalidInput)?;
+        match timeout(PATIENCE, over_udp(server, &question)).await.map_err(io::Error::from) {
+            Ok(Ok(answer)) => {
+                let answer = Message::from_vec(&answer).map_err(io::Error::other)?;
+                return match answer.metadata.response_code {
+                    ResponseCode::NoError => Ok(addresses(&answer)),
+                    code => Err(io::Error::other(format!("the answer is {code}"))),
+                };
+            }
+            Ok(Err(error)) | Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Says whether a name can be asked for.
@@ -66,14 +91,7 @@ fn judge(query: &Query, id: u16, bytes: &[u8]) -> Answer {
     if answer.metadata.id != id || answer.metadata.message_type != MessageType::Response {
         return Answer::Other(Class::WrongAnswer);
     }
-    let addresses: Vec<_> = answer
-        .answers
-        .iter()
-        .filter_map(|record| match record.data {
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            _ => None,
-        })
-        .collect();
+    let addresses = addresses(&answer);
     match answer.metadata.response_code {
         ResponseCode::NoError if addresses == query.address.as_slice() => Answer::Right,
         ResponseCode::NoError => Answer::Other(Class::WrongAnswer),
@@ -81,11 +99,18 @@ fn judge(query: &Query, id: u16, bytes: &[u8]) -> Answer {
     }
 }
 
+fn addresses(answer: &Message) -> Vec<IpAddr> {
+    let address = |record: &Record| match record.data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        _ => None,
+    };
+    answer.answers.iter().filter_map(address).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use hickory_proto::rr::Record;
     use hickory_proto::rr::rdata::A;
     use rstest::rstest;
 
@@ -121,5 +146,22 @@ mod tests {
     fn judged(#[case] bytes: Vec<u8>, #[case] expected: Answer) {
         let query = Query { name: "web.ns.svc.cluster.local.".into(), address: Some(RIGHT.into()) };
         assert_eq!(judge(&query, 7, &bytes), expected);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_tells_addresses_and_refusals() {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let serve = async {
+            let mut bytes = [0; LONGEST];
+            for (id, code) in [(1, ResponseCode::NoError), (1, ResponseCode::Refused)] {
+                let (_, client) = server.recv_from(&mut bytes).await.unwrap();
+                server.send_to(&answer(id, code, &[RIGHT]), client).await.unwrap();
+            }
+        };
+        let look_ups = async { (look_up(address, "a.b.").await, look_up(address, "a.b.").await) };
+        let ((found, refused), ()) = tokio::join!(look_ups, serve);
+        assert_eq!(found.unwrap(), [IpAddr::from(RIGHT)]);
+        assert!(refused.is_err());
     }
 }

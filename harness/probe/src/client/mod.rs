@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::sync::mpsc;
 use std::thread;
 
+pub(crate) use dns::look_up;
 pub(crate) use packet::LONGEST;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;

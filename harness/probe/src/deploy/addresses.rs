@@ -13,7 +13,7 @@ use crate::flow::{End, FlowSpec, Kind};
 use crate::traffic::Traffic;
 
 /// The domain of a cluster's Services.
-const DOMAIN: &str = "svc.cluster.local.";
+pub(super) const DOMAIN: &str = "svc.cluster.local.";
 /// Label of a slice that names its Service.
 pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
@@ -47,7 +47,7 @@ pub(super) async fn fill(
                     Some(service) => cluster_ips.get(service),
                     None => placed.get(&flow.server.pod),
                 };
-                flow.address = address.copied();
+                flow.address = flow.address.or(address.copied());
             }
         }
         let known = flow.query.as_ref().is_none_or(|query| query.address.is_some());

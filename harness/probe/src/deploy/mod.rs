@@ -4,6 +4,7 @@
 //! the probers, now that every address is known; the [`Session`] that this gives collects their samples.
 
 mod addresses;
+mod ask;
 mod new_pods;
 mod objects;
 mod session;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
@@ -26,6 +28,7 @@ use crate::collect;
 use crate::node::Changes;
 use crate::store::{Store, StoreError};
 use crate::traffic::{Part, Traffic};
+pub use ask::Asker;
 pub use session::{Delivered, Session};
 pub use spare::Spare;
 use watch::Wanted;
@@ -85,6 +88,16 @@ pub enum DeployError {
     /// A Service has no address of its own.
     #[error("service {0} has no ClusterIP; flows to it need one")]
     NoAddress(String),
+    /// A pod could not ask for a name.
+    #[error("pod {pod} cannot ask for {name}: {why}")]
+    Ask {
+        /// The pod.
+        pod: String,
+        /// The name.
+        name: String,
+        /// What it said.
+        why: String,
+    },
     /// The samples cannot be kept.
     #[error("samples cannot be kept")]
     Store(#[from] StoreError),
@@ -115,6 +128,12 @@ impl Deployment {
         let services: Api<Service> = servers.api();
         for service in &traffic.services {
             create(&services, "service", &objects::service(&servers.target, service)).await?;
+        }
+        let slices: Api<EndpointSlice> = servers.api();
+        for name in &traffic.names {
+            let (service, slice) = objects::outside(&servers.target, name);
+            create(&services, "service", &service).await?;
+            create(&slices, "endpoint slice", &slice).await?;
         }
         let pods: Api<Pod> = servers.api();
         let mut wanted = Vec::new();

@@ -6,14 +6,16 @@ use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, Namespace, Pod, PodSpec, ResourceRequirements, SecurityContext, Service,
     ServicePort, ServiceSpec, Toleration,
 };
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Target;
+use super::addresses::SERVICE_LABEL;
 use crate::flow::{FlowSpec, Protocol};
-use crate::role::{CLIENT_NAME, FLOWS_VARIABLE, NODE_NAME, SERVER_NAME};
-use crate::traffic::{ProbePod, ProbeService};
+use crate::role::{CLIENT_NAME, FLOWS_VARIABLE, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
+use crate::traffic::{OUTSIDE_PORT, OutsideName, ProbePod, ProbeService};
 
 /// Label that holds the run id.
 const RUN_LABEL: &str = "seatrial.dev/run";
@@ -50,9 +52,40 @@ pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
     }
 }
 
+/// The Service and the slice that make a name of an address outside of the cluster.
+pub(super) fn outside(target: &Target, planned: &OutsideName) -> (Service, EndpointSlice) {
+    let port = i32::from(OUTSIDE_PORT);
+    let spec = ServiceSpec {
+        cluster_ip: Some("None".into()),
+        ports: Some(vec![ServicePort { port, ..Default::default() }]),
+        ..Default::default()
+    };
+    let service = Service {
+        metadata: metadata(target, &planned.name, BTreeMap::new()),
+        spec: Some(spec),
+        ..Default::default()
+    };
+    let of_service = BTreeMap::from([(SERVICE_LABEL.to_owned(), planned.name.clone())]);
+    let slice = EndpointSlice {
+        address_type: "IPv4".into(),
+        endpoints: vec![Endpoint { addresses: vec![planned.address.to_string()], ..Default::default() }],
+        metadata: metadata(target, &planned.name, of_service),
+        ports: Some(vec![EndpointPort { port: Some(port), ..Default::default() }]),
+    };
+    (service, slice)
+}
+
 pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
-    let args = planned.listeners.iter().map(ToString::to_string).collect();
-    let container = Container { args: Some(args), ..container(target, SERVER_NAME) };
+    let addresses = planned.part.addresses();
+    let own = addresses.iter().map(|address| format!("{OWN_ADDRESS}{address}"));
+    let args = own.chain(planned.listeners.iter().map(ToString::to_string)).collect();
+    let may_add = Capabilities { add: Some(vec!["NET_ADMIN".into()]), ..Default::default() };
+    let security = SecurityContext { capabilities: Some(may_add), ..Default::default() };
+    let container = Container {
+        args: Some(args),
+        security_context: (!addresses.is_empty()).then_some(security),
+        ..container(target, SERVER_NAME)
+    };
     pod(target, planned, container, "Always")
 }
 
@@ -160,6 +193,20 @@ mod tests {
         for labels in labels {
             assert_eq!(labels.unwrap()[RUN_LABEL], "7");
         }
+    }
+
+    #[test]
+    fn an_address_outside_of_the_cluster_gets_its_name_and_its_host() {
+        let settings = Settings { names: true, ..Settings::default() };
+        let traffic = Traffic::standard(&["node1".into()], &settings);
+        let (service, slice) = outside(&target(), &traffic.names[0]);
+        assert_eq!(service.spec.unwrap().cluster_ip.as_deref(), Some("None"));
+        assert_eq!(slice.metadata.labels.unwrap()[SERVICE_LABEL], "outside");
+        assert_eq!(slice.endpoints[0].addresses, ["192.0.2.10"]);
+        let planned = traffic.pods.iter().find(|pod| pod.name == "outside-server").unwrap();
+        let container = server(&target(), planned).spec.unwrap().containers.remove(0);
+        assert_eq!(container.args.unwrap(), ["address:192.0.2.10", "address:192.0.2.11", "tcp:27002"]);
+        assert!(container.security_context.is_some());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{DeployError, Spare, Target, watch};
+use super::{Asker, DeployError, Spare, Target, watch};
 use crate::clock::now_ns;
 use crate::sample::FlowSamples;
 use crate::store::{Store, StoreError};
@@ -61,6 +61,12 @@ impl Session {
     #[must_use]
     pub fn spare(&self) -> Option<Spare> {
         Spare::new(&self.client, self.target.clone(), &self.traffic)
+    }
+
+    /// Returns what makes pods ask for the names that they know; none where the traffic has no names.
+    #[must_use]
+    pub fn asker(&self) -> Option<Asker> {
+        Asker::new(&self.client, &self.target, &self.traffic)
     }
 
     /// Waits until the newest samples of every flow are good, and returns the time at which they were, ns.

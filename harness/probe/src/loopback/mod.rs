@@ -73,7 +73,8 @@ impl Running {
             listener(Protocol::Http, ports.http),
         ];
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::spawn(move || server::run(&listeners, async { drop(stopped.await) }).unwrap());
+        let thread =
+            thread::spawn(move || server::run(&[], &listeners, async { drop(stopped.await) }).unwrap());
         // HTTP listens last.
         while TcpStream::connect((Ipv4Addr::LOCALHOST, ports.http)).await.is_err() {
             assert!(!thread.is_finished(), "the server ended");

@@ -6,6 +6,7 @@ mod rows;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use crate::flow::{FlowSpec, Protocol};
 use crate::server::Listener;
@@ -31,6 +32,12 @@ pub const L7_PORT: u16 = 8081;
 pub const CANARY_PORT: u16 = 27_000;
 /// TCP echo for pods that ask a host, on the host's own address.
 pub const HOST_PORT: u16 = 27_001;
+/// TCP echo on addresses outside of the cluster.
+pub const OUTSIDE_PORT: u16 = 27_002;
+/// An address outside of the cluster that has a name, and one that has none; both belong to nobody (RFC 5737).
+pub const OUTSIDE: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 10), Ipv4Addr::new(192, 0, 2, 11)];
+/// The Service without an address of its own that gives the first of [`OUTSIDE`] its name.
+pub const OUTSIDE_NAME: &str = "outside";
 /// The port of every DNS server.
 const DNS_PORT: u16 = 53;
 
@@ -72,6 +79,15 @@ pub struct Grant {
     pub http: Vec<HttpRule>,
 }
 
+/// A name for an address outside of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutsideName {
+    /// The Service that gives it.
+    pub name: String,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
 /// The traffic of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -79,6 +95,8 @@ pub struct Traffic {
     pub pods: Vec<ProbePod>,
     /// Services.
     pub services: Vec<ProbeService>,
+    /// Names for addresses outside of the cluster.
+    pub names: Vec<OutsideName>,
     /// Flows.
     pub flows: Vec<FlowSpec>,
     /// What policies must grant.
@@ -150,6 +168,26 @@ mod tests {
             assert!(known && !flow.client.node.is_empty(), "{}", flow.id);
             assert!(flow.slow_ns < flow.deadline_ns && flow.period_ns > 0);
         }
+    }
+
+    #[test]
+    fn names_bring_a_pod_that_asks_one_address_and_must_not_reach_another() {
+        let nodes = ["node1".to_owned(), "node2".to_owned()];
+        let traffic = Traffic::standard(&nodes, &Settings { names: true, ..Settings::default() });
+        let plain = plan(2);
+        assert!(traffic.flows.starts_with(&plain.flows) && plain.names.is_empty());
+        let more = traffic.flows[plain.flows.len()..].iter();
+        let more: Vec<_> = more.map(|flow| (flow.id.as_str(), flow.layer, flow.address)).collect();
+        let [named, nameless] = OUTSIDE.map(|ip| Some(ip.into()));
+        assert_eq!(
+            more,
+            [
+                ("held-tcp/pod-to-host/outside/l4-policy", Layer::L4, named),
+                ("new-tcp/pod-to-host/outside/l4-policy", Layer::L4, named),
+                ("deny-outside/pod-to-host/outside/l4-policy", Layer::Policy, nameless),
+            ]
+        );
+        assert_eq!(traffic.names, [OutsideName { name: "outside".into(), address: OUTSIDE[0] }]);
     }
 
     #[test]

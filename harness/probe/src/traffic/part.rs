@@ -1,11 +1,13 @@
 //! The pods that take part in the traffic.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, L7_PORT, NAME_LABEL, PART_LABEL, TCP_PORT, UDP_PORT,
+    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT, PART_LABEL,
+    TCP_PORT, UDP_PORT,
 };
 use crate::flow::Protocol;
 use crate::server::Listener;
@@ -30,6 +32,10 @@ pub enum Part {
     NodeWatch,
     /// Asks as soon as it can, and goes when it was answered; made again and again while it is measured.
     NewPod,
+    /// Asks addresses outside of the cluster, and knows them without asking for their names.
+    NameClient,
+    /// Answers on addresses outside of the cluster.
+    OutsideServer,
 }
 
 impl Part {
@@ -45,13 +51,15 @@ impl Part {
             Self::HostServer => "host-server",
             Self::NodeWatch => "node-watch",
             Self::NewPod => "new-pod",
+            Self::NameClient => "name-client",
+            Self::OutsideServer => "outside-server",
         }
     }
 
     /// Says whether it asks from the beginning to the end.
     #[must_use]
     pub fn is_client(self) -> bool {
-        matches!(self, Self::Client | Self::Stranger | Self::HostClient)
+        matches!(self, Self::Client | Self::Stranger | Self::HostClient | Self::NameClient)
     }
 
     /// Says whether it answers.
@@ -63,13 +71,19 @@ impl Part {
     /// Says whether it lives in the host's network.
     #[must_use]
     pub fn is_on_host(self) -> bool {
-        matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch)
+        matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch | Self::OutsideServer)
     }
 
     /// Returns the labels by which policies and Services select all pods of this part.
     #[must_use]
     pub fn labels(self) -> BTreeMap<String, String> {
         BTreeMap::from([(PART_LABEL.to_owned(), self.label().to_owned())])
+    }
+
+    /// Returns the addresses that it gives its host, besides those that the host has.
+    #[must_use]
+    pub fn addresses(self) -> &'static [Ipv4Addr] {
+        if self == Self::OutsideServer { &OUTSIDE } else { &[] }
     }
 
     pub(super) fn listeners(self) -> Vec<Listener> {
@@ -85,7 +99,13 @@ impl Part {
             Self::HostServer => {
                 vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]
             }
-            Self::Client | Self::Stranger | Self::HostClient | Self::NodeWatch | Self::NewPod => Vec::new(),
+            Self::OutsideServer => vec![listener(Protocol::Tcp, OUTSIDE_PORT)],
+            Self::Client
+            | Self::Stranger
+            | Self::HostClient
+            | Self::NodeWatch
+            | Self::NewPod
+            | Self::NameClient => Vec::new(),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::rows::{self, Row};
 use super::{
-    ALL_SERVERS, Grant, HTTP_PORT, HttpRule, L7_PORT, NAME_LABEL, Part, ProbePod, ProbeService, Settings,
-    TCP_PORT, Traffic, UDP_PORT,
+    ALL_SERVERS, Grant, HTTP_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_NAME, OutsideName, Part,
+    ProbePod, ProbeService, Settings, TCP_PORT, Traffic, UDP_PORT,
 };
 use crate::flow::{End, Expectation, FlowSpec, Kind, Layer, Path, Place, Policy, Protocol, Query, Via};
 use crate::server::PUBLIC_PATH;
@@ -37,6 +37,9 @@ pub(super) fn standard(nodes: &[String], settings: &Settings) -> Traffic {
     plan.flows("host-client", "host-server", &[rows::canary(settings)]);
     for (number, node) in (1..).zip(nodes) {
         plan.pod(&format!("node-watch-{number}"), node, Part::NodeWatch);
+    }
+    if settings.names {
+        plan.names(near);
     }
     plan.traffic
 }
@@ -112,6 +115,21 @@ impl Plan {
             let row = rows::from_new_pods(&self.settings);
             let flow = self.flow(&name, "open-server", &row);
             (flow.slow_ns, flow.deadline_ns) = (deadline_ns / 2, deadline_ns);
+        }
+    }
+
+    /// Plans a pod that knows an address outside of the cluster, which has a name there, and tries one that has none.
+    fn names(&mut self, node: &str) {
+        let [named, nameless] = OUTSIDE;
+        self.traffic.names.push(OutsideName { name: OUTSIDE_NAME.into(), address: named });
+        self.pod("outside-server", node, Part::OutsideServer);
+        self.pod("name-client", node, Part::NameClient);
+        for (row, name) in rows::to_outside(&self.settings) {
+            let address = if row.kind == Kind::Deny { nameless } else { named };
+            let flow = self.flow("name-client", "outside-server", &row);
+            let path = flow.id.split_once('/').map_or_else(String::new, |(_, path)| path.to_owned());
+            flow.id = format!("{name}/{path}");
+            flow.address = Some(address.into());
         }
     }
 

@@ -1,7 +1,8 @@
 //! The flows of the standard traffic as tables: a new path or kind is a row.
 
 use super::{
-    CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, L7_PORT, Settings, TCP_PORT, UDP_PORT,
+    CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, L7_PORT, OUTSIDE_PORT, Settings, TCP_PORT,
+    UDP_PORT,
 };
 use crate::flow::{Kind, Policy, Protocol, Via};
 use crate::server::{PRIVATE_PATH, PUBLIC_PATH};
@@ -117,6 +118,16 @@ pub(super) fn to_host(settings: &Settings) -> [Row; 2] {
 pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     let row = |protocol, rate| row(K::Dns, protocol, P::NoPolicy, Via::ClusterIp, DNS_PORT, rate);
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
+}
+
+/// To an address outside of the cluster, by the name of which it was allowed, and to one that was not.
+pub(super) fn to_outside(settings: &Settings) -> [(Row, &'static str); 3] {
+    let row = |kind, rate| row(kind, T::Tcp, P::L4Policy, Via::Outside, OUTSIDE_PORT, rate);
+    [
+        (row(K::Held, settings.held_rate), "held-tcp"),
+        (row(K::New, settings.new_rate), "new-tcp"),
+        (row(K::Deny, settings.new_rate), "deny-outside"),
+    ]
 }
 
 /// From each new pod to the open server.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub deadline_ms: u32,
     /// An answer that takes longer is slow, ms.
     pub slow_ms: u32,
+    /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
+    pub names: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +57,7 @@ impl Default for Settings {
             pod_deadline_ms: 10_000,
             deadline_ms: 300,
             slow_ms: 100,
+            names: false,
         }
     }
 }

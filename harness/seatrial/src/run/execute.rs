@@ -10,7 +10,7 @@ use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
-use probe::deploy::{Deployment, ServiceName, Session, Spare, Target};
+use probe::deploy::{Asker, Deployment, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
 use report::run::TimedObservation;
 use serde_json::Value;
@@ -81,6 +81,7 @@ pub(crate) async fn drive(
         snapshots,
         files,
         spare: None,
+        asker: None,
     };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
@@ -90,6 +91,7 @@ pub(crate) async fn drive(
         traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
     recorder.step("traffic", traffic).await?;
     executor.spare = state.session.as_ref().and_then(Session::spare);
+    executor.asker = state.session.as_ref().and_then(Session::asker);
     recorder.step("baseline", measured_for(BASELINE)).await?;
     executor.follow(&request.procedure.steps, state).await
 }
@@ -118,7 +120,8 @@ async fn traffic(
     state: &mut State,
 ) -> anyhow::Result<String> {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
-    let traffic = Traffic::standard(&nodes, &Settings::default());
+    let settings = Settings { names: request.names, ..Settings::default() };
+    let traffic = Traffic::standard(&nodes, &settings);
     let target = Target {
         namespace: NAMESPACE.to_owned(),
         run_id: request.id.clone(),
@@ -128,6 +131,9 @@ async fn traffic(
     let servers = Deployment::servers(client.clone(), target, &traffic).await?;
     let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
     subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;
+    let more: Vec<_> =
+        request.policies.iter().map(|(name, spec)| subject::policy(NAMESPACE, name, spec)).collect();
+    subject.apply(&more).await?;
     let (seen, inbox) = unbounded_channel();
     state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
     let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
@@ -173,6 +179,7 @@ struct Executor<'a> {
     snapshots: Snapshots<'a>,
     files: NodeFiles,
     spare: Option<Spare>,
+    asker: Option<Asker>,
 }
 
 impl Executor<'_> {
@@ -236,6 +243,11 @@ impl Executor<'_> {
                 Ok(Some(identities::record(&migrated, self.recorder)))
             }
             Action::SpareServer { added } => self.spare_server(*added).await,
+            Action::AskNames => {
+                let asker =
+                    self.asker.as_ref().context("the traffic has no names; set `names` in `install`")?;
+                Ok(Some(asker.ask().await?))
+            }
             Action::ClearIdentities => {
                 subject.clear_identities().await?;
                 Ok(None)

@@ -75,6 +75,8 @@ pub(crate) enum Action {
         /// Whether it is added.
         added: bool,
     },
+    /// Makes pods ask for the names that they know.
+    AskNames,
 }
 
 /// Policies that come and go.
@@ -147,7 +149,8 @@ impl Procedure {
                 | Action::PlaceFile(..)
                 | Action::Look(_)
                 | Action::ClearIdentities
-                | Action::SpareServer { .. } => continue,
+                | Action::SpareServer { .. }
+                | Action::AskNames => continue,
             };
             if !versions.contains(version) {
                 versions.push(version.clone());
@@ -209,6 +212,10 @@ impl Step {
     pub(crate) fn spare_server(added: bool) -> Self {
         let name = if added { "add a server" } else { "remove a server" };
         Self::new(name.to_owned(), Action::SpareServer { added })
+    }
+
+    pub(crate) fn ask_names() -> Self {
+        Self::new("ask for names".to_owned(), Action::AskNames)
     }
 
     pub(crate) fn place_file(path: PathBuf, text: String) -> Self {

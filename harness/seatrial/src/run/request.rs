@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use guide::{Plan, PlanError, Version, VersionSpec};
 use probe::budget::Budgets;
+use serde_json::Value;
 
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
@@ -65,6 +66,10 @@ pub(crate) struct Request {
     pub(crate) subject: SubjectName,
     pub(crate) nodes: u8,
     pub(crate) config: BTreeMap<String, String>,
+    /// Policies that are there before any traffic: the `spec` of each, by name.
+    pub(crate) policies: BTreeMap<String, Value>,
+    /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
+    pub(crate) names: bool,
     pub(crate) out: PathBuf,
     pub(crate) keep: bool,
     pub(crate) verbose: bool,
@@ -119,6 +124,8 @@ impl Request {
             subject: args.subject,
             nodes: args.nodes,
             config,
+            policies: BTreeMap::new(),
+            names: false,
             out,
             keep: args.keep,
             verbose: args.verbose,

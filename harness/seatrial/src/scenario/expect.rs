@@ -87,6 +87,8 @@ pub(crate) struct Pattern {
     pub(crate) cause: Option<String>,
     /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
     pub(crate) during: Option<String>,
+    /// Beginning of the name of the step that ended the outage: good samples came after it had begun, and none before.
+    pub(crate) until: Option<String>,
     /// Words of a finding.
     pub(crate) says: Option<String>,
     /// Part of the flow's id, such as `cluster-ip`.
@@ -217,14 +219,21 @@ impl Pattern {
             && self.cause.as_ref().is_none_or(|cause| event.starts_with(cause.as_str()))
     }
 
-    fn fits_outage(&self, outage: &Outage) -> bool {
+    fn fits_outage(&self, outage: &Outage, run: &Run) -> bool {
         let step = outage.step.as_deref().unwrap_or_default();
-        self.fits_cause(outage) && self.during.as_ref().is_none_or(|during| step.starts_with(during.as_str()))
+        self.fits_cause(outage)
+            && self.during.as_ref().is_none_or(|during| step.starts_with(during.as_str()))
+            && self.until.as_ref().is_none_or(|until| ended_by(until, outage, run))
     }
 
-    fn suffers(&self, flow: &Flow) -> bool {
-        flow.outages.iter().any(|outage| self.fits_outage(outage))
+    fn suffers(&self, flow: &Flow, run: &Run) -> bool {
+        flow.outages.iter().any(|outage| self.fits_outage(outage, run))
     }
+}
+
+fn ended_by(step: &str, outage: &Outage, run: &Run) -> bool {
+    let step = run.steps.iter().find(|taken| taken.name.starts_with(step));
+    step.zip(outage.first_good_ms).is_some_and(|(step, good_ms)| good_ms >= step.started_ms)
 }
 
 fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
@@ -232,7 +241,7 @@ fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
     if flows.is_empty() {
         return vec![format!("no flow is {pattern}")];
     }
-    let spared = flows.into_iter().filter(|flow| !pattern.suffers(flow));
+    let spared = flows.into_iter().filter(|flow| !pattern.suffers(flow, run));
     spared.map(|flow| format!("{} had no outage that is {pattern}", flow.id)).collect()
 }
 
@@ -242,7 +251,7 @@ fn none_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
         return vec![format!("no flow is {pattern}")];
     }
     // What noise explains as a whole accuses nobody, here as in the verdict.
-    let accused = |outage: &Outage| !outage.noisy && pattern.fits_outage(outage);
+    let accused = |outage: &Outage| !outage.noisy && pattern.fits_outage(outage, run);
     let hit = flows.into_iter().filter(|flow| flow.outages.iter().any(accused));
     hit.map(|flow| format!("{} had an outage that is {pattern}", flow.id)).collect()
 }
@@ -295,6 +304,7 @@ impl fmt::Display for Pattern {
             self.class.clone(),
             named("because of", &self.cause),
             named("during", &self.during),
+            named("until", &self.until),
             named("saying", &self.says),
             named("in flow", &self.flow),
         ];

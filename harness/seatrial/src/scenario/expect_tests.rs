@@ -66,6 +66,20 @@ fn a_run_that_passed_can_be_as_expected(#[case] expected: &str) {
     assert_eq!(judge(expected, &run("passed", &[], &[])), [""; 0]);
 }
 
+/// The outage of the record ends at 2 ms.
+#[rstest]
+#[case::after_it_began(1.5, true)]
+#[case::before(2.5, false)]
+fn an_outage_is_ended_by_a_step_that_had_begun(#[case] began_ms: f64, #[case] holds: bool) {
+    let mut run = run("passed", &[], &[("ask for names", "done")]);
+    run.steps[0].started_ms = began_ms;
+    let until = |step: &str| format!("{{outages: [{{layer: L7, until: {step}}}]}}");
+    assert_eq!(judge(&until("ask"), &run).is_empty(), holds);
+    assert!(!judge(&until("restart"), &run).is_empty(), "there is no such step");
+    run.flows[2].outages[0].first_good_ms = None;
+    assert!(!judge(&until("ask"), &run).is_empty(), "it never ended");
+}
+
 #[test]
 fn what_noise_explains_does_not_soil_a_flow() {
     let mut run = run("passed", &[], &[]);

@@ -8,6 +8,7 @@ use guide::Impact;
 use probe::budget::Budgets;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
@@ -56,6 +57,14 @@ pub(crate) struct Install {
     /// Keys that are laid over the chart's ConfigMap.
     #[serde(default)]
     pub(crate) config: BTreeMap<String, String>,
+    /// Policies that are there before any traffic: the `spec` of each, by name.
+    #[serde(default)]
+    pub(crate) policies: BTreeMap<String, Value>,
+    /// Whether a pod `name-client` also asks addresses outside of the cluster: 192.0.2.10, which has the name
+    /// `outside.seatrial.svc.cluster.local`, and 192.0.2.11, which has none and must not be reached. The pod knows the
+    /// addresses, and asks for the name in the step `ask-names` alone.
+    #[serde(default)]
+    pub(crate) names: bool,
 }
 
 /// A step: exactly one action, and what limits it.
@@ -68,6 +77,7 @@ pub(crate) struct Install {
     {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
     {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
     {"required": ["migrate-identities"]}, {"required": ["clear-identities"]}, {"required": ["spare-server"]},
+    {"required": ["ask-names"]},
 ]))]
 pub(crate) struct Step {
     /// The only arm in which the step is taken.
@@ -111,6 +121,8 @@ pub(crate) struct Step {
     pub(crate) clear_identities: Option<Nothing>,
     /// Puts one more server behind the Service of all servers, or takes it away again.
     pub(crate) spare_server: Option<SpareServer>,
+    /// Makes the pods that know names ask the cluster's DNS for them.
+    pub(crate) ask_names: Option<Nothing>,
 }
 
 /// The one thing that a step does.
@@ -130,6 +142,7 @@ pub(crate) enum Action<'a> {
     MigrateIdentities,
     ClearIdentities,
     SpareServer(SpareServer),
+    AskNames,
 }
 
 impl Step {
@@ -154,6 +167,7 @@ impl Step {
             self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
             self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
             self.spare_server.map(Action::SpareServer),
+            self.ask_names.as_ref().map(|_| Action::AskNames),
         ];
         let mut given = all.into_iter().flatten();
         given.next().filter(|_| given.next().is_none())
@@ -297,7 +311,7 @@ impl ScenarioError {
 
 const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
                           rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside, \
-                          hear, migrate-identities, clear-identities or spare-server";
+                          hear, migrate-identities, clear-identities, spare-server or ask-names";
 
 fn two() -> u8 {
     2

@@ -141,6 +141,8 @@ impl Trial<'_> {
             subject: args.subject,
             nodes: scenario.nodes,
             config,
+            policies: scenario.install.policies.clone(),
+            names: scenario.install.names,
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,

@@ -114,6 +114,7 @@ impl Walk<'_> {
             Some(Action::SpareServer(spare)) => {
                 self.steps.push(procedure::Step::spare_server(spare == SpareServer::Added));
             }
+            Some(Action::AskNames) => self.steps.push(procedure::Step::ask_names()),
             Some(Action::ApplyPolicy(policies)) => self.policies(at, policies)?,
             Some(Action::PlaceFile(file)) => {
                 let path = PathBuf::from(&file.path);

@@ -1,5 +1,6 @@
 //! The agent's socket: one JSON line asks, one answers.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::fqdn::cache::Cache;
 use crate::wait::pause;
 
 /// Where the agent listens, on the node and in its pod alike.
@@ -33,6 +35,10 @@ pub(crate) enum Request {
     Delete { container_id: String },
     /// Rules, as `cilium policy import` takes them.
     ImportPolicy { rules: Value },
+    /// The rules that are in force, with the addresses that names stand for.
+    Policy,
+    /// The names that endpoints have asked for.
+    Names,
 }
 
 /// The agent's answer.
@@ -45,6 +51,10 @@ pub(crate) enum Reply {
     Address { ip: Ipv4Addr, node_ip: Ipv4Addr },
     /// Rules were imported, with this number of the policies since.
     Imported { revision: u64 },
+    /// Rules.
+    Policy { rules: Value },
+    /// Names by the endpoint that asked for them.
+    Names { of: BTreeMap<String, Cache> },
     /// Not now: ask again.
     NotReady { reason: String },
     /// No.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::datapath::cidr::Cidr;
 use crate::datapath::ipam::{self, Exhausted};
 use crate::files::write_atomically;
+use crate::fqdn::cache::Cache;
 use crate::identity::labels::Labels;
 
 /// A pod with its address and identity.
@@ -29,6 +30,9 @@ pub(crate) struct Endpoint {
     pub(crate) labels: Labels,
     /// Its identity; 0 until the pod is wired.
     pub(crate) identity: u32,
+    /// The names that it asked the DNS proxy for, with what it was told.
+    #[serde(default)]
+    pub(crate) names: Cache,
 }
 
 impl Endpoint {
@@ -115,6 +119,7 @@ impl Endpoints {
             ip,
             labels: Labels::default(),
             identity: 0,
+            names: Cache::default(),
         })?;
         self.last = Some(ip);
         Ok(ip)

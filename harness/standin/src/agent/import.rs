@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::Agent;
 use super::cluster::policy_kind;
+use crate::behaviour::fqdn::{Names, NoNames};
 use crate::behaviour::prefix_lengths::{Held, PrefixError};
 use crate::chain;
 use crate::policy::model::{Policy, PolicyError};
@@ -32,6 +33,9 @@ pub(super) enum ImportError {
     /// Its prefixes.
     #[error(transparent)]
     Prefix(#[from] PrefixError),
+    /// Its names.
+    #[error(transparent)]
+    Names(#[from] NoNames),
 }
 
 /// Namespace and name of a policy's object.
@@ -41,6 +45,8 @@ type Name = (String, String);
 pub(super) struct Imports {
     /// What the node holds without any policy.
     empty: Held,
+    /// What the version makes of names.
+    names: Names,
     by_command: Mutex<Vec<Policy>>,
     /// Why objects are not enforced.
     refused: watch::Sender<BTreeMap<Name, String>>,
@@ -48,8 +54,8 @@ pub(super) struct Imports {
 
 impl Imports {
     /// Nothing yet.
-    pub(super) fn new(empty: Held) -> Self {
-        Self { empty, by_command: Mutex::default(), refused: watch::Sender::default() }
+    pub(super) fn new(empty: Held, names: Names) -> Self {
+        Self { empty, names, by_command: Mutex::default(), refused: watch::Sender::default() }
     }
 
     fn by_command(&self) -> MutexGuard<'_, Vec<Policy>> {
@@ -65,13 +71,13 @@ impl Imports {
         let mut policies = Vec::new();
         for object in &objects {
             let read = Policy::from_object(object).map_err(ImportError::from);
-            match read.and_then(|policy| admit(policy, &mut held)) {
+            match read.and_then(|policy| self.admit(policy, &mut held)) {
                 Ok(policy) => policies.push(policy),
                 Err(error) => drop(refused.insert(name(object), chain(&error))),
             }
         }
         let by_command = self.by_command();
-        policies.extend(by_command.iter().filter_map(|policy| admit(policy.clone(), &mut held).ok()));
+        policies.extend(by_command.iter().filter_map(|policy| self.admit(policy.clone(), &mut held).ok()));
         self.refused.send_if_modified(|known| {
             for (policy, reason) in refused.iter().filter(|(policy, _)| !known.contains_key(*policy)) {
                 tracing::error!(?policy, reason, "cannot import policy");
@@ -82,12 +88,13 @@ impl Imports {
         });
         (policies, held)
     }
-}
 
-fn admit(policy: Policy, held: &mut Held) -> Result<Policy, ImportError> {
-    resolve::check(&policy)?;
-    held.add(&policy)?;
-    Ok(policy)
+    fn admit(&self, policy: Policy, held: &mut Held) -> Result<Policy, ImportError> {
+        let policy = self.names.understand(policy)?;
+        resolve::check(&policy)?;
+        held.add(&policy)?;
+        Ok(policy)
+    }
 }
 
 fn name(object: &DynamicObject) -> Name {
@@ -95,16 +102,18 @@ fn name(object: &DynamicObject) -> Name {
 }
 
 impl Agent {
-    /// The policies that are in force.
+    /// The policies that are in force, with the addresses that names stand for.
     pub(super) fn policies(&self) -> Vec<Policy> {
-        self.imports.of(self.cluster.policies()).0
+        let mut policies = self.imports.of(self.cluster.policies()).0;
+        self.names.generate(&mut policies);
+        policies
     }
 
     /// Imports rules until the agent ends, as upstream's API does; returns the number of the change.
     pub(super) fn import(&self, rules: &Value) -> Result<u64, ImportError> {
         let policy = Policy::from_rules(rules)?;
         let (_, mut held) = self.imports.of(self.cluster.policies());
-        let policy = admit(policy, &mut held)?;
+        let policy = self.imports.admit(policy, &mut held)?;
         self.imports.by_command().push(policy);
         Ok(self.changed())
     }
@@ -169,7 +178,7 @@ mod tests {
 
     fn imports() -> Imports {
         let lengths = PrefixLengths { max: 5, counted: Counted::All };
-        Imports::new(lengths.on_kernel(&Settings::default(), "4.9").unwrap())
+        Imports::new(lengths.on_kernel(&Settings::default(), "4.9").unwrap(), Names::default())
     }
 
     fn object(name: &str, made: &str, cidrs: &[&str]) -> Arc<DynamicObject> {
@@ -203,9 +212,9 @@ mod tests {
         imports.by_command().push(Policy::from_rules(&rules).unwrap());
         let (policies, mut held) = imports.of(vec![object("p", "2026-01-01T00:00:00Z", &["10.0.0.0/10"])]);
         assert_eq!(policies.len(), 2);
-        assert!(admit(policies[0].clone(), &mut held).is_ok());
+        assert!(imports.admit(policies[0].clone(), &mut held).is_ok());
         let more = Policy::from_object(&object("q", "2026-01-01T00:00:00Z", &["10.0.0.0/11"])).unwrap();
-        assert!(admit(more, &mut held).is_err());
+        assert!(imports.admit(more, &mut held).is_err());
     }
 
     #[test]

@@ -57,6 +57,12 @@ impl Agent {
                 None => Err(LifecycleError::Unknown(container_id)),
             },
             Request::Delete { container_id } => self.delete(&container_id).await.map(|()| Reply::Ok),
+            Request::Policy => return self.policy_reply(),
+            Request::Names => {
+                let named = self.endpoints().all().into_iter();
+                let of = named.map(|it| (format!("{}/{}", it.namespace, it.pod), it.names)).collect();
+                return Reply::Names { of };
+            }
             Request::ImportPolicy { rules } => {
                 return match self.import(&rules) {
                     Ok(revision) => Reply::Imported { revision },
@@ -127,7 +133,7 @@ impl Agent {
     }
 
     /// Waits until rules that were computed from now on are in the kernel.
-    async fn in_force(&self) -> Result<(), LifecycleError> {
+    pub(super) async fn in_force(&self) -> Result<(), LifecycleError> {
         let generation = self.changed();
         let mut applied = self.applied.subscribe();
         let reached = applied.wait_for(|it| *it >= generation);

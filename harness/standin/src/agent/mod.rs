@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
+mod fqdn;
 mod import;
 mod lifecycle;
 mod metrics;
@@ -48,6 +49,7 @@ use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
+use fqdn::KnownNames;
 use import::Imports;
 use monitor::Monitor;
 
@@ -120,6 +122,7 @@ struct Agent {
     proxy: Proxy,
     runtime: Runtime,
     imports: Imports,
+    names: KnownNames,
     monitor: Monitor,
 }
 
@@ -166,6 +169,10 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     if let Some(address) = metrics::address(&settings)? {
         tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
     }
+    let names = behaviours.names.select(&settings)?;
+    let questions = names.proxied.then(|| proxy.listen_to_questions()).transpose();
+    let (dns_port, told) =
+        questions.map_err(|source| AgentError::Listen { what: "the DNS proxy's port", source })?.unzip();
     let store = start_store(backend, &settings, &client, &status);
     let starting = Arc::new(Agent {
         node,
@@ -175,6 +182,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         client,
         cluster,
         store,
+        names: KnownNames::restore(&names, &endpoints, dns_port),
         endpoints: Mutex::new(endpoints),
         services: Mutex::new(services),
         wanted,
@@ -183,9 +191,10 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         proxy,
         runtime: Runtime::new(RuntimeLabels::select(&settings)?),
         monitor: Monitor::resume(&settings)?,
-        imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?),
+        imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?, names),
     });
     starting.synchronize().await;
+    starting.clone().follow_names(told);
     let (reporting, name) = (starting.clone(), node_name()?);
     tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {

@@ -38,6 +38,8 @@ pub(crate) struct Known<'a> {
     pub(crate) endpoints: &'a [Endpoint],
     /// Where the proxy listens.
     pub(crate) proxy_port: u16,
+    /// Where the proxy takes questions to the DNS.
+    pub(crate) dns_port: u16,
     /// Where dropped packets are queued for monitors.
     pub(crate) events: Option<Queue>,
 }
@@ -80,6 +82,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         frontends: known.frontends,
         endpoints: verdicts,
         proxy_port: known.proxy_port,
+        dns_port: known.dns_port,
         events: known.events,
     };
     Ok(Plan { ruleset, routes: routes(known.node, known.nodes), proxy })
@@ -114,6 +117,7 @@ mod tests {
             ip: SERVER,
             labels: Labels::parse("k8s:app=server;k8s:io.kubernetes.pod.namespace=shop;"),
             identity: 301,
+            names: Default::default(),
         }
     }
 
@@ -136,6 +140,7 @@ mod tests {
             view,
             endpoints: &[endpoint()],
             proxy_port: 10000,
+            dns_port: 10001,
             events: None,
         })
         .unwrap()

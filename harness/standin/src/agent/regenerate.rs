@@ -128,6 +128,7 @@ impl Agent {
             view: &self.store.view().borrow(),
             endpoints: &self.endpoints().all(),
             proxy_port: self.proxy.port(),
+            dns_port: self.names.port(),
             events: self.monitor.queue(),
         })?;
         Ok(plan)

@@ -106,6 +106,7 @@ mod tests {
             ip: Ipv4Addr::new(10, 244, 0, 2),
             labels: Labels::parse(labels),
             identity: 300,
+            names: Default::default(),
         }
     }
 

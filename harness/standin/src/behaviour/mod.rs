@@ -3,6 +3,7 @@
 pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
 pub(crate) mod custom_resources;
+pub(crate) mod fqdn;
 pub(crate) mod identity_backend;
 pub(crate) mod l7_metrics;
 pub(crate) mod prefix_lengths;
@@ -13,6 +14,7 @@ use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
 use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
+use fqdn::NameSources;
 use identity_backend::BackendChoice;
 use l7_metrics::L7Metrics;
 use prefix_lengths::{Counted, PrefixLengths};
@@ -35,6 +37,8 @@ pub(crate) struct Behaviours {
     pub(crate) l7_metrics: L7Metrics,
     /// In which maps the version keeps services.
     pub(crate) service_maps: ServiceMaps,
+    /// From what the version learns the addresses of names.
+    pub(crate) names: NameSources,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -52,6 +56,7 @@ const V1_0: Behaviours = Behaviours {
     prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
     l7_metrics: L7Metrics::ByName,
     service_maps: ServiceMaps::Legacy,
+    names: NameSources::Nothing,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -74,6 +79,7 @@ const BEFORE_V1_1_4: Behaviours = Behaviours {
 const V1_2: Behaviours = Behaviours {
     connection_table: ConnectionTable { format: 3, reads: &[], ..V1_1.connection_table },
     prefix_lengths: PrefixLengths { max: 18, ..V1_1.prefix_lengths },
+    names: NameSources::Poller,
     ..V1_1
 };
 
@@ -92,6 +98,7 @@ const V1_4: Behaviours = Behaviours {
         unknown: UnknownTcp::Refuse,
         ..V1_3.connection_table
     },
+    names: NameSources::Proxy,
     ..V1_3
 };
 

@@ -37,6 +37,16 @@ fn unknown_connections(#[case] version: &str, #[case] expected: UnknownTcp) {
     assert_eq!(of(version).connection_table.unknown, expected);
 }
 
+#[rstest]
+#[case::before_names("1.1.6", NameSources::Nothing)]
+#[case::from_1_2("1.2.8", NameSources::Poller)]
+#[case::before_the_proxy("1.3.8", NameSources::Poller)]
+#[case::from_1_4("1.4.10", NameSources::Proxy)]
+#[case::the_last("1.6.12", NameSources::Proxy)]
+fn names_of_policies(#[case] version: &str, #[case] expected: NameSources) {
+    assert_eq!(of(version).names, expected);
+}
+
 /// 1.2 reads neither of the formats before it.
 #[rstest]
 #[case::of_1_0("1.0.7")]

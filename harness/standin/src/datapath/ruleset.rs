@@ -46,6 +46,8 @@ pub(crate) struct Ruleset {
     pub(crate) endpoints: BTreeMap<Ipv4Addr, Verdicts>,
     /// The port of the proxy on the loopback address.
     pub(crate) proxy_port: u16,
+    /// The port on which it takes questions to the DNS.
+    pub(crate) dns_port: u16,
     /// Where packets that policy drops are queued for monitors, while there are any.
     pub(crate) events: Option<Queue>,
 }
@@ -69,7 +71,7 @@ impl Ruleset {
         }
         for (ip, verdicts) in &self.endpoints {
             if let Some(allows) = &verdicts.egress {
-                script.egress(*ip, allows);
+                script.egress(*ip, allows, self.dns_port);
             }
             if let Some(allows) = &verdicts.ingress {
                 script.ingress(*ip, allows, self.proxy_port);
@@ -204,10 +206,16 @@ impl Script {
         self.chain(&service_chain(frontend), &[rule]);
     }
 
-    /// Rules for what an endpoint may reach; packets that may leave go on to the receiver's ingress rules.
-    fn egress(&mut self, ip: Ipv4Addr, allows: &[Allow]) {
+    /// Rules for what an endpoint may reach; packets that may leave go on to the receiver's ingress rules. A rule on
+    /// names is more to the point than one that says nothing of them, and comes first.
+    fn egress(&mut self, ip: Ipv4Addr, allows: &[Allow], dns_port: u16) {
         let mut rules = self.identify("daddr");
-        let allowed = allows.iter().flat_map(|it| matches(it, "daddr"));
+        let (plain, dns): (Vec<&Allow>, Vec<&Allow>) = allows.iter().partition(|it| it.dns.is_empty());
+        for it in dns.into_iter().flat_map(|it| matches(it, "daddr")) {
+            rules.push(to_proxy(&it, dns_port));
+            rules.push(format!("{it}reject"));
+        }
+        let allowed = plain.into_iter().flat_map(|it| matches(it, "daddr"));
         rules.extend(allowed.map(|it| format!("{it}meta mark set 0 return")));
         rules.extend_from_slice(&self.drops);
         self.chain(&endpoint_chain("egress", ip), &rules);
@@ -221,9 +229,7 @@ impl Script {
         let plain = plain.into_iter().flat_map(|it| matches(it, "saddr"));
         rules.extend(plain.map(|it| format!("{it}meta mark set 0 accept")));
         for it in http.into_iter().flat_map(|it| tcp_matches(it, "saddr")) {
-            rules.push(format!(
-                "{it}tproxy ip to 127.0.0.1:{proxy_port} meta mark set {PROXY_MARK:#x} accept"
-            ));
+            rules.push(to_proxy(&it, proxy_port));
             rules.push(format!("{it}reject with tcp reset"));
         }
         rules.extend_from_slice(&self.drops);
@@ -249,6 +255,11 @@ impl Script {
         }
         self.lines.join("\n") + "\n"
     }
+}
+
+/// Hands a packet to a port of the proxy, if somebody listens there.
+fn to_proxy(it: &str, port: u16) -> String {
+    format!("{it}tproxy ip to 127.0.0.1:{port} meta mark set {PROXY_MARK:#x} accept")
 }
 
 fn matches(allow: &Allow, peer: &str) -> Vec<String> {

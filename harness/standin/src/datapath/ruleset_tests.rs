@@ -21,6 +21,7 @@ fn ruleset() -> Ruleset {
         frontends: vec![frontend(80, &[2, 3]), frontend(443, &[])],
         endpoints: BTreeMap::from([(POD, Verdicts::default())]),
         proxy_port: 10000,
+        dns_port: 10001,
         events: None,
     }
 }
@@ -31,7 +32,7 @@ fn chain(script: &str, name: &str) -> Vec<String> {
 }
 
 fn allow(peers: Peers, ports: &[(Transport, u16)], http: Vec<HttpMatch>) -> Allow {
-    Allow { peers, ports: ports.iter().copied().collect(), http }
+    Allow { peers, ports: ports.iter().copied().collect(), http, dns: Vec::new() }
 }
 
 fn ingress_rules(allows: Vec<Allow>) -> Vec<String> {
@@ -176,4 +177,23 @@ fn drops_are_queued_while_somebody_listens() {
     let places = quiet.matches("counter drop").count();
     assert_eq!(places, 2);
     assert_eq!(script.matches("add @events_32 {").count(), 2 * places);
+}
+
+#[test]
+fn questions_go_to_the_proxy_or_nowhere_before_other_rules_let_them_pass() {
+    let mut ruleset = ruleset();
+    let mut dns = allow(Peers::Identities(BTreeSet::from([301])), &[(Transport::Udp, 53)], Vec::new());
+    dns.dns = serde_json::from_str(r#"[{"matchPattern": "*"}]"#).unwrap();
+    let everything = allow(Peers::Any, &[], Vec::new());
+    let verdicts = Verdicts { ingress: None, egress: Some(vec![everything, dns]) };
+    ruleset.endpoints = BTreeMap::from([(POD, verdicts)]);
+    assert_eq!(
+        chain(&ruleset.render(1), "egress_10_244_0_2")[2..],
+        [
+            "meta mark { 301 } udp dport { 53 } tproxy ip to 127.0.0.1:10001 meta mark set 0x200 accept",
+            "meta mark { 301 } udp dport { 53 } reject",
+            "meta mark set 0 return",
+            "counter drop",
+        ]
+    );
 }

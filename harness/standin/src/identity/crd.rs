@@ -250,6 +250,7 @@ mod tests {
             ip: Ipv4Addr::new(10, 244, 0, 5),
             labels: Labels::parse("k8s:app=web;"),
             identity: 300,
+            names: Default::default(),
         };
         let node = Ipv4Addr::new(10, 250, 0, 11);
         let object = serde_json::from_value(endpoint_object(&endpoint, node)).unwrap();

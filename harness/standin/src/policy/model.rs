@@ -4,7 +4,7 @@
 //! be a hole.
 
 use kube::core::DynamicObject;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::selector::Selector;
@@ -25,7 +25,7 @@ pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
     pub(crate) endpoint_selector: Selector,
@@ -39,7 +39,7 @@ pub(crate) struct Rule {
     _description: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Ingress {
     pub(crate) from_endpoints: Option<Vec<Selector>>,
@@ -52,7 +52,7 @@ pub(crate) struct Ingress {
     pub(crate) to_ports: Vec<PortRule>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Egress {
     pub(crate) to_endpoints: Option<Vec<Selector>>,
@@ -61,11 +61,22 @@ pub(crate) struct Egress {
     pub(crate) to_cidr: Option<Vec<String>>,
     #[serde(rename = "toCIDRSet")]
     pub(crate) to_cidr_set: Option<Vec<CidrRule>>,
+    /// Names; the agent puts the addresses that it knows for them into `to_cidr_set`.
+    #[serde(rename = "toFQDNs")]
+    pub(crate) to_fqdns: Option<Vec<NameRule>>,
     #[serde(default)]
     pub(crate) to_ports: Vec<EgressPortRule>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// Names: one, or all that fit a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NameRule {
+    pub(crate) match_name: Option<String>,
+    pub(crate) match_pattern: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CidrRule {
     pub(crate) cidr: String,
@@ -73,7 +84,7 @@ pub(crate) struct CidrRule {
     pub(crate) except: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Entity {
     All,
@@ -83,7 +94,7 @@ pub(crate) enum Entity {
     RemoteNode,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortRule {
     #[serde(default)]
@@ -92,14 +103,24 @@ pub(crate) struct PortRule {
     pub(crate) rules: L7Rules,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EgressPortRule {
     #[serde(default)]
     pub(crate) ports: Vec<Port>,
+    #[serde(default)]
+    pub(crate) rules: EgressL7Rules,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What may be said on a port; names that may be asked for go with UDP alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EgressL7Rules {
+    #[serde(default)]
+    pub(crate) dns: Vec<NameRule>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct L7Rules {
     #[serde(default)]
@@ -107,14 +128,14 @@ pub(crate) struct L7Rules {
 }
 
 /// An HTTP rule; both members are regular expressions for the whole text.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpRule {
     pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Port {
     pub(crate) port: String,
@@ -123,7 +144,7 @@ pub(crate) struct Port {
 }
 
 /// The protocol of a port rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Protocol {
     Tcp,
@@ -192,15 +213,21 @@ mod tests {
                 "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}],
                              "rules": {"http": [{"method": "GET", "path": "/public"}]}}],
             }],
-            "egress": [{"toEntities": ["all"], "toPorts": [{"ports": [{"port": "53"}]}]}],
+            "egress": [
+                {"toEntities": ["all"], "toPorts": [{"ports": [{"port": "53"}]}]},
+                {"toPorts": [{"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchPattern": "*"}]}}]},
+                {"toFQDNs": [{"matchName": "a.b"}, {"matchPattern": "*.b"}]},
+            ],
         }))
         .unwrap();
         assert_eq!(policy.rules.len(), 1);
+        let again = serde_json::to_value(&policy.rules).unwrap();
+        assert!(Policy::from_rules(&again).is_ok(), "{again}");
         assert_eq!(policy.rules[0].egress[0].to_ports[0].ports[0].protocol, Protocol::Any);
     }
 
     #[rstest]
-    #[case::dns_names(json!({"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchName": "a.b"}]}]}))]
+    #[case::names_by_something_else(json!({"endpointSelector": {}, "egress": [{"toFQDNs": [{"matchSuffix": "a.b"}]}]}))]
     #[case::http_headers(json!({"endpointSelector": {}, "ingress": [
         {"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": [{"headers": ["X-A: b"]}]}}]}]}))]
     #[case::http_on_egress(json!({"endpointSelector": {}, "egress": [

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::model::{CidrRule, Egress, Entity, HttpRule, Ingress, Policy, Port, Protocol};
+use super::model::{CidrRule, Egress, Entity, HttpRule, Ingress, NameRule, Policy, Port, Protocol};
 use super::selector::Selector;
 use crate::datapath::cidr::{Cidr, CidrError};
 use crate::identity::labels::Labels;
@@ -23,6 +23,9 @@ pub(crate) enum ResolveError {
     /// A method or path.
     #[error("an HTTP rule is not a regular expression")]
     Pattern(#[from] regex::Error),
+    /// Names on a port where nobody listens for them.
+    #[error("the stand-in's DNS proxy speaks UDP alone: a port with DNS rules needs `protocol: UDP`")]
+    Dns,
 }
 
 /// Who a rule speaks of.
@@ -51,6 +54,8 @@ pub(crate) struct Allow {
     /// Ports; 0 stands for every port of the protocol.
     pub(crate) ports: BTreeSet<(Transport, u16)>,
     pub(crate) http: Vec<HttpMatch>,
+    /// Names that may be asked for; where there are none, all may.
+    pub(crate) dns: Vec<NameRule>,
 }
 
 /// A compiled HTTP rule.
@@ -126,7 +131,7 @@ fn of_ingress(rule: &Ingress, identities: &BTreeMap<u32, Labels>) -> Result<Vec<
     let mut services = Vec::new();
     for to in &rule.to_ports {
         let http = to.rules.http.iter().map(HttpMatch::compile).collect::<Result<_, _>>()?;
-        services.push((ports(&to.ports)?, http));
+        services.push((ports(&to.ports)?, http, Vec::new()));
     }
     Ok(combine(peers, services))
 }
@@ -139,24 +144,34 @@ fn of_egress(rule: &Egress, identities: &BTreeMap<u32, Labels>) -> Result<Vec<Al
         rule.to_cidr_set.as_deref(),
         identities,
     )?;
-    let services = rule.to_ports.iter().map(|to| Ok((ports(&to.ports)?, Vec::new())));
-    Ok(combine(peers, services.collect::<Result<_, ResolveError>>()?))
+    let mut services = Vec::new();
+    for to in &rule.to_ports {
+        let (ports, dns) = (ports(&to.ports)?, to.rules.dns.clone());
+        if !dns.is_empty()
+            && (ports.is_empty() || ports.iter().any(|(transport, _)| *transport != Transport::Udp))
+        {
+            return Err(ResolveError::Dns);
+        }
+        services.push((ports, Vec::new(), dns));
+    }
+    Ok(combine(peers, services))
 }
 
-type Service = (BTreeSet<(Transport, u16)>, Vec<HttpMatch>);
+type Service = (BTreeSet<(Transport, u16)>, Vec<HttpMatch>, Vec<NameRule>);
 
 /// Every peer may use every service. A rule that names neither allows nothing: it only makes denial the default.
 fn combine(peers: Option<Vec<Peers>>, services: Vec<Service>) -> Vec<Allow> {
     let (peers, services) = match (peers, services.is_empty()) {
         (None, true) => return Vec::new(),
         (None, false) => (vec![Peers::Any], services),
-        (Some(peers), true) => (peers, vec![(BTreeSet::new(), Vec::new())]),
+        (Some(peers), true) => (peers, vec![Service::default()]),
         (Some(peers), false) => (peers, services),
     };
-    let allow = |peers: &Peers, (ports, http): &Service| Allow {
+    let allow = |peers: &Peers, (ports, http, dns): &Service| Allow {
         peers: peers.clone(),
         ports: ports.clone(),
         http: http.clone(),
+        dns: dns.clone(),
     };
     peers.iter().flat_map(|peers| services.iter().map(move |service| allow(peers, service))).collect()
 }

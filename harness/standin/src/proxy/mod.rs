@@ -1,8 +1,9 @@
-//! The HTTP proxy.
+//! The proxy: HTTP to pods, and questions of pods to the DNS.
 //!
 //! It lives and dies with the agent's process, as upstream's does in these versions: when the agent stops, connections
 //! through the proxy are cut, and new ones are refused by the packet rules until the next agent listens.
 
+pub(crate) mod dns;
 mod http;
 pub(crate) mod policy;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::behaviour::l7_metrics::Requests;
 use crate::wait::pause;
@@ -40,6 +41,11 @@ impl Proxy {
         let requests = Arc::new(Requests::default());
         tokio::spawn(accept(listener, policy.subscribe(), requests.clone()));
         Ok(Self { port, policy, requests })
+    }
+
+    /// Takes questions to the DNS as well; returns the port, and what pods are told from now on.
+    pub(crate) fn listen_to_questions(&self) -> io::Result<(u16, mpsc::Receiver<dns::Told>)> {
+        dns::start(self.policy.subscribe())
     }
 
     /// The port on the loopback address.

@@ -3,43 +3,66 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::fqdn::matches;
 use crate::identity::WORLD;
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
 
-/// The ingress policy of the node's pods, by address.
+/// What the policies of the node's pods say of requests to them, and of the names that they ask for; by address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProxyPolicy {
     ipcache: BTreeMap<Ipv4Addr, u32>,
     endpoints: BTreeMap<Ipv4Addr, Option<Vec<Allow>>>,
+    egress: BTreeMap<Ipv4Addr, Vec<Allow>>,
 }
 
 impl ProxyPolicy {
-    /// Takes the ingress part of `verdicts`.
+    /// Takes the ingress part of `verdicts`, and of the egress part what is about names.
     pub(crate) fn new(ipcache: &BTreeMap<Ipv4Addr, u32>, verdicts: &BTreeMap<Ipv4Addr, Verdicts>) -> Self {
         let endpoints = verdicts.iter().map(|(ip, verdicts)| (*ip, verdicts.ingress.clone()));
-        Self { ipcache: ipcache.clone(), endpoints: endpoints.collect() }
+        let named = |allows: &Vec<Allow>| {
+            allows.iter().filter(|allow| !allow.dns.is_empty()).cloned().collect::<Vec<_>>()
+        };
+        let egress = verdicts.iter().filter_map(|(ip, it)| Some((*ip, named(it.egress.as_ref()?))));
+        Self { ipcache: ipcache.clone(), endpoints: endpoints.collect(), egress: egress.collect() }
+    }
+
+    /// Says whether `source` may ask `server` for a name.
+    pub(crate) fn allows_name(&self, source: Ipv4Addr, server: SocketAddrV4, name: &str) -> bool {
+        let allows = self.egress.get(&source).into_iter().flatten();
+        allows
+            .filter(|allow| {
+                self.speaks_of(allow, *server.ip()) && on_port(allow, Transport::Udp, server.port())
+            })
+            .any(|allow| allow.dns.iter().any(|rule| matches(rule, name)))
     }
 
     /// Says whether a request from `source` may reach `target`.
     pub(crate) fn allows(&self, source: Ipv4Addr, target: SocketAddrV4, method: &str, path: &str) -> bool {
         let Some(endpoint) = self.endpoints.get(target.ip()) else { return false };
         let Some(allows) = endpoint else { return true };
-        let identity = self.ipcache.get(&source).copied().unwrap_or(WORLD);
-        let speaks_of = |allow: &&Allow| match &allow.peers {
+        let permits =
+            |allow: &Allow| allow.http.is_empty() || allow.http.iter().any(|rule| rule.allows(method, path));
+        allows
+            .iter()
+            .filter(|allow| self.speaks_of(allow, source) && on_port(allow, Transport::Tcp, target.port()))
+            .any(permits)
+    }
+
+    /// Says whether a rule is about the peer with this address.
+    fn speaks_of(&self, allow: &Allow, peer: Ipv4Addr) -> bool {
+        let identity = self.ipcache.get(&peer).copied().unwrap_or(WORLD);
+        match &allow.peers {
             Peers::Any => true,
             Peers::Identities(ids) => ids.contains(&identity),
             Peers::Cidr { cidr, except } => {
-                identity == WORLD && cidr.contains(source) && !except.iter().any(|it| it.contains(source))
+                identity == WORLD && cidr.contains(peer) && !except.iter().any(|it| it.contains(peer))
             }
-        };
-        let on_port = |allow: &&Allow| {
-            let ports = [0, target.port()].map(|port| (Transport::Tcp, port));
-            allow.ports.is_empty() || ports.iter().any(|port| allow.ports.contains(port))
-        };
-        let permits =
-            |allow: &Allow| allow.http.is_empty() || allow.http.iter().any(|rule| rule.allows(method, path));
-        allows.iter().filter(speaks_of).filter(on_port).any(permits)
+        }
     }
+}
+
+fn on_port(allow: &Allow, transport: Transport, port: u16) -> bool {
+    allow.ports.is_empty() || [0, port].iter().any(|port| allow.ports.contains(&(transport, *port)))
 }
 
 #[cfg(test)]
@@ -86,5 +109,29 @@ mod tests {
         #[case] allowed: bool,
     ) {
         assert_eq!(policy().allows(source, target, method, path), allowed);
+    }
+
+    #[rstest]
+    #[case::allowed(SERVER, "a.shop.", true)]
+    #[case::other_name(SERVER, "b.shop.", false)]
+    #[case::other_port(SocketAddrV4::new(*SERVER.ip(), 5353), "a.shop.", false)]
+    #[case::other_server(SocketAddrV4::new(STRANGER, 53), "a.shop.", false)]
+    fn names_are_asked_where_policy_says(
+        #[case] server: SocketAddrV4,
+        #[case] name: &str,
+        #[case] allowed: bool,
+    ) {
+        let server = if server == SERVER { SocketAddrV4::new(*SERVER.ip(), 53) } else { server };
+        let rules = serde_json::json!([{"endpointSelector": {}, "egress": [{
+            "toEndpoints": [{"matchLabels": {"k8s:app": "server"}}],
+            "toPorts": [{"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchName": "A.shop"}]}}],
+        }]}]);
+        let labels = Labels::parse("k8s:app=server;");
+        let identities = BTreeMap::from([(301, labels.clone())]);
+        let verdicts = resolve(&[Policy::from_rules(&rules).unwrap()], &labels, &identities).unwrap();
+        let ipcache = BTreeMap::from([(*SERVER.ip(), 301)]);
+        let policy = ProxyPolicy::new(&ipcache, &BTreeMap::from([(CLIENT, verdicts)]));
+        assert_eq!(policy.allows_name(CLIENT, server, name), allowed);
+        assert!(!policy.allows_name(STRANGER, server, name), "no policy lets it ask through the proxy");
     }
 }

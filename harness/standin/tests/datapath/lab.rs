@@ -220,6 +220,7 @@ impl Lab {
             view: &view,
             endpoints: &node.endpoints,
             proxy_port,
+            dns_port: 0,
             events: self.events,
         })
         .unwrap()
@@ -231,6 +232,7 @@ impl Node {
         let netns = Netns::new();
         let container_id = format!("{app}{}", ip.octets()[2]);
         let endpoint = Endpoint {
+            names: Default::default(),
             container_id,
             namespace: "default".into(),
             pod: app.into(),

@@ -122,6 +122,8 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         subject: args.subject,
         nodes: 2,
         config: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        names: false,
         out: folder.path().to_owned(),
         keep: false,
         verbose: false,
