@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod cluster;
+mod collect;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::behaviour::conntrack_gc::Bounds;
 use crate::behaviour::identity_backend::Backend;
 use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
@@ -46,6 +48,7 @@ use crate::version::{Version, VersionError};
 use crate::wait::pause;
 use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
+use collect::Figures;
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
 use import::Imports;
@@ -108,6 +111,7 @@ struct Agent {
     cluster_name: String,
     masquerade: bool,
     unknown_tcp: UnknownTcp,
+    bounds: Option<Bounds>,
     client: Client,
     cluster: Cluster,
     store: Store,
@@ -159,12 +163,15 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let node = introduce(&client, behaviours, &status).await?;
     let connection_table = behaviours.connection_table;
     conntrack::take_over(connection_table, connection_table.made(&settings)?, node.pods).await?;
+    let collection = behaviours.conntrack_gc.on_kernel(connection_table, &settings, &kernel())?;
+    let collected = collection.as_ref().map(|_| Arc::<Figures>::default());
     let services = Pinned::take_over(behaviours.service_maps, &settings).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
     if let Some(address) = metrics::address(&settings)? {
-        tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
+        let (l7, requests, collected) = (behaviours.l7_metrics, proxy.requests(), collected.clone());
+        tokio::spawn(metrics::serve(address, metrics::Sources { l7, requests, collected }));
     }
     let store = start_store(backend, &settings, &client, &status);
     let starting = Arc::new(Agent {
@@ -172,6 +179,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         cluster_name: settings.get("cluster-name").unwrap_or("default").to_owned(),
         masquerade: settings.enabled("masquerade", true)?,
         unknown_tcp: connection_table.unknown,
+        bounds: collection.as_ref().map(|it| it.bounds),
         client,
         cluster,
         store,
@@ -189,6 +197,9 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let (reporting, name) = (starting.clone(), node_name()?);
     tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
+        if let Some((collection, collected)) = collection.zip(collected) {
+            tokio::spawn(collect::keep_collecting(collection, collected));
+        }
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
         agent.get_or_init(|| starting.clone());

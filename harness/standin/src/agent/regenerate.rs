@@ -129,6 +129,7 @@ impl Agent {
             endpoints: &self.endpoints().all(),
             proxy_port: self.proxy.port(),
             events: self.monitor.queue(),
+            bounds: self.bounds,
         })?;
         Ok(plan)
     }

@@ -22,6 +22,7 @@ fn ruleset() -> Ruleset {
         endpoints: BTreeMap::from([(POD, Verdicts::default())]),
         proxy_port: 10000,
         events: None,
+        bounds: None,
     }
 }
 
@@ -176,4 +177,23 @@ fn drops_are_queued_while_somebody_listens() {
     let places = quiet.matches("counter drop").count();
     assert_eq!(places, 2);
     assert_eq!(script.matches("add @events_32 {").count(), 2 * places);
+}
+
+#[test]
+fn only_bounded_tables_cost_rules() {
+    let mut ruleset = ruleset();
+    let free = ruleset.render(7);
+    assert!(!free.contains("track") && !free.contains("ct_"), "{free}");
+    ruleset.bounds = Some(Bounds { tcp: 64, any: 32 });
+    let script = ruleset.render(1);
+    assert!(script.contains("set ct_tcp_64 {") && script.contains("set ct_udp_32 {"), "{script}");
+    assert!(script.contains("add rule inet cilium track_prerouting jump track_g1"), "{script}");
+    let rules = chain(&script, "track");
+    assert_eq!(rules.first().map(String::as_str), Some("ct state != new accept"));
+    assert_eq!(rules.last().map(String::as_str), Some("counter drop"));
+    ruleset.events = Some(Queue { size: 32 });
+    assert_eq!(
+        chain(&ruleset.render(1), "track").iter().filter(|it| it.contains("add @events_32")).count(),
+        2
+    );
 }
