@@ -10,8 +10,9 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
-use crate::datapath::events::Queue;
+use crate::datapath::events::{Queue, Reason};
 use crate::policy::resolve::Transport;
 use lab::{Lab, NEAR, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
 use rstest::rstest;
@@ -273,6 +274,52 @@ fn what_policy_drops_is_queued_across_agents_and_what_finds_no_place_is_counted(
     assert_eq!(lab.stranger.run(|| connect(NEAR)).unwrap_err().kind(), ErrorKind::TimedOut);
     let (events, _) = lab.take_events(0);
     assert!(events.iter().all(|it| it.transport == Transport::Tcp) && !events.is_empty(), "{events:?}");
+}
+
+/// Connections that exist go on, new ones pass again after the dead are collected.
+#[test]
+fn a_connection_that_finds_no_place_in_the_table_is_dropped() {
+    let mut lab = Lab::new();
+    let settings = [("standin-kernel", "4.9"), ("bpf-ct-global-tcp-max", "4"), ("standin-gc-speed", "100")];
+    let behaviours = Behaviours::of("1.6.12".parse().unwrap()).unwrap();
+    let settings = settings.into_iter().collect();
+    lab.collection = behaviours.conntrack_gc.on_kernel(behaviours.connection_table, &settings, "").unwrap();
+    lab.events = Some(Queue { size: 64 });
+    lab.program(&[l4()]);
+    // What policy drops takes no place.
+    assert!(lab.stranger.run(|| connect(NEAR)).is_err());
+    lab.take_events(0);
+    let mut held: Vec<_> =
+        [NEAR, REMOTE, SERVICE].map(|server| lab.client.run(|| connect(server)).unwrap()).into();
+    let ended = lab.client.run(|| connect(SERVICE)).unwrap();
+    drop(ended);
+    assert_eq!(lab.failed_insertions(), [0, 0]);
+
+    let full = lab.client.run(|| connect(NEAR)).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::TimedOut, "{full}");
+    assert!(lab.failed_insertions()[0] > 0);
+    let (events, _) = lab.take_events(0);
+    assert!(!events.is_empty() && events.iter().all(|it| it.reason == Reason::NoPlace), "{events:?}");
+    // Another agent finds the table as it was.
+    lab.program(&[l4(), l7()]);
+    assert!(lab.client.run(|| connect(REMOTE)).is_err());
+    for held in &mut held {
+        assert_eq!(request(held, "/").unwrap().0, 200);
+    }
+
+    let begun = Instant::now();
+    let mut collected = lab.collect();
+    while collected.deleted == 0 && begun.elapsed() < Duration::from_secs(5) {
+        collected = lab.collect();
+    }
+    assert_eq!((collected.alive, collected.deleted), (3, 1));
+    lab.program(&[]);
+    assert_eq!(lab.client.run(|| get(REMOTE, "/").unwrap().0), 200);
+    // Where tables make room by themselves, nobody has to find a place.
+    assert!(lab.client.run(|| connect(REMOTE)).is_err());
+    lab.collection = None;
+    lab.program(&[]);
+    assert_eq!(lab.client.run(|| get(REMOTE, "/").unwrap().0), 200);
 }
 
 #[test]

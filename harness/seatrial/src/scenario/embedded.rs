@@ -11,6 +11,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "cni-conf-overwrite",
     "configmap-regenerate",
     "container-runtime-labels",
+    "ct-gc-pressure",
     "ct-table-size",
     "deprecated-metrics",
     "dns-polling",

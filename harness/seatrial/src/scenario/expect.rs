@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::effect::Effect;
 use super::heard::Heard;
 use super::objects::ObjectFact;
+use super::sums::Sum;
 
 /// What must come of an arm. Where no finding is named, the run must pass.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -36,6 +37,9 @@ pub(crate) struct Expected {
     /// What steps must have said.
     #[serde(default)]
     pub(crate) said: Vec<SaidBy>,
+    /// What metrics must add up to.
+    #[serde(default)]
+    pub(crate) sums: Vec<Sum>,
     /// What commands beside the agents must have said.
     #[serde(default)]
     pub(crate) heard: Vec<Heard>,
@@ -156,6 +160,7 @@ impl Expected {
         wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
         wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
         wrong.extend(self.said.iter().filter_map(|said| said.judge(run)));
+        wrong.extend(self.sums.iter().flat_map(|sum| sum.judge(run)));
         wrong.extend(self.heard.iter().flat_map(|heard| heard.judge(run, objects)));
         wrong.extend(self.takes_effect.iter().flat_map(|effect| effect.judge(run)));
         wrong

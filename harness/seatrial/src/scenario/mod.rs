@@ -13,6 +13,7 @@ mod policies;
 mod record;
 mod run;
 mod steps;
+mod sums;
 
 use std::fmt::Write as _;
 use std::io::Write;

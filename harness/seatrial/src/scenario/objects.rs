@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What must hold of one object at one point; exactly one of the last five says what.
+/// What must hold of one object at one point; exactly one of the last six says what.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ObjectFact {
@@ -25,6 +25,8 @@ pub(crate) struct ObjectFact {
     pub(crate) is: Option<String>,
     /// It is a text that ends so.
     pub(crate) ends_with: Option<String>,
+    /// It is a text in which this stands.
+    pub(crate) says: Option<String>,
     /// It does not exist.
     #[serde(default)]
     pub(crate) absent: bool,
@@ -40,21 +42,26 @@ impl ObjectFact {
         let now = self.read(folder, &self.at)?;
         let text = || now.as_ref().and_then(Value::as_str).unwrap_or_default();
         let shown = || now.as_ref().map_or("nothing".to_owned(), |value| format!("`{value}`"));
-        let (holds, wrong) = match (&self.same_as, &self.differs_from, &self.is, &self.ends_with, self.absent)
-        {
-            (Some(then), None, None, None, false) => {
+        let texts = (&self.is, &self.ends_with, &self.says);
+        let (holds, wrong) = match (&self.same_as, &self.differs_from, texts, self.absent) {
+            (Some(then), None, (None, None, None), false) => {
                 (self.read(folder, then)? == now, format!("it is not what it was at {then}"))
             }
-            (None, Some(then), None, None, false) => {
+            (None, Some(then), (None, None, None), false) => {
                 (self.read(folder, then)? != now, format!("it is still what it was at {then}"))
             }
-            (None, None, Some(is), None, false) => (text() == is, format!("it is {}, not `{is}`", shown())),
-            (None, None, None, Some(end), false) => (
+            (None, None, (Some(is), None, None), false) => {
+                (text() == is, format!("it is {}, not `{is}`", shown()))
+            }
+            (None, None, (None, None, Some(words)), false) => {
+                (text().contains(words.as_str()), format!("`{words}` does not stand in it"))
+            }
+            (None, None, (None, Some(end), None), false) => (
                 text().ends_with(end.as_str()),
                 format!("it is {}, which does not end with `{end}`", shown()),
             ),
-            (None, None, None, None, true) => (now.is_none(), format!("it is {}", shown())),
-            _ => (false, "say one of same-as, differs-from, is, ends-with and absent".to_owned()),
+            (None, None, (None, None, None), true) => (now.is_none(), format!("it is {}", shown())),
+            _ => (false, "say one of same-as, differs-from, is, ends-with, says and absent".to_owned()),
         };
         if holds { Ok(()) } else { Err(wrong) }
     }
@@ -99,6 +106,7 @@ mod tests {
     #[case::whole_differs("differs-from: installed")]
     #[case::is("part: /data/b, is: three")]
     #[case::ends_with("part: /data/b, ends-with: ree")]
+    #[case::says("part: /data/b, says: hre")]
     #[case::absent("part: /data/c, absent: true")]
     fn facts_hold(#[case] fact: &str) {
         assert_eq!(judge(fact), None);
@@ -117,6 +125,8 @@ mod tests {
     #[case::differs("part: /data/a, differs-from: installed", "still what it was")]
     #[case::is("part: /data/b, is: two", "it is `\"three\"`, not `two`")]
     #[case::ends_with("part: /data/b, ends-with: x", "does not end with")]
+    #[case::says("part: /data/b, says: x", "does not stand in it")]
+    #[case::says_nothing("part: /data/c, says: x", "does not stand in it")]
     #[case::absent("part: /data/a, absent: true", "it is `\"one\"`")]
     #[case::missing_is_no_text("part: /data/c, is: x", "it is nothing")]
     #[case::other_point("same-as: before", "no point before")]

@@ -14,6 +14,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::collect::Figures;
 use super::config::{ConfigError, Settings};
 use crate::behaviour::l7_metrics::{L7Metrics, Requests};
 use crate::wait::pause;
@@ -34,18 +35,39 @@ pub(super) fn address(settings: &Settings) -> Result<Option<SocketAddr>, ConfigE
     }
 }
 
+/// Where metrics come from.
+#[derive(Clone)]
+pub(super) struct Sources {
+    /// The names of those of the proxy.
+    pub(super) l7: L7Metrics,
+    /// What the proxy counts.
+    pub(super) requests: Arc<Requests>,
+    /// What was collected in bounded tables, where there are any.
+    pub(super) collected: Option<Arc<Figures>>,
+}
+
+impl Sources {
+    async fn text(&self) -> String {
+        let collected = match &self.collected {
+            Some(figures) => figures.metrics().await,
+            None => String::new(),
+        };
+        self.l7.render(&self.requests) + &collected
+    }
+}
+
 /// Answers until the agent ends.
-pub(super) async fn serve(address: SocketAddr, metrics: L7Metrics, requests: Arc<Requests>) {
+pub(super) async fn serve(address: SocketAddr, sources: Sources) {
     let listener = listen(address).await;
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             pause(RETRY).await;
             continue;
         };
-        let requests = requests.clone();
+        let sources = sources.clone();
         let service = service_fn(move |request| {
-            let answer = answer(&request, metrics, &requests);
-            async move { Ok::<_, Infallible>(answer) }
+            let sources = sources.clone();
+            async move { Ok::<_, Infallible>(answer(&request, &sources).await) }
         });
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
@@ -62,9 +84,9 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: L7Metrics, requests: &Requests) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
     let (status, text) = match request.uri().path() {
-        "/metrics" => (StatusCode::OK, metrics.render(requests)),
+        "/metrics" => (StatusCode::OK, sources.text().await),
         _ => (StatusCode::NOT_FOUND, String::new()),
     };
     let mut response = Response::new(Full::new(Bytes::from(text)));
@@ -94,7 +116,8 @@ mod tests {
     async fn the_endpoint_counts_what_the_proxy_counts() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let requests = Arc::new(Requests::default());
-        let server = tokio::spawn(serve(free, L7Metrics::ByName, requests.clone()));
+        let sources = Sources { l7: L7Metrics::ByName, requests: requests.clone(), collected: None };
+        let server = tokio::spawn(serve(free, sources));
         requests.denied.add();
         let mut stream = loop {
             match TcpStream::connect(free).await {

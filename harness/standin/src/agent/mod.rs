@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod cluster;
+mod collect;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::behaviour::conntrack_gc::Bounds;
 use crate::behaviour::identity_backend::Backend;
 use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
@@ -47,6 +49,7 @@ use crate::version::{Version, VersionError};
 use crate::wait::pause;
 use api::{Reply, Request};
 use cluster::{Cluster, NodeAddress};
+use collect::Figures;
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
 use fqdn::KnownNames;
@@ -110,6 +113,7 @@ struct Agent {
     cluster_name: String,
     masquerade: bool,
     unknown_tcp: UnknownTcp,
+    bounds: Option<Bounds>,
     client: Client,
     cluster: Cluster,
     store: Store,
@@ -162,12 +166,15 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let node = introduce(&client, behaviours, &status).await?;
     let connection_table = behaviours.connection_table;
     conntrack::take_over(connection_table, connection_table.made(&settings)?, node.pods).await?;
+    let collection = behaviours.conntrack_gc.on_kernel(connection_table, &settings, &kernel())?;
+    let collected = collection.as_ref().map(|_| Arc::<Figures>::default());
     let services = Pinned::take_over(behaviours.service_maps, &settings).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
     if let Some(address) = metrics::address(&settings)? {
-        tokio::spawn(metrics::serve(address, behaviours.l7_metrics, proxy.requests()));
+        let (l7, requests, collected) = (behaviours.l7_metrics, proxy.requests(), collected.clone());
+        tokio::spawn(metrics::serve(address, metrics::Sources { l7, requests, collected }));
     }
     let names = behaviours.names.select(&settings)?;
     let questions = names.proxied.then(|| proxy.listen_to_questions()).transpose();
@@ -179,6 +186,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         cluster_name: settings.get("cluster-name").unwrap_or("default").to_owned(),
         masquerade: settings.enabled("masquerade", true)?,
         unknown_tcp: connection_table.unknown,
+        bounds: collection.as_ref().map(|it| it.bounds),
         client,
         cluster,
         store,
@@ -198,6 +206,9 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let (reporting, name) = (starting.clone(), node_name()?);
     tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
+        if let Some((collection, collected)) = collection.zip(collected) {
+            tokio::spawn(collect::keep_collecting(collection, collected));
+        }
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
         agent.get_or_init(|| starting.clone());

@@ -1,4 +1,4 @@
-//! The monitor's socket: what policy drops, as lines, for whoever listens.
+//! The monitor's socket: what is dropped, as lines, for whoever listens.
 //!
 //! Events are queued in the kernel as long as somebody listens, or listened when the last agent ended; that is noted on
 //! the node, so that the next agent delivers what was queued meanwhile to monitors that come back.
@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, watch};
 use super::Agent;
 use super::config::{ConfigError, Settings};
 use crate::chain;
-use crate::datapath::events::{Dropped, Queue};
+use crate::datapath::events::{Dropped, Queue, Reason};
 use crate::identity::WORLD;
 use crate::wait::pause;
 
@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const COME_BACK: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 const DEFAULT_QUEUE: u32 = 4096;
+/// Upstream's words for a packet whose connection found no place.
+pub(super) const NO_PLACE: &str = "CT: Map insertion failed";
 
 /// Events, and those who listen to them.
 pub(super) struct Monitor {
@@ -143,8 +145,12 @@ fn said(event: &Dropped, identities: &BTreeMap<Ipv4Addr, u32>) -> String {
     let ((from, sport), (to, dport)) = (event.from, event.to);
     let (source, target) = (identity(from), identity(to));
     let transport = event.transport;
+    let reason = match event.reason {
+        Reason::Policy => "Policy denied",
+        Reason::NoPlace => NO_PLACE,
+    };
     format!(
-        "xx drop (Policy denied) flow 0x0 to endpoint 0, identity {source}->{target}: {from}:{sport} -> {to}:{dport} {transport}"
+        "xx drop ({reason}) flow 0x0 to endpoint 0, identity {source}->{target}: {from}:{sport} -> {to}:{dport} {transport}"
     )
 }
 

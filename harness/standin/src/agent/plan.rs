@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use super::cluster::NodeAddress;
 use super::endpoint::Endpoint;
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::behaviour::conntrack_gc::Bounds;
 use crate::datapath::cidr::Cidr;
 use crate::datapath::events::Queue;
 use crate::datapath::netlink::NextHop;
@@ -42,6 +43,8 @@ pub(crate) struct Known<'a> {
     pub(crate) dns_port: u16,
     /// Where dropped packets are queued for monitors.
     pub(crate) events: Option<Queue>,
+    /// How many connections the node can hold, where that is limited.
+    pub(crate) bounds: Option<Bounds>,
 }
 
 /// What shall be done.
@@ -84,6 +87,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         proxy_port: known.proxy_port,
         dns_port: known.dns_port,
         events: known.events,
+        bounds: known.bounds,
     };
     Ok(Plan { ruleset, routes: routes(known.node, known.nodes), proxy })
 }
@@ -142,6 +146,7 @@ mod tests {
             proxy_port: 10000,
             dns_port: 10001,
             events: None,
+            bounds: None,
         })
         .unwrap()
     }

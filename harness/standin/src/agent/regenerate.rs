@@ -130,6 +130,7 @@ impl Agent {
             proxy_port: self.proxy.port(),
             dns_port: self.names.port(),
             events: self.monitor.queue(),
+            bounds: self.bounds,
         })?;
         Ok(plan)
     }

@@ -17,7 +17,9 @@ pub(crate) struct ConnectionTable {
     /// What it does with the others.
     pub(crate) unreadable: Unreadable,
     /// Where it takes the size of the TCP table from.
-    pub(crate) tcp_size: TcpSize,
+    pub(crate) tcp_size: TableSize,
+    /// Where it takes the size of the table of all other connections from.
+    pub(crate) any_size: TableSize,
     /// What it does with TCP connections that the table does not know.
     pub(crate) unknown: UnknownTcp,
 }
@@ -31,9 +33,9 @@ pub(crate) enum Unreadable {
     Clear,
 }
 
-/// The number of TCP connections that the table is made for.
+/// The number of connections that a table is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TcpSize {
+pub(crate) enum TableSize {
     /// Whatever is configured.
     Fixed(u32),
     /// An option of this name, or else this size.
@@ -83,14 +85,20 @@ pub(crate) struct UnreadableTable {
     own: u8,
 }
 
+impl TableSize {
+    /// The size, with these settings.
+    pub(crate) fn read(self, settings: &Settings) -> Result<u32, ConfigError> {
+        match self {
+            Self::Fixed(size) => Ok(size),
+            Self::Option(key, default) => settings.number(key, default),
+        }
+    }
+}
+
 impl ConnectionTable {
     /// How this version makes the table, with these settings.
     pub(crate) fn made(self, settings: &Settings) -> Result<Made, ConfigError> {
-        let tcp_size = match self.tcp_size {
-            TcpSize::Fixed(size) => size,
-            TcpSize::Option(key, default) => settings.number(key, default)?,
-        };
-        Ok(Made { format: self.format, tcp_size })
+        Ok(Made { format: self.format, tcp_size: self.tcp_size.read(settings)? })
     }
 
     /// Decides what becomes of the table that was `found`, when it shall be as `wanted`.

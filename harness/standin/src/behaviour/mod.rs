@@ -2,9 +2,11 @@
 
 pub(crate) mod cni_conf;
 pub(crate) mod connection_table;
+pub(crate) mod conntrack_gc;
 pub(crate) mod custom_resources;
 pub(crate) mod fqdn;
 pub(crate) mod identity_backend;
+pub(crate) mod kernel;
 pub(crate) mod l7_metrics;
 pub(crate) mod prefix_lengths;
 pub(crate) mod runtime_labels;
@@ -12,7 +14,8 @@ pub(crate) mod service_maps;
 
 use crate::version::{Version, VersionError};
 use cni_conf::CniConf;
-use connection_table::{ConnectionTable, TcpSize, UnknownTcp, Unreadable};
+use connection_table::{ConnectionTable, TableSize, UnknownTcp, Unreadable};
+use conntrack_gc::ConntrackGc;
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use fqdn::NameSources;
 use identity_backend::BackendChoice;
@@ -31,6 +34,8 @@ pub(crate) struct Behaviours {
     pub(crate) custom_resources: CustomResources,
     /// How the version makes its connection table.
     pub(crate) connection_table: ConnectionTable,
+    /// How often the version collects dead connections.
+    pub(crate) conntrack_gc: ConntrackGc,
     /// How many prefix lengths the version can hold on old kernels.
     pub(crate) prefix_lengths: PrefixLengths,
     /// By which names the version counts requests through the proxy.
@@ -50,9 +55,11 @@ const V1_0: Behaviours = Behaviours {
         format: 1,
         reads: &[],
         unreadable: Unreadable::Fail,
-        tcp_size: TcpSize::Fixed(524_288),
+        tcp_size: TableSize::Fixed(524_288),
+        any_size: TableSize::Fixed(262_144),
         unknown: UnknownTcp::PickUp,
     },
+    conntrack_gc: ConntrackGc::Fixed,
     prefix_lengths: PrefixLengths { max: 40, counted: Counted::Egress },
     l7_metrics: L7Metrics::ByName,
     service_maps: ServiceMaps::Legacy,
@@ -78,6 +85,7 @@ const BEFORE_V1_1_4: Behaviours = Behaviours {
 
 const V1_2: Behaviours = Behaviours {
     connection_table: ConnectionTable { format: 3, reads: &[], ..V1_1.connection_table },
+    conntrack_gc: ConntrackGc::Seconds,
     prefix_lengths: PrefixLengths { max: 18, ..V1_1.prefix_lengths },
     names: NameSources::Poller,
     ..V1_1
@@ -85,7 +93,8 @@ const V1_2: Behaviours = Behaviours {
 
 const V1_3: Behaviours = Behaviours {
     connection_table: ConnectionTable {
-        tcp_size: TcpSize::Option("global-ct-max-tcp", 524_288),
+        tcp_size: TableSize::Option("global-ct-max-tcp", 524_288),
+        any_size: TableSize::Option("global-ct-max-any", 262_144),
         ..V1_2.connection_table
     },
     ..V1_2
@@ -94,7 +103,7 @@ const V1_3: Behaviours = Behaviours {
 /// The option is there in 1.4 as well, but has no effect.
 const V1_4: Behaviours = Behaviours {
     connection_table: ConnectionTable {
-        tcp_size: TcpSize::Fixed(1_000_000),
+        tcp_size: TableSize::Fixed(1_000_000),
         unknown: UnknownTcp::Refuse,
         ..V1_3.connection_table
     },
@@ -104,9 +113,11 @@ const V1_4: Behaviours = Behaviours {
 
 const V1_5: Behaviours = Behaviours {
     connection_table: ConnectionTable {
-        tcp_size: TcpSize::Option("bpf-ct-global-tcp-max", 524_288),
+        tcp_size: TableSize::Option("bpf-ct-global-tcp-max", 524_288),
+        any_size: TableSize::Option("bpf-ct-global-any-max", 262_144),
         ..V1_4.connection_table
     },
+    conntrack_gc: ConntrackGc::Dynamic,
     service_maps: ServiceMaps::Both,
     ..V1_4
 };

@@ -1,9 +1,8 @@
 //! How many different prefix lengths policies may have: a limit of kernels without longest-prefix-match maps.
-//!
-//! The kernel is this machine's, unless `standin-kernel` in the ConfigMap names another one to play.
 
 use std::collections::BTreeSet;
 
+use super::kernel;
 use crate::agent::config::{ConfigError, Settings};
 use crate::datapath::cidr::{Cidr, CidrError};
 use crate::policy::model::{CidrRule, Policy};
@@ -69,13 +68,8 @@ pub(crate) enum PrefixError {
 impl PrefixLengths {
     /// What holds on the kernel that `settings` name, or else on this one.
     pub(crate) fn on_kernel(self, settings: &Settings, running: &str) -> Result<Held, ConfigError> {
-        let kernel = settings.get("standin-kernel").filter(|it| !it.is_empty()).unwrap_or(running);
-        let numbers = kernel_numbers(kernel).ok_or_else(|| ConfigError::Value {
-            key: "standin-kernel",
-            value: kernel.to_owned(),
-            expected: "a kernel's version such as 4.9",
-        })?;
-        Ok(Held { limit: (numbers < UNLIMITED).then_some(self), lengths: ALWAYS.into() })
+        let kernel = kernel::played(settings, running)?;
+        Ok(Held { limit: (kernel < UNLIMITED).then_some(self), lengths: ALWAYS.into() })
     }
 }
 
@@ -129,11 +123,6 @@ fn left(cidr: Cidr, except: &[Cidr], lengths: &mut BTreeSet<u8>) {
         None => drop(lengths.insert(cidr.len())),
         Some(halves) => halves.into_iter().for_each(|half| left(half, &inside, lengths)),
     }
-}
-
-fn kernel_numbers(text: &str) -> Option<(u16, u16)> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

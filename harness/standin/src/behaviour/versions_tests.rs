@@ -47,6 +47,15 @@ fn names_of_policies(#[case] version: &str, #[case] expected: NameSources) {
     assert_eq!(of(version).names, expected);
 }
 
+#[rstest]
+#[case::of_1_1("1.1.6", ConntrackGc::Fixed)]
+#[case::from_1_2("1.2.8", ConntrackGc::Seconds)]
+#[case::before_1_5("1.4.10", ConntrackGc::Seconds)]
+#[case::from_1_5("1.5.13", ConntrackGc::Dynamic)]
+fn collections_of_dead_connections(#[case] version: &str, #[case] expected: ConntrackGc) {
+    assert_eq!(of(version).conntrack_gc, expected);
+}
+
 /// 1.2 reads neither of the formats before it.
 #[rstest]
 #[case::of_1_0("1.0.7")]

@@ -1,4 +1,4 @@
-//! Packets that policy dropped, queued in the kernel: a set of bounded size, which outlives the agent, and a counter of
+//! Packets that were dropped, queued in the kernel: a set of bounded size, which outlives the agent, and a counter of
 //! those that found it full.
 
 use std::net::Ipv4Addr;
@@ -13,12 +13,25 @@ use crate::policy::resolve::Transport;
 pub(super) const LOST: &str = "events_lost";
 /// From here on the number of an event is that of a UDP packet.
 const UDP: u64 = 1 << 30;
+/// From here on it is that of a packet for which the connection table had no place: first TCP, then UDP.
+const NO_PLACE: u64 = 1 << 31;
 
-/// A packet that policy dropped.
+/// Why a packet was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    /// Policy does not let it pass.
+    Policy,
+    /// The connection table is full.
+    NoPlace,
+}
+
+/// A packet that was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Dropped {
     /// Its number among those to its receiver.
     number: u64,
+    /// Why it was.
+    pub(crate) reason: Reason,
     /// Its protocol.
     pub(crate) transport: Transport,
     /// Who sent it.
@@ -50,7 +63,11 @@ impl Queue {
     }
 
     /// The rules that queue a packet and drop it; where the queue is full, the first of them break off.
-    pub(super) fn drops(self) -> Vec<String> {
+    pub(super) fn drops(self, reason: Reason) -> Vec<String> {
+        let first = match reason {
+            Reason::Policy => 0,
+            Reason::NoPlace => NO_PLACE,
+        };
         let queued = |transport: Transport, numbers: String| {
             let key = "ip saddr . th sport . ip daddr . th dport . meta mark";
             format!(
@@ -59,8 +76,8 @@ impl Queue {
             )
         };
         vec![
-            queued(Transport::Tcp, format!("numgen inc mod {UDP}")),
-            queued(Transport::Udp, format!("numgen inc mod {UDP} offset {UDP}")),
+            queued(Transport::Tcp, format!("numgen inc mod {UDP} offset {first}")),
+            queued(Transport::Udp, format!("numgen inc mod {UDP} offset {}", first + UDP)),
             format!("meta l4proto {{ tcp, udp }} counter name {LOST} drop"),
             "counter drop".to_owned(),
         ]
@@ -93,6 +110,8 @@ fn events(listing: &Value) -> Vec<Dropped> {
     let elements = sets.filter_map(|item| item.pointer("/set/elem")?.as_array()).flatten();
     let mut events: Vec<Dropped> = elements.filter_map(event).collect();
     events.sort();
+    // One that the kernel moves while it lists them may stand there twice.
+    events.dedup();
     events
 }
 
@@ -104,7 +123,8 @@ fn event(element: &Value) -> Option<Dropped> {
     let number = number.as_u64()?;
     Some(Dropped {
         number,
-        transport: if number < UDP { Transport::Tcp } else { Transport::Udp },
+        reason: if number < NO_PLACE { Reason::Policy } else { Reason::NoPlace },
+        transport: if number % NO_PLACE < UDP { Transport::Tcp } else { Transport::Udp },
         from: (ip(from)?, port(sport)?),
         to: (ip(to)?, port(dport)?),
     })
@@ -125,10 +145,20 @@ mod tests {
         let element = |port, number| json!({"concat": ["10.244.0.2", port, "10.244.1.3", 7000, number]});
         let wrapped = json!({"elem": {"val": element(4002, 3), "counter": {}}});
         let listing = json!({"nftables": [{"metainfo": {}}, {"set": {"name": "events_8",
-            "elem": [element(4001, UDP + 5), wrapped, element(4000, 2)]}}]});
+            "elem": [element(4004, NO_PLACE + UDP), element(4001, UDP + 5), wrapped, element(4000, 2), element(4000, 2),
+                element(4003, NO_PLACE)]}}]});
         let events = events(&listing);
-        let seen: Vec<_> = events.iter().map(|event| (event.transport, event.from.1)).collect();
-        assert_eq!(seen, [(Transport::Tcp, 4000), (Transport::Tcp, 4002), (Transport::Udp, 4001)]);
+        let seen: Vec<_> = events.iter().map(|event| (event.reason, event.transport, event.from.1)).collect();
+        assert_eq!(
+            seen,
+            [
+                (Reason::Policy, Transport::Tcp, 4000),
+                (Reason::Policy, Transport::Tcp, 4002),
+                (Reason::Policy, Transport::Udp, 4001),
+                (Reason::NoPlace, Transport::Tcp, 4003),
+                (Reason::NoPlace, Transport::Udp, 4004),
+            ]
+        );
         assert_eq!(
             Queue { size: 8 }.removal(&events[..1]),
             "delete element inet cilium events_8 { 10.244.0.2 . 4000 . 10.244.1.3 . 7000 . 0x2 }\n"

@@ -11,3 +11,4 @@ pub(crate) mod pod;
 pub(crate) mod ruleset;
 pub(crate) mod service_maps;
 pub(crate) mod table;
+pub(crate) mod tracked;

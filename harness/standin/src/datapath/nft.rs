@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::ruleset::TABLE;
+use crate::policy::resolve::Transport;
 
 /// A program that failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,12 @@ pub(crate) async fn flush_tcp_conntrack() -> Result<(), ToolError> {
 /// Forgets every tracked TCP connection through a service.
 pub(crate) async fn forget_service_connections() -> Result<(), ToolError> {
     delete_connections(&["-p", "tcp", "--dst-nat"]).await
+}
+
+/// The connections that the kernel tracks, one a line.
+pub(super) async fn connections(transport: Transport) -> Result<String, ToolError> {
+    let listing = run("conntrack", &["-L", "-f", "ipv4", "-p", &transport.to_string()], "").await?;
+    Ok(String::from_utf8_lossy(&listing).into_owned())
 }
 
 async fn delete_connections(which: &[&str]) -> Result<(), ToolError> {

@@ -14,8 +14,10 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::cidr::Cidr;
-use super::events::Queue;
+use super::events::{Queue, Reason};
+use super::tracked;
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::behaviour::conntrack_gc::Bounds;
 use crate::identity::{HOST, WORLD};
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
 use crate::service::Frontend;
@@ -48,8 +50,10 @@ pub(crate) struct Ruleset {
     pub(crate) proxy_port: u16,
     /// The port on which it takes questions to the DNS.
     pub(crate) dns_port: u16,
-    /// Where packets that policy drops are queued for monitors, while there are any.
+    /// Where dropped packets are queued for monitors, while there are any.
     pub(crate) events: Option<Queue>,
+    /// How many connections the node can hold, where that is limited.
+    pub(crate) bounds: Option<Bounds>,
 }
 
 /// Base chains: name, hook, and the chain of the current generation that each jumps to.
@@ -64,7 +68,7 @@ const HOOKS: [(&str, &str, &str); 5] = [
 impl Ruleset {
     /// Writes the script that makes these rules generation `generation`.
     pub(crate) fn render(&self, generation: u64) -> String {
-        let mut script = Script::begin(generation, self.events);
+        let mut script = Script::begin(generation, self.events, self.bounds);
         self.write_lookups(&mut script);
         for frontend in self.frontends.iter().filter(|it| !it.backends.is_empty()) {
             script.service(frontend);
@@ -78,7 +82,10 @@ impl Ruleset {
             }
         }
         self.write_chains(&mut script);
-        script.finish()
+        if let Some(bounds) = self.bounds {
+            script.chain("track", &bounds.rules(self.pod_cidr, &drops(self.events, Reason::NoPlace)));
+        }
+        script.finish(self.bounds.map(|_| tracked::HOOK))
     }
 
     fn write_lookups(&self, script: &mut Script) {
@@ -162,17 +169,17 @@ impl Ruleset {
 /// The script as it is written.
 struct Script {
     generation: u64,
-    /// The rules that drop a packet.
+    /// The rules that drop a packet which policy does not let pass.
     drops: Vec<String>,
     lines: Vec<String>,
 }
 
 impl Script {
-    fn begin(generation: u64, events: Option<Queue>) -> Self {
+    fn begin(generation: u64, events: Option<Queue>, bounds: Option<Bounds>) -> Self {
         let mut lines = vec![format!("table {TABLE} {{")];
         lines.extend(events.into_iter().flat_map(Queue::objects));
-        let drops = events.map_or_else(|| vec!["counter drop".to_owned()], Queue::drops);
-        Self { generation, drops, lines }
+        lines.extend(bounds.into_iter().flat_map(Bounds::objects));
+        Self { generation, drops: drops(events, Reason::Policy), lines }
     }
 
     /// The name of a map, set or chain in this generation.
@@ -243,13 +250,13 @@ impl Script {
     }
 
     /// Adds the base chains and moves their jumps to this generation.
-    fn finish(mut self) -> String {
-        let hooks = HOOKS
-            .iter()
-            .map(|(name, hook, _)| format!("\tchain {name} {{\n\t\t{hook}; policy accept;\n\t}}"));
+    fn finish(mut self, further: Option<(&str, &str, &str)>) -> String {
+        let all = || HOOKS.into_iter().chain(further);
+        let hooks =
+            all().map(|(name, hook, _)| format!("\tchain {name} {{\n\t\t{hook}; policy accept;\n\t}}"));
         self.lines.extend(hooks);
         self.lines.push("}".to_owned());
-        for (name, _, target) in HOOKS {
+        for (name, _, target) in all() {
             let target = self.name(target);
             self.lines.push(format!("flush chain {TABLE} {name}\nadd rule {TABLE} {name} jump {target}"));
         }
@@ -260,6 +267,10 @@ impl Script {
 /// Hands a packet to a port of the proxy, if somebody listens there.
 fn to_proxy(it: &str, port: u16) -> String {
     format!("{it}tproxy ip to 127.0.0.1:{port} meta mark set {PROXY_MARK:#x} accept")
+}
+
+fn drops(events: Option<Queue>, reason: Reason) -> Vec<String> {
+    events.map_or_else(|| vec!["counter drop".to_owned()], |queue| queue.drops(reason))
 }
 
 fn matches(allow: &Allow, peer: &str) -> Vec<String> {

@@ -23,6 +23,7 @@ fn ruleset() -> Ruleset {
         proxy_port: 10000,
         dns_port: 10001,
         events: None,
+        bounds: None,
     }
 }
 
@@ -195,5 +196,24 @@ fn questions_go_to_the_proxy_or_nowhere_before_other_rules_let_them_pass() {
             "meta mark set 0 return",
             "counter drop",
         ]
+    );
+}
+
+#[test]
+fn only_bounded_tables_cost_rules() {
+    let mut ruleset = ruleset();
+    let free = ruleset.render(7);
+    assert!(!free.contains("track") && !free.contains("ct_"), "{free}");
+    ruleset.bounds = Some(Bounds { tcp: 64, any: 32 });
+    let script = ruleset.render(1);
+    assert!(script.contains("set ct_tcp_64 {") && script.contains("set ct_udp_32 {"), "{script}");
+    assert!(script.contains("add rule inet cilium track_prerouting jump track_g1"), "{script}");
+    let rules = chain(&script, "track");
+    assert_eq!(rules.first().map(String::as_str), Some("ct state != new accept"));
+    assert_eq!(rules.last().map(String::as_str), Some("counter drop"));
+    ruleset.events = Some(Queue { size: 32 });
+    assert_eq!(
+        chain(&ruleset.render(1), "track").iter().filter(|it| it.contains("add @events_32")).count(),
+        2
     );
 }

@@ -2,25 +2,34 @@
 
 use super::nft::{self, Object, ToolError};
 use super::ruleset::{GENERATION, Ruleset, TABLE};
+use super::tracked;
 
 /// Our table, whose current generation is the highest that it holds.
 #[derive(Debug)]
 pub(crate) struct Table {
     generation: u64,
+    /// Whether connections have to find a place.
+    tracks: bool,
 }
 
 impl Table {
     /// Finds the generation that an earlier agent left in force.
     pub(crate) async fn open() -> Result<Self, ToolError> {
-        let generations = nft::objects().await?.iter().filter_map(generation).max();
-        Ok(Self { generation: generations.unwrap_or(0) })
+        let objects = nft::objects().await?;
+        let generation = objects.iter().filter_map(generation).max().unwrap_or(0);
+        Ok(Self { generation, tracks: objects.iter().any(|it| it.name == tracked::HOOK.0) })
     }
 
     /// Puts `ruleset` into force: at once, for whole packets.
     pub(crate) async fn replace(&mut self, ruleset: &Ruleset) -> Result<(), ToolError> {
         let next = self.generation + 1;
-        nft::apply(&ruleset.render(next)).await?;
-        self.generation = next;
+        let mut script = ruleset.render(next);
+        let tracks = ruleset.bounds.is_some();
+        if self.tracks && !tracks {
+            script.extend(["delete chain ", TABLE, " ", tracked::HOOK.0, "\n"]);
+        }
+        nft::apply(&script).await?;
+        (self.generation, self.tracks) = (next, tracks);
         Ok(())
     }
 

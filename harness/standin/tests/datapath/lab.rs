@@ -19,10 +19,12 @@ use crate::agent::cluster::NodeAddress;
 use crate::agent::endpoint::Endpoint;
 use crate::agent::plan::{Known, Plan, plan};
 use crate::behaviour::connection_table::UnknownTcp;
+use crate::behaviour::conntrack_gc::Collection;
 use crate::datapath::events::{Dropped, Queue};
 use crate::datapath::netlink::{Netlink, VethEnd};
 use crate::datapath::pod::Wire;
 use crate::datapath::table::Table;
+use crate::datapath::tracked::{self, Collected};
 use crate::datapath::{nft, node};
 use crate::identity::labels::Labels;
 use crate::identity::{Address, View};
@@ -91,6 +93,8 @@ pub(super) struct Lab {
     pub(super) unknown_tcp: UnknownTcp,
     /// Where dropped packets are queued.
     pub(super) events: Option<Queue>,
+    /// Bounded tables, and when their entries are dead.
+    pub(super) collection: Option<Collection>,
 }
 
 /// Running proxies; dropping them is the death of the agents.
@@ -125,6 +129,7 @@ impl Lab {
             _remote: remote,
             unknown_tcp: UnknownTcp::default(),
             events: None,
+            collection: None,
         }
     }
 
@@ -144,6 +149,17 @@ impl Lab {
     pub(super) fn take_events(&self, node: usize) -> (Vec<Dropped>, u64) {
         let queue = self.events.unwrap();
         self.nodes[node].netns.block_on(async || queue.take().await.unwrap())
+    }
+
+    /// Takes dead TCP connections out of the table of the first node.
+    pub(super) fn collect(&self) -> Collected {
+        let collection = self.collection.as_ref().unwrap();
+        self.nodes[0].netns.block_on(async || tracked::collect(collection, Transport::Tcp).await.unwrap())
+    }
+
+    /// The packets from and to pods of the first node that found no place in its table.
+    pub(super) fn failed_insertions(&self) -> [u64; 2] {
+        self.nodes[0].netns.block_on(async || tracked::failed_insertions().await.unwrap())
     }
 
     /// Forgets the TCP connections that the nodes track.
@@ -222,6 +238,7 @@ impl Lab {
             proxy_port,
             dns_port: 0,
             events: self.events,
+            bounds: self.collection.as_ref().map(|it| it.bounds),
         })
         .unwrap()
     }
