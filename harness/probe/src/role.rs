@@ -96,7 +96,11 @@ fn run_server(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     for arg in args {
         let arg = arg.to_string_lossy();
         match arg.strip_prefix(OWN_ADDRESS) {
-            Some(address) => addresses.push(address.parse()?),
+            Some(address) => addresses.push(
+                address
+                    .parse()
+                    .map_err(|_| format!("{arg:?} is no address; write {OWN_ADDRESS}192.0.2.1"))?,
+            ),
             None => listeners.push(arg.parse()?),
         }
     }
