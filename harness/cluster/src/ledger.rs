@@ -292,8 +292,11 @@ mod tests {
         Entry { created: "2026-01-01T00:00:00Z".to_owned(), owner: 1, ..Entry::unwritten(Path::new(id)) }
     }
 
-    #[test]
-    fn cluster_is_alive_while_its_lock_is_held_and_can_be_taken_after() {
+    /// A process that another test is starting holds copies of all locks for a moment.
+    const MOMENT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn cluster_is_alive_while_its_lock_is_held_and_can_be_taken_after() {
         let state = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(state.path());
         let held = ledger.enter(&entry("one")).unwrap();
@@ -303,13 +306,13 @@ mod tests {
         drop(held);
         assert!(ledger.list().unwrap()[0].1, "alive while the sandbox holds its copy");
         drop(shared);
-        assert!(!ledger.list().unwrap()[0].1, "dead when nobody holds the lock");
-        ledger.take_dead("one").unwrap().unwrap().remove().unwrap();
+        let dead = ledger.wait_dead("one", MOMENT).await.expect("dead when nobody holds the lock");
+        dead.unwrap().remove().unwrap();
         assert!(ledger.list().unwrap().is_empty());
     }
 
-    #[test]
-    fn kept_kind_cluster_is_alive_without_a_holder_until_it_is_abandoned() {
+    #[tokio::test]
+    async fn kept_kind_cluster_is_alive_without_a_holder_until_it_is_abandoned() {
         let state = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(state.path());
         let held = ledger.enter(&Entry::kind("one", 2)).unwrap();
@@ -318,9 +321,11 @@ mod tests {
         drop(held);
         assert!(ledger.list().unwrap()[0].1, "alive though nobody holds its lock");
         assert!(ledger.take_dead("one").unwrap().is_none());
-        ledger.abandon(&kept).unwrap();
-        assert!(!ledger.list().unwrap()[0].1, "dead once it was abandoned");
-        assert!(ledger.take_dead("one").unwrap().is_some());
+        let abandon = async || {
+            ledger.abandon(&kept).unwrap();
+            ledger.take_dead("one").unwrap().ok_or_else(|| "alive".to_owned())
+        };
+        wait::until("it to be dead once it was abandoned", MOMENT, Duration::ZERO, abandon).await.unwrap();
     }
 
     #[test]

@@ -368,15 +368,19 @@ fn ping_until(server: SocketAddrV4, done: &AtomicBool) -> (u32, u32) {
     (sent, lost)
 }
 
+/// Sends one packet after the other, each from a port of its own, so that each is a connection of its own.
 fn flood_until(server: SocketAddrV4, done: &AtomicBool) -> u32 {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    socket.connect(server).unwrap();
-    socket.set_nonblocking(true).unwrap();
+    let mut sockets = std::collections::VecDeque::new();
     let mut answers = 0;
     while !done.load(Ordering::SeqCst) {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
         // A full queue is no reason to stop.
-        drop(socket.send(b"x"));
-        answers += u32::from(socket.recv(&mut [0; 8]).is_ok());
+        drop(socket.send_to(b"x", server));
+        sockets.push_back(socket);
+        if sockets.len() > 64 {
+            answers += sockets.pop_front().map_or(0, |it| u32::from(it.recv(&mut [0; 8]).is_ok()));
+        }
     }
     answers
 }

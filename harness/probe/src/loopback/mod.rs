@@ -127,11 +127,13 @@ async fn measure(flows: Vec<FlowSpec>, during: impl Future<Output = ()>) -> Vec<
     samples
 }
 
-/// The one outage that is not the machine's own doing: tests share it with builds.
-fn only_outage(samples: &FlowSamples) -> Outage {
+/// The one outage in `caused`, from and to, and that is not the machine's own doing: tests share it with builds.
+fn only_outage(samples: &FlowSamples, caused: (u64, u64)) -> Outage {
     let noise = Noise::of(std::slice::from_ref(samples), 0, u64::MAX);
     let found = outages(&samples.flow, &samples.samples, &noise);
-    let found: Vec<_> = found.into_iter().filter(|outage| outage.clear.is_some()).collect();
+    let ours =
+        |it: &Outage| it.first_bad_ns <= caused.1 && it.first_good_ns.is_none_or(|end| caused.0 <= end);
+    let found: Vec<_> = found.into_iter().filter(|it| it.clear.is_some() || ours(it)).collect();
     assert_eq!(found.len(), 1, "{}: {found:#?}", samples.flow.id);
     found.into_iter().next().unwrap()
 }
@@ -165,7 +167,7 @@ async fn a_clean_run_shows_no_outage() {
 async fn a_server_that_is_gone_for_a_while_is_measured() {
     let ports = Ports::free();
     let server = Running::start(ports).await;
-    let (mut outer, mut inner) = (0, 0);
+    let (mut outer, mut inner, mut caused) = (0, 0, (0, 0));
     let measured = measure(ports.flows(), async {
         pass(700).await;
         let going = now_ns();
@@ -174,7 +176,8 @@ async fn a_server_that_is_gone_for_a_while_is_measured() {
         pass(500).await;
         let coming = now_ns();
         let server = Running::start(ports).await;
-        (outer, inner) = (now_ns() - going, coming - gone);
+        caused = (going, now_ns());
+        (outer, inner) = (caused.1 - going, coming - gone);
         pass(700).await;
         server.stop();
     })
@@ -183,8 +186,8 @@ async fn a_server_that_is_gone_for_a_while_is_measured() {
         // The prober outlives the server by a moment; what follows the last good sample is not the outage.
         let last_good = samples.samples.iter().rposition(|sample| sample.class.is_answer()).unwrap();
         let id = &samples.flow.id;
-        let outage =
-            only_outage(&FlowSamples { samples: samples.samples[..=last_good].to_vec(), ..samples.clone() });
+        let whole = FlowSamples { samples: samples.samples[..=last_good].to_vec(), ..samples.clone() };
+        let outage = only_outage(&whole, caused);
         assert!(outage.min_ns() <= outer, "{id}: {outage:?}, at most {outer}");
         assert!(outage.max_ns().unwrap() >= inner, "{id}: {outage:?}, at least {inner}");
         assert!(outage.min_ns() >= inner - 100 * MS, "{id}: {outage:?}, at least {inner}");
@@ -242,7 +245,7 @@ async fn silence_is_loss_for_packets_and_a_stall_for_held_connections() {
         tokio::spawn(forward(ports.tcp, local(behind.tcp), muted.clone())),
         tokio::spawn(forward(ports.http, local(behind.http), muted)),
     ];
-    let (mut outer, mut inner) = (0, 0);
+    let (mut outer, mut inner, mut caused) = (0, 0, (0, 0));
     let measured = measure(ports.flows(), async {
         pass(500).await;
         let muting = now_ns();
@@ -251,14 +254,15 @@ async fn silence_is_loss_for_packets_and_a_stall_for_held_connections() {
         pass(600).await;
         let unmuting = now_ns();
         mute.send(false).unwrap();
-        (outer, inner) = (now_ns() - muting, unmuting - silent);
+        caused = (muting, now_ns());
+        (outer, inner) = (caused.1 - muting, unmuting - silent);
         pass(600).await;
     })
     .await;
     doubles.iter().for_each(|double| double.abort());
     server.stop();
     for samples in &measured {
-        let (id, outage) = (&samples.flow.id, only_outage(samples));
+        let (id, outage) = (&samples.flow.id, only_outage(samples, caused));
         let (kind, deadline) = (samples.flow.kind, samples.flow.deadline_ns);
         let expected = if kind == Kind::Held { Class::Stalled } else { Class::Lost };
         assert_eq!((outage.class, outage.connections_cut), (expected, 0), "{id}: {outage:?}");

@@ -156,8 +156,8 @@ impl Ruleset {
         let mut leave =
             vec![format!("{hairpin} masquerade"), "ct status dnat ct mark 1 masquerade".to_owned()];
         if self.masquerade {
-            let cluster = join(self.cluster.iter().copied().chain([self.pod_cidr]).collect::<BTreeSet<_>>());
-            leave.push(format!("ip saddr {} ip daddr != {{ {cluster} }} masquerade", self.pod_cidr));
+            let cluster: BTreeSet<Cidr> = self.cluster.iter().copied().chain([self.pod_cidr]).collect();
+            leave.push(format!("ip saddr {} {}masquerade", self.pod_cidr, outside("daddr", cluster)));
         }
         script.chain("translate", &translate);
         script.chain("enforce", &enforce);
@@ -294,11 +294,16 @@ fn peers(peers: &Peers, peer: &str) -> String {
     match peers {
         Peers::Any => String::new(),
         Peers::Identities(ids) => format!("meta mark {{ {} }} ", join(ids)),
-        Peers::Cidr { cidr, except } if except.is_empty() => format!("meta mark {WORLD} ip {peer} {cidr} "),
         Peers::Cidr { cidr, except } => {
-            format!("meta mark {WORLD} ip {peer} {cidr} ip {peer} != {{ {} }} ", join(except))
+            format!("meta mark {WORLD} ip {peer} {cidr} {}", outside(peer, except.iter().copied()))
         }
     }
+}
+
+/// Holds for addresses outside all of `prefixes`. One comparison each, not a set: the kernel fills sets of intervals a
+/// moment after the rules that look into them are in force, and until then all the world would be outside.
+fn outside(end: &str, prefixes: impl IntoIterator<Item = Cidr>) -> String {
+    prefixes.into_iter().map(|prefix| format!("ip {end} != {prefix} ")).collect()
 }
 
 fn ports(allow: &Allow, transport: Transport) -> Option<String> {
