@@ -28,6 +28,12 @@ pub enum Kind {
     Canary,
 }
 
+impl Kind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Packet, Self::Held, Self::New, Self::Deny, Self::Dns, Self::Pod, Self::Canary];
+}
+
 /// The protocol that a probe speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,6 +211,12 @@ impl FlowSpec {
             // A wrong answer came from behind the policy just the same.
             Expectation::Blocked => !class.is_answer() && class != Class::WrongAnswer,
         }
+    }
+
+    /// Writes down all that decides what an outage of this flow looks like, but for addresses.
+    pub(crate) fn probing(&self) -> String {
+        let Self { id, kind, protocol, bytes, period_ns, slow_ns, deadline_ns, expect, .. } = self;
+        format!("{id} {kind} {protocol} {bytes} {period_ns} {slow_ns} {deadline_ns} {expect:?}")
     }
 
     /// Says whether the flow crosses what is being upgraded.

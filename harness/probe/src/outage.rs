@@ -5,7 +5,7 @@
 //! before to the time at which the first good sample after was answered. A sample stands at the time at which
 //! the prober came to it, for one that came late has asked the network late; at its due time when the flow's
 //! probes are on connections of their own, which may overtake one another, or when the prober came so late that
-//! the machine is to blame.
+//! the machine is to blame. An outage never begins before its first bad sample was asked.
 //!
 //! A bad sample that the prober came to too late says nothing about the network: it neither begins nor
 //! extends nor ends an outage, but makes its interval noisy (see [`crate::noise`]). A connection that its
@@ -92,29 +92,30 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
         at_ns = asked_ns.max(at_ns);
         if flow.is_good(sample.class) && sample.class != Class::Missed {
             if let Some(mut outage) = open.take() {
-                outage.first_good_ns = Some(at_ns);
+                outage.first_good_ns = Some(at_ns.max(outage.last_bad_ns));
                 outage.answered_ns = Some(sample.ended_ns());
                 found.push(outage);
             }
             last_good_ns = Some(at_ns);
         } else if Noise::accuses(flow, sample) {
+            let begun_ns = if is_late(sample) { at_ns } else { at_ns.max(sample.taken_up_ns()) };
             let outage = open.get_or_insert(Outage {
                 class: sample.class,
                 samples: 0,
                 last_good_ns,
-                first_bad_ns: at_ns,
-                last_bad_ns: at_ns,
+                first_bad_ns: begun_ns,
+                last_bad_ns: begun_ns,
                 first_good_ns: None,
                 answered_ns: None,
                 connections_cut: 0,
                 clear: None,
             });
             outage.samples += 1;
-            outage.last_bad_ns = at_ns;
+            outage.last_bad_ns = at_ns.max(outage.last_bad_ns);
             outage.connections_cut += u64::from(sample.cut);
             let excusable = flow.crosses_subject() && !is_fact(flow, sample);
             if !(excusable && noise.covers(sample.due_ns, sample.ended_ns())) {
-                Clear::add(&mut outage.clear, sample, at_ns);
+                Clear::add(&mut outage.clear, sample, begun_ns, at_ns);
             }
         }
     }
@@ -123,15 +124,15 @@ pub fn outages(flow: &FlowSpec, samples: &[Sample], noise: &Noise) -> Vec<Outage
 }
 
 impl Clear {
-    fn add(clear: &mut Option<Self>, sample: &Sample, at_ns: u64) {
+    fn add(clear: &mut Option<Self>, sample: &Sample, begun_ns: u64, at_ns: u64) {
         let clear = clear.get_or_insert(Self {
             samples: 0,
-            first_bad_ns: at_ns,
-            last_bad_ns: at_ns,
+            first_bad_ns: begun_ns,
+            last_bad_ns: begun_ns,
             connections_cut: 0,
         });
         clear.samples += 1;
-        clear.last_bad_ns = at_ns;
+        clear.last_bad_ns = at_ns.max(clear.last_bad_ns);
         clear.connections_cut += u64::from(sample.cut);
     }
 }
@@ -249,7 +250,12 @@ mod tests {
         let of = |spec: &FlowSpec| outages(spec, &late, &Noise::default())[0].clone();
         assert_eq!(of(&spec).began(), (PERIOD + 4_000_000, 2 * PERIOD + 6_000_000));
         // On connections of their own probes may overtake one another: only the plan is in order.
-        assert_eq!(of(&flow(Kind::New, Protocol::Tcp, Layer::L4)).began(), (PERIOD, 2 * PERIOD));
+        let own = of(&flow(Kind::New, Protocol::Tcp, Layer::L4));
+        assert_eq!(own.began(), (PERIOD, 2 * PERIOD + 6_000_000));
+        assert_eq!((own.min_ns(), own.first_good_ns), (0, Some(3 * PERIOD)));
+        late[3].class = Class::Lost;
+        let longer = outages(&flow(Kind::New, Protocol::Tcp, Layer::L4), &late, &Noise::default());
+        assert_eq!(longer[0].min_ns(), PERIOD - 6_000_000, "as sure as the first was asked late");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) fn clean() -> Run {
         provider: provider(),
         path: path(),
         steps: steps(),
+        probing: String::new(),
         noise: Noise {
             canary_clean: true,
             canary_lost: 0,

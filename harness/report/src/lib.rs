@@ -4,6 +4,7 @@
 //! here from those two, so that `seatrial report` can make it again from the run folder.
 
 pub mod collection;
+pub mod compare;
 pub mod console;
 pub mod event;
 pub mod folder;

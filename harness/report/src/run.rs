@@ -42,6 +42,10 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// How far the machine disturbed the measurement.
     pub noise: Noise,
+    /// Fingerprint of how the flows were probed; lengths of runs with another one mean something else. Empty where no
+    /// traffic was planned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub probing: String,
     /// Every probed flow.
     pub flows: Vec<Flow>,
     /// What was seen in the cluster, in order of time.
@@ -329,7 +333,7 @@ impl Outage {
         }
     }
 
-    fn upper_bound(&self) -> f64 {
+    pub(crate) fn upper_bound(&self) -> f64 {
         self.max_ms.unwrap_or(f64::INFINITY)
     }
 }

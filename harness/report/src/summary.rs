@@ -117,7 +117,7 @@ fn table(flows: &[&Flow], layout: &Layout<'_>) -> String {
     table.trim_fmt()
 }
 
-fn plain_table(layout: &Layout<'_>) -> Table {
+pub(crate) fn plain_table(layout: &Layout<'_>) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

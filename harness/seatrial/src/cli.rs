@@ -30,6 +30,8 @@ enum Command {
     Lint(commands::lint::Args),
     /// Show recorded runs again, or write their reports.
     Report(commands::report::Args),
+    /// Hold one recorded run against another: which flows were out for longer.
+    Compare(commands::compare::Args),
     /// List the runs that a folder holds, with what came of them.
     History(commands::history::Args),
     /// Pack what it takes to run a recorded run again elsewhere.
@@ -65,6 +67,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Rebase(args) => commands::rebase::run(&args, &mut out, &mut err),
         Command::Lint(args) => commands::lint::run(&args, &mut out, &mut err),
         Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args, &mut out),
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
         Command::Run(args) => block_on(run::run(args)),

@@ -8,7 +8,9 @@ mod settings;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::flow::{FlowSpec, Protocol};
+use sha2::{Digest as _, Sha256};
+
+use crate::flow::{FlowSpec, Kind, Protocol};
 use crate::server::Listener;
 pub use part::{Part, ProbePod};
 pub use settings::Settings;
@@ -120,6 +122,28 @@ impl Traffic {
         plan::calibration(nodes, rate)
     }
 
+    /// Returns what is asked for and not planned: the kinds of which there is no flow, and those parts of flow ids that no
+    /// flow has.
+    #[must_use]
+    pub fn lacks(&self, required: &[String]) -> Vec<String> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| !self.flows.iter().any(|flow| flow.kind == *kind));
+        let parts = required.iter().filter(|part| !self.flows.iter().any(|flow| flow.id.contains(*part)));
+        kinds
+            .map(|kind| format!("flows of the kind {kind}"))
+            .chain(parts.map(|part| format!("flow {part}")))
+            .collect()
+    }
+
+    /// Returns a fingerprint of how flows are probed, 12 hexadecimal digits: what was probed otherwise cannot be compared.
+    /// Addresses do not count.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut flows: Vec<_> = self.flows.iter().map(FlowSpec::probing).collect();
+        flows.sort_unstable();
+        let digest = Sha256::digest(flows.join("\n"));
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Returns the flows that a pod asks in, in the order in which it numbers them.
     pub fn flows_of<'a>(&'a self, pod: &'a str) -> impl Iterator<Item = &'a FlowSpec> {
         self.flows.iter().filter(move |flow| flow.client.pod == pod)
@@ -133,7 +157,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::flow::{Expectation, Kind, Layer, Place};
+    use crate::flow::{Expectation, Layer, Place};
 
     fn plan(nodes: usize) -> Traffic {
         let nodes: Vec<_> = (1..=nodes).map(|n| format!("node{n}")).collect();
@@ -168,6 +192,28 @@ mod tests {
             assert!(known && !flow.client.node.is_empty(), "{}", flow.id);
             assert!(flow.slow_ns < flow.deadline_ns && flow.period_ns > 0);
         }
+    }
+
+    #[test]
+    fn every_kind_is_required_and_more_may_be() {
+        let required = ["held-http/cross-node".to_owned(), "held-smtp".to_owned()];
+        assert_eq!(plan(2).lacks(&required), ["flow held-smtp"]);
+        assert_eq!(plan(1).lacks(&required), ["flow held-http/cross-node", "flow held-smtp"]);
+        let mut without = plan(2);
+        without.flows.retain(|flow| flow.kind != Kind::Dns);
+        assert_eq!(without.lacks(&[]), ["flows of the kind dns"]);
+    }
+
+    #[test]
+    fn the_fingerprint_tells_how_flows_are_probed_and_not_where() {
+        let mut elsewhere = plan(2);
+        elsewhere.flows.reverse();
+        elsewhere.flows[0].address = Some(Ipv4Addr::LOCALHOST.into());
+        assert_eq!(elsewhere.fingerprint(), plan(2).fingerprint());
+        assert_ne!(plan(3).fingerprint(), plan(2).fingerprint());
+        let mut slower = plan(2);
+        slower.flows[0].period_ns += 1;
+        assert_ne!(slower.fingerprint(), plan(2).fingerprint());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod calibrate;
 pub(crate) mod cluster;
+pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod history;

@@ -40,6 +40,11 @@ const CALM: Duration = Duration::from_secs(2);
 /// How long nothing is done before the first operation, to see that the traffic is clean without one.
 const BASELINE: Duration = Duration::from_secs(3);
 
+/// A cluster of this shape cannot have traffic that is required.
+#[derive(Debug, thiserror::Error)]
+#[error("not possible on this cluster: {0}; give it more nodes, or require less")]
+pub(super) struct Lacking(String);
+
 /// Brings the cluster up, installs the first version, starts the traffic, and follows every step.
 pub(crate) async fn drive(
     request: &Request,
@@ -122,6 +127,11 @@ async fn traffic(
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let settings = Settings { names: request.names, ..Settings::default() };
     let traffic = Traffic::standard(&nodes, &settings);
+    let lacking = traffic.lacks(&request.required);
+    if !lacking.is_empty() {
+        return Err(Lacking(lacking.join(", ")).into());
+    }
+    recorder.with(|run| run.probing = traffic.fingerprint());
     let target = Target {
         namespace: NAMESPACE.to_owned(),
         run_id: request.id.clone(),

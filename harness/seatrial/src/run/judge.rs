@@ -11,6 +11,7 @@ use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 
 use super::bringup::{State, Stuck};
+use super::execute::Lacking;
 use super::measure::{self, Transition};
 use super::recorder::Recorder;
 use super::request::Request;
@@ -46,7 +47,8 @@ pub(crate) async fn outcome(
         judged.verdict = Verdict::Interrupted;
         judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
     } else if let Some(failure) = failure {
-        judged.verdict = Verdict::Errored;
+        let lacking = failure.is::<Lacking>();
+        judged.verdict = if lacking { Verdict::Skipped } else { Verdict::Errored };
         judged.reason = errors::line(failure);
     } else if let Some(failure) = store_failure {
         judged.verdict = Verdict::Errored;

@@ -251,6 +251,7 @@ fn empty(request: &Request) -> Run {
         path: path.collect(),
         steps: Vec::new(),
         noise: Noise::default(),
+        probing: String::new(),
         flows: Vec::new(),
         observations: Vec::new(),
         findings: Vec::new(),

@@ -39,6 +39,10 @@ pub(crate) struct Args {
     /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
     #[arg(long, value_name = "FILE")]
     budgets: Option<PathBuf>,
+    /// A part of a flow's id, such as held-http/cross-node, that must be among the traffic; without it nothing counts, and
+    /// the exit code is 4. May be given again.
+    #[arg(long, value_name = "FLOW")]
+    require: Vec<String>,
     /// Folder for the run's folder.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
@@ -70,6 +74,8 @@ pub(crate) struct Request {
     pub(crate) policies: BTreeMap<String, Value>,
     /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
     pub(crate) names: bool,
+    /// Parts of flow ids that must be among the traffic.
+    pub(crate) required: Vec<String>,
     pub(crate) out: PathBuf,
     pub(crate) keep: bool,
     pub(crate) verbose: bool,
@@ -126,6 +132,7 @@ impl Request {
             config,
             policies: BTreeMap::new(),
             names: false,
+            required: args.require,
             out,
             keep: args.keep,
             verbose: args.verbose,
@@ -146,7 +153,13 @@ fn again(plan: &Plan, args: &Args) -> String {
         path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", path.display()))
     };
     let files = file("config", &args.config) + &file("budgets", &args.budgets);
-    format!("seatrial run {} {}{rollback}{nodes}{files}{}", plan.from, plan.to, args.provider.again())
+    let required: String = args.require.iter().map(|part| format!(" --require {part}")).collect();
+    format!(
+        "seatrial run {} {}{rollback}{nodes}{files}{required}{}",
+        plan.from,
+        plan.to,
+        args.provider.again()
+    )
 }
 
 fn version(text: &str) -> Result<Version, Usage> {

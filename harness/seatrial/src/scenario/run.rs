@@ -143,6 +143,7 @@ impl Trial<'_> {
             config,
             policies: scenario.install.policies.clone(),
             names: scenario.install.names,
+            required: Vec::new(),
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,

@@ -124,6 +124,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         config: BTreeMap::new(),
         policies: BTreeMap::new(),
         names: false,
+        required: Vec::new(),
         out: folder.path().to_owned(),
         keep: false,
         verbose: false,

@@ -1,0 +1,36 @@
+//! `seatrial compare`: two recorded runs side by side.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use report::collection::Recorded;
+use report::compare::{Change, Comparison};
+use report::summary::Layout;
+
+use crate::errors;
+use crate::exit::{self, Usage};
+
+/// Arguments of `compare`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Folder of the run to compare with.
+    before: PathBuf,
+    /// Folder of the run that is compared.
+    after: PathBuf,
+}
+
+/// Runs the command; a flow that was out for longer is a finding.
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let load = |folder: &Path| Recorded::load(folder).map_err(|e| Usage(errors::line(&e.into())));
+    let (before, after) = (load(&args.before)?, load(&args.after)?);
+    let comparison = Comparison::of(&before.run, &after.run).map_err(|e| Usage(e.to_string()))?;
+    let layout = Layout {
+        width: console::Term::stdout().size_checked().map_or(120, |(_, columns)| columns),
+        colour: false,
+        verbose: false,
+        report: None,
+    };
+    write!(out, "{}", comparison.render(&layout))?;
+    Ok(if comparison.count(Change::Longer) == 0 { exit::PASSED } else { exit::FINDINGS })
+}
