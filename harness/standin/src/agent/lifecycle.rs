@@ -90,7 +90,11 @@ impl Agent {
         })?;
         endpoint.pod_uid = pod.metadata.uid.clone().unwrap_or_default();
         let labels = self.runtime.labels(&endpoint, Some(&pod), &self.cluster_name);
+        let ip = endpoint.ip;
         self.identify(endpoint, labels).await?;
+        if let Some(fault) = &self.fault {
+            fault.wired(ip);
+        }
         self.in_force().await
     }
 

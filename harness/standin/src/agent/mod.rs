@@ -6,6 +6,7 @@ mod collect;
 pub(crate) mod config;
 pub(crate) mod crds;
 pub(crate) mod endpoint;
+mod fault;
 mod fqdn;
 mod import;
 mod lifecycle;
@@ -52,6 +53,7 @@ use cluster::{Cluster, NodeAddress};
 use collect::Figures;
 use config::{ConfigError, Settings};
 use endpoint::{EndpointError, Endpoints};
+use fault::Fault;
 use fqdn::KnownNames;
 use import::Imports;
 use monitor::Monitor;
@@ -128,6 +130,7 @@ struct Agent {
     imports: Imports,
     names: KnownNames,
     monitor: Monitor,
+    fault: Option<Arc<Fault>>,
 }
 
 impl Agent {
@@ -171,7 +174,10 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let services = Pinned::take_over(behaviours.service_maps, &settings).await?;
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
-    let proxy = Proxy::start().map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
+    let fault = Fault::select(&settings, version)?;
+    let silent = fault.as_ref().is_some_and(|fault| fault.silences_proxy());
+    let proxy =
+        Proxy::start(silent).map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
     if let Some(address) = metrics::address(&settings)? {
         let (l7, requests, collected) = (behaviours.l7_metrics, proxy.requests(), collected.clone());
         tokio::spawn(metrics::serve(address, metrics::Sources { l7, requests, collected }));
@@ -199,6 +205,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         proxy,
         runtime: Runtime::new(RuntimeLabels::select(&settings)?),
         monitor: Monitor::resume(&settings)?,
+        fault,
         imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?, names),
     });
     starting.synchronize().await;
@@ -209,6 +216,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         if let Some((collection, collected)) = collection.zip(collected) {
             tokio::spawn(collect::keep_collecting(collection, collected));
         }
+        tokio::spawn(starting.clone().fail_for_a_while());
         starting.status.note("agent", None);
         tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
         agent.get_or_init(|| starting.clone());

@@ -117,7 +117,7 @@ impl Agent {
         let slices: Vec<_> = slices.iter().map(Arc::as_ref).collect();
         let frontends = service::frontends(services.iter().map(Arc::as_ref), &slices);
         let frontends = self.services.lock().unwrap_or_else(PoisonError::into_inner).update(frontends)?;
-        let plan = plan(Known {
+        let mut plan = plan(Known {
             node: self.node,
             nodes: &self.cluster.nodes(),
             node_ips: &self.cluster.node_ips(),
@@ -132,6 +132,9 @@ impl Agent {
             events: self.monitor.queue(),
             bounds: self.bounds,
         })?;
+        if let Some(fault) = &self.fault {
+            fault.spoil(&mut plan.ruleset);
+        }
         Ok(plan)
     }
 }

@@ -34,12 +34,13 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on the first free port and serves; until a policy is set, everything is denied.
-    pub(crate) fn start() -> io::Result<Self> {
+    /// Listens on the first free port and serves, or takes connections and is silent; until a policy is set, everything is
+    /// denied.
+    pub(crate) fn start(silent: bool) -> io::Result<Self> {
         let (listener, port) = bind()?;
         let policy = watch::Sender::default();
         let requests = Arc::new(Requests::default());
-        tokio::spawn(accept(listener, policy.subscribe(), requests.clone()));
+        tokio::spawn(accept(listener, policy.subscribe(), requests.clone(), silent));
         Ok(Self { port, policy, requests })
     }
 
@@ -82,9 +83,16 @@ fn bind() -> io::Result<(TcpListener, u16)> {
     Err(last)
 }
 
-async fn accept(listener: TcpListener, policy: watch::Receiver<Arc<ProxyPolicy>>, requests: Arc<Requests>) {
+async fn accept(
+    listener: TcpListener,
+    policy: watch::Receiver<Arc<ProxyPolicy>>,
+    requests: Arc<Requests>,
+    silent: bool,
+) {
+    let mut unanswered = Vec::new();
     loop {
         match listener.accept().await {
+            Ok((stream, _)) if silent => unanswered.push(stream),
             Ok((stream, _)) => {
                 let (policy, requests) = (policy.clone(), requests.clone());
                 tokio::spawn(async move {

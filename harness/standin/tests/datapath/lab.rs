@@ -200,7 +200,7 @@ impl Lab {
                     .enable_all()
                     .build()
                     .unwrap();
-                let proxy = runtime.block_on(async { Proxy::start().unwrap() });
+                let proxy = runtime.block_on(async { Proxy::start(false).unwrap() });
                 listening.send(proxy.port()).unwrap();
                 let plan = planned.recv().unwrap();
                 proxy.set_policy(plan.proxy.clone());
