@@ -16,6 +16,7 @@ mod kind;
 mod repro;
 mod scenario;
 mod upgrade;
+mod watch;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -36,6 +37,7 @@ fn main() {
         trial("repro", repro::same_outcome),
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
+        trial("watch", watch::watched),
     ];
     for (name, arm) in scenario::arms() {
         trials.push(trial(&format!("{name}/{arm}"), move || scenario::as_expected(&name, &arm)));

@@ -18,21 +18,23 @@ pub struct ClientError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+impl ClientError {
+    pub(crate) fn new(path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { path: path.to_owned(), source: Box::new(source) }
+    }
+}
+
 /// A client for the cluster of a kubeconfig; it repeats no request by itself.
 ///
 /// # Errors
 /// When the file cannot be read or does not describe a cluster.
 pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
-    let error = |source: Box<dyn std::error::Error + Send + Sync>| ClientError {
-        path: kubeconfig.to_owned(),
-        source,
-    };
-    let file = Kubeconfig::read_from(kubeconfig).map_err(|e| error(e.into()))?;
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
     let mut config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
-        .map_err(|e| error(e.into()))?;
+        .map_err(|e| ClientError::new(kubeconfig, e))?;
     config.default_retry = false;
-    kube::Client::try_from(config).map_err(|e| error(e.into()))
+    kube::Client::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))
 }
 
 /// Waits until `count` nodes have registered with the API server.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::existing::{self, Access};
 use crate::wait::{self, Timeout};
 
 /// Something about the ledger failed.
@@ -36,7 +37,7 @@ pub struct Entry {
     pub id: String,
     /// When it was created, RFC 3339, UTC.
     pub created: String,
-    /// `sandbox` or `kind`.
+    /// `sandbox`, `kind` or `existing`.
     pub provider: String,
     /// Number of nodes.
     pub nodes: u32,
@@ -50,6 +51,9 @@ pub struct Entry {
     pub api: String,
     /// Whether it outlives its owner; of a kind cluster, whether it does so now.
     pub kept: bool,
+    /// How to reach a cluster that was there before, and what was made in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 /// The folder of all clusters.
@@ -198,7 +202,14 @@ impl Entry {
             cgroup: String::new(),
             api: String::new(),
             kept: false,
+            access: None,
         }
+    }
+
+    /// A new entry for what this process makes in a cluster that is not ours.
+    #[must_use]
+    pub(crate) fn existing(id: &str, nodes: u32, access: Access) -> Self {
+        Self { provider: existing::PROVIDER.to_owned(), access: Some(access), ..Self::kind(id, nodes) }
     }
 
     fn is_kept_without_holder(&self) -> bool {
@@ -217,6 +228,7 @@ impl Entry {
             root: 0,
             api: String::new(),
             kept: false,
+            access: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod clock;
 pub mod components;
 pub mod dns;
 pub mod doctor;
+pub mod existing;
 pub mod images;
 pub mod kind;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::components::Components;
+use crate::existing::{self, ExistingError};
 use crate::kind::{self, Kind, KindError, KindRequest};
 use crate::ledger::{Entry, Ledger};
 use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest};
@@ -34,6 +35,9 @@ pub enum ProviderError {
     /// About a kind cluster.
     #[error(transparent)]
     Kind(#[from] KindError),
+    /// About a cluster that is not ours.
+    #[error(transparent)]
+    Existing(#[from] ExistingError),
 }
 
 impl Request {
@@ -154,6 +158,7 @@ pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), ProviderError> {
     let entries = ledger.list().map_err(SandboxError::from)?;
     match entries.iter().find(|(entry, _)| entry.id == id) {
         Some((entry, _)) if is_kind(entry) => Ok(kind::collect(ledger, id).await?),
+        Some((entry, _)) if entry.access.is_some() => Ok(existing::collect(ledger, entry).await?),
         _ => Ok(sandbox::collect(ledger, id).await?),
     }
 }

@@ -1,13 +1,16 @@
-//! CLOCK_MONOTONIC, and a timer on it that is not late.
+//! CLOCK_MONOTONIC, a timer on it that is not late, and how the clocks of two machines compare.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
+use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -27,6 +30,37 @@ pub(crate) fn monotonic_of(real: Duration) -> u64 {
     let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
     let ago = u64::try_from(now.saturating_sub(real).as_nanos()).unwrap_or(u64::MAX);
     now_ns().saturating_sub(ago)
+}
+
+/// The clock of a machine that runs: each has a CLOCK_MONOTONIC of its own, from its boot on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// Tells machines, and boots of one machine, apart.
+    boot_id: String,
+    /// What CLOCK_REALTIME is where CLOCK_MONOTONIC is 0, ns.
+    epoch_ns: u64,
+}
+
+impl Machine {
+    /// Returns this machine, as it was when it was first asked for.
+    pub(crate) fn here() -> &'static Self {
+        static HERE: OnceLock<Machine> = OnceLock::new();
+        HERE.get_or_init(|| {
+            let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            let real = clock_gettime(ClockId::Realtime);
+            let real_ns = real.tv_sec.unsigned_abs() * NS_PER_S + real.tv_nsec.unsigned_abs();
+            Self { boot_id: boot_id.trim().to_owned(), epoch_ns: real_ns.saturating_sub(now_ns()) }
+        })
+    }
+
+    /// Moves a moment of this machine to the clock of another. Between two machines it is as right as their wall clocks
+    /// agree; on one it is exact.
+    pub(crate) fn moved_to(&self, other: &Self, at_ns: u64) -> u64 {
+        if self.boot_id == other.boot_id {
+            return at_ns;
+        }
+        (self.epoch_ns + at_ns).saturating_sub(other.epoch_ns)
+    }
 }
 
 /// Returns the whole µs from `from_ns` to `to_ns`, 0 when that is in the past.
@@ -70,6 +104,17 @@ impl Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_the_same_on_one_machine_and_moves_with_the_wall_clocks_between_two() {
+        let machine = |boot_id: &str, epoch_ns| Machine { boot_id: boot_id.into(), epoch_ns };
+        let (here, there) = (machine("a", 5_000), machine("b", 1_000));
+        assert_eq!(machine("a", 1_000).moved_to(&here, 7), 7);
+        assert_eq!(there.moved_to(&here, 4_200), 200);
+        assert_eq!(here.moved_to(&there, 200), 4_200);
+        assert_eq!(there.moved_to(&here, 100), 0, "before this machine's boot");
+        assert_eq!(Machine::here().moved_to(&Machine::here().clone(), 7), 7);
+    }
 
     #[tokio::test]
     async fn fires_at_the_time_and_at_once_for_the_past() {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::attribution::Observed;
-use crate::clock::{Timer, now_ns};
+use crate::clock::{Machine, Timer, now_ns};
 
 const PREFIX: &str = "seatrial-node/1 ";
 /// Time between two looks.
@@ -44,6 +44,8 @@ enum Change {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
+    /// The machine on whose clock the time is.
+    clock: Machine,
     at_ns: u64,
     changes: Vec<Change>,
 }
@@ -66,7 +68,8 @@ pub(crate) fn run(mut out: impl Write, stop: impl Future<Output = ()>) -> io::Re
             let changes = before.changes(&now);
             (before, quiet) = (now, quiet + 1);
             if !changes.is_empty() || quiet >= QUIET_LOOKS {
-                writeln!(out, "{PREFIX}{}", serde_json::to_string(&Line { at_ns, changes })?)?;
+                let line = Line { clock: Machine::here().clone(), at_ns, changes };
+                writeln!(out, "{PREFIX}{}", serde_json::to_string(&line)?)?;
                 out.flush()?;
                 quiet = 0;
             }
@@ -130,12 +133,13 @@ impl Changes {
     pub(crate) fn take(&self, line: &str) {
         let Some(json) = line.strip_prefix(PREFIX) else { return };
         let Ok(line) = serde_json::from_str::<Line>(json) else { return };
-        if line.at_ns <= self.last_ns.fetch_max(line.at_ns, Ordering::Relaxed) {
+        let at_ns = line.clock.moved_to(Machine::here(), line.at_ns);
+        if at_ns <= self.last_ns.fetch_max(at_ns, Ordering::Relaxed) {
             return;
         }
         for change in line.changes {
             // Nobody listens once the measurement has ended.
-            let _gone = self.seen.send(self.observed(line.at_ns, &change));
+            let _gone = self.seen.send(self.observed(at_ns, &change));
         }
     }
 
@@ -195,7 +199,7 @@ mod tests {
         let changes = Changes::new("node2".into(), seen);
         let change = Change::ConnectionsCleared { before: 40, after: 0 };
         let line = |at_ns| {
-            let line = Line { at_ns, changes: vec![change.clone()] };
+            let line = Line { clock: Machine::here().clone(), at_ns, changes: vec![change.clone()] };
             format!("{PREFIX}{}", serde_json::to_string(&line).unwrap())
         };
         for text in [line(7), line(7), "what?".into(), format!("{PREFIX}{{"), line(9)] {

@@ -3,7 +3,7 @@
 //! A prober prints, one a line,
 //!
 //! ```text
-//! seatrial-probe/1 start [{"flow":"new-tcp/…","start_ns":1,"period_ns":2},…]
+//! seatrial-probe/1 start {"clock":{…},"flows":[{"flow":"new-tcp/…","start_ns":1,"period_ns":2},…]}
 //! seatrial-probe/1 batch <number> <flow index>=<planned>:<samples> <flow index>=…
 //! ```
 //!
@@ -17,12 +17,14 @@
 //! - `+took`: µs after the due time at which its answer or failure was known;
 //! - `!`: the first probe that a cut of the connection hit.
 //!
+//! Times are on the clock of the prober's machine, which the start line tells; the reader has them on its own.
 //! Batches are numbered, so that a reader that sees one twice takes it once.
 
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Machine;
 use crate::sample::{Class, Sample};
 
 /// What every line of a prober begins with.
@@ -40,6 +42,13 @@ pub(crate) struct Start {
     pub(crate) start_ns: u64,
     /// Time between two probes.
     pub(crate) period_ns: u64,
+}
+
+/// What a `start` line holds.
+#[derive(Serialize, Deserialize)]
+struct Started {
+    clock: Machine,
+    flows: Vec<Start>,
 }
 
 /// The part of a batch that belongs to one flow.
@@ -72,7 +81,8 @@ pub(crate) struct LineError {
 
 /// Writes the `start` line.
 pub(crate) fn start_line(flows: &[Start]) -> String {
-    let json = serde_json::to_string(flows).unwrap_or_default();
+    let started = Started { clock: Machine::here().clone(), flows: flows.to_vec() };
+    let json = serde_json::to_string(&started).unwrap_or_default();
     format!("{PREFIX}start {json}\n")
 }
 
@@ -113,9 +123,12 @@ pub(crate) fn parse_line(line: &str, flows: &[Start]) -> Result<Option<Line>, Li
     let Some(rest) = line.strip_prefix(PREFIX) else { return Ok(None) };
     let error = |what| LineError { what, line: line.to_owned() };
     if let Some(json) = rest.strip_prefix("start ") {
-        return serde_json::from_str(json)
-            .map(|flows| Some(Line::Start(flows)))
-            .map_err(|_| error("start is not JSON"));
+        let Started { clock, mut flows } =
+            serde_json::from_str(json).map_err(|_| error("start is not JSON"))?;
+        for flow in &mut flows {
+            flow.start_ns = clock.moved_to(Machine::here(), flow.start_ns);
+        }
+        return Ok(Some(Line::Start(flows)));
     }
     let batch = rest.strip_prefix("batch ").ok_or_else(|| error("neither start nor batch"))?;
     let mut words = batch.split_ascii_whitespace();

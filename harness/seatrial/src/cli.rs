@@ -22,6 +22,10 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 enum Command {
     /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
     Run(run::Args),
+    /// Measure a cluster that is there, while you change it by whatever tool.
+    Watch(run::watch::Args),
+    /// Write the image of the probes to a file, for clusters that are there.
+    Image(commands::image::Args),
     /// Say which way to go from one version to another, and what must be changed first.
     Plan(commands::plan::Args),
     /// Rebase a ConfigMap onto another version without losing a comment.
@@ -71,6 +75,8 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Watch(args) => block_on(run::watch::run(args)),
+        Command::Image(args) => block_on(commands::image::run(args)),
         Command::Scenario(command) => block_on(scenario::run(command, &mut out)),
         Command::Matrix(args) => commands::matrix::run(&args, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),

@@ -148,6 +148,7 @@ impl Sandbox {
             cgroup: cgroup_name(&request.id),
             api: String::new(),
             kept: request.keep,
+            access: None,
         };
         let held = ledger.enter(&entry)?;
         let port = request.api_port;

@@ -5,12 +5,12 @@ mod plan;
 mod rows;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::flow::{FlowSpec, Kind, Protocol};
+use crate::flow::{FlowSpec, Kind, Policy, Protocol};
 use crate::server::Listener;
 pub use part::{Part, ProbePod};
 pub use settings::Settings;
@@ -122,6 +122,26 @@ impl Traffic {
         plan::calibration(nodes, rate)
     }
 
+    /// Leaves out what needs policies, for a cluster that knows none. What passes a policy on addresses and ports is kept
+    /// as traffic without any, where it is not there already.
+    #[must_use]
+    pub fn without_policies(mut self) -> Self {
+        self.grants.clear();
+        self.flows.retain(|flow| flow.kind != Kind::Deny && flow.path.policy != Policy::L7Policy);
+        let mut ids: BTreeSet<String> = BTreeSet::new();
+        let plain = |flow: &FlowSpec| flow.path.policy == Policy::NoPolicy;
+        ids.extend(self.flows.iter().filter(|flow| plain(flow)).map(|flow| flow.id.clone()));
+        self.flows.retain_mut(|flow| {
+            if plain(flow) {
+                return true;
+            }
+            flow.path.policy = Policy::NoPolicy;
+            flow.id = flow.id.replace("l4-policy", "no-policy");
+            ids.insert(flow.id.clone())
+        });
+        self
+    }
+
     /// Returns what is asked for and not planned: the kinds of which there is no flow, and those parts of flow ids that no
     /// flow has.
     #[must_use]
@@ -152,8 +172,6 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use rstest::rstest;
 
     use super::*;
@@ -192,6 +210,23 @@ mod tests {
             assert!(known && !flow.client.node.is_empty(), "{}", flow.id);
             assert!(flow.slow_ns < flow.deadline_ns && flow.period_ns > 0);
         }
+    }
+
+    #[test]
+    fn without_policies_nothing_is_denied_and_every_path_stays() {
+        let (all, plain) = (plan(2), plan(2).without_policies());
+        assert!(plain.grants.is_empty());
+        assert!(
+            plain.flows.iter().all(|flow| flow.path.policy == Policy::NoPolicy && flow.kind != Kind::Deny)
+        );
+        let paths = |traffic: &Traffic| -> BTreeSet<String> {
+            let flows = traffic.flows.iter().filter(|flow| flow.kind != Kind::Deny);
+            flows.map(|flow| format!("{} {}", flow.path.place, flow.path.via)).collect()
+        };
+        assert_eq!(paths(&plain), paths(&all));
+        let ids: BTreeSet<_> = plain.flows.iter().map(|flow| &flow.id).collect();
+        assert_eq!(ids.len(), plain.flows.len());
+        assert!(ids.contains(&"held-tcp/cross-node/cluster-ip/no-policy".to_owned()), "{ids:#?}");
     }
 
     #[test]

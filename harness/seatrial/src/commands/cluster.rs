@@ -177,7 +177,7 @@ pub(crate) fn new_id() -> String {
 }
 
 fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger::Entry> {
-    let mut entries = ledger.list()?;
+    let mut entries = ours(ledger)?;
     let known = || entries.iter().map(|(e, _)| e.id.as_str()).collect::<Vec<_>>().join(", ");
     let position = match &id {
         Some(id) => entries.iter().position(|(entry, _)| entry.id == *id),
@@ -197,8 +197,13 @@ fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger
     }
 }
 
+/// The clusters that were made here; one that only is watched is nobody's to list or take down.
+fn ours(ledger: &Ledger) -> anyhow::Result<Vec<(cluster::ledger::Entry, bool)>> {
+    Ok(ledger.list()?.into_iter().filter(|(entry, _)| entry.access.is_none()).collect())
+}
+
 fn list(ledger: &Ledger) -> anyhow::Result<u8> {
-    let entries = ledger.list()?;
+    let entries = ours(ledger)?;
     if entries.is_empty() {
         return say("no clusters");
     }

@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod gc;
 pub(crate) mod history;
+pub(crate) mod image;
 pub(crate) mod lint;
 pub(crate) mod matrix;
 pub(crate) mod plan;

@@ -1,6 +1,6 @@
 //! Follows a procedure on a cluster of its own, and stops at the first step that fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,11 @@ use cluster::node_file::NodeFiles;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
-use probe::deploy::{Asker, Deployment, ServiceName, Session, Spare, Target};
+use probe::deploy::{Asker, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
 use report::run::TimedObservation;
 use serde_json::Value;
 use subject::Subject;
-use tokio::sync::mpsc::unbounded_channel;
 
 use super::bringup::{Booted, State, Stuck, boot};
 use super::identities;
@@ -27,6 +26,7 @@ use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
+use super::traffic::Wanted;
 use crate::bundle::Bundle;
 use crate::subjects::{self, Release};
 use crate::{errors, paths};
@@ -38,12 +38,7 @@ const ROLLOUT: Duration = Duration::from_secs(120);
 /// How long nothing is done between two disturbances.
 const CALM: Duration = Duration::from_secs(2);
 /// How long nothing is done before the first operation, to see that the traffic is clean without one.
-const BASELINE: Duration = Duration::from_secs(3);
-
-/// A cluster of this shape cannot have traffic that is required.
-#[derive(Debug, thiserror::Error)]
-#[error("not possible on this cluster: {0}; give it more nodes, or require less")]
-pub(super) struct Lacking(String);
+pub(super) const BASELINE: Duration = Duration::from_secs(3);
 
 /// Brings the cluster up, installs the first version, starts the traffic, and follows every step.
 pub(crate) async fn drive(
@@ -92,9 +87,8 @@ pub(crate) async fn drive(
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
 
-    let traffic =
-        traffic(request, recorder, &client, &executor.subject, &facts, &probe_image.reference, state);
-    recorder.step("traffic", traffic).await?;
+    let wanted = traffic(request, &facts, &probe_image.reference);
+    recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
     executor.spare = state.session.as_ref().and_then(Session::spare);
     executor.asker = state.session.as_ref().and_then(Session::asker);
     recorder.step("baseline", measured_for(BASELINE)).await?;
@@ -115,60 +109,32 @@ async fn install(
     Ok(subject.deployment_status(cluster::dns::NAME).await?)
 }
 
-async fn traffic(
-    request: &Request,
-    recorder: &Arc<Recorder>,
-    client: &kube::Client,
-    subject: &Subject,
-    facts: &subjects::Facts,
-    image: &str,
-    state: &mut State,
-) -> anyhow::Result<String> {
+/// The traffic that the request asks for on these nodes.
+fn traffic(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let settings = Settings { names: request.names, ..Settings::default() };
-    let traffic = Traffic::standard(&nodes, &settings);
-    let lacking = traffic.lacks(&request.required);
-    if !lacking.is_empty() {
-        return Err(Lacking(lacking.join(", ")).into());
-    }
-    recorder.with(|run| run.probing = traffic.fingerprint());
-    let target = Target {
-        namespace: NAMESPACE.to_owned(),
-        run_id: request.id.clone(),
-        image: image.to_owned(),
-        dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
-    };
-    let servers = Deployment::servers(client.clone(), target, &traffic).await?;
-    let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), request.id.clone())]);
-    subject.apply(&subject::policies(NAMESPACE, &labels, &grants(&traffic))).await?;
-    let more: Vec<_> =
-        request.policies.iter().map(|(name, spec)| subject::policy(NAMESPACE, name, spec)).collect();
-    subject.apply(&more).await?;
-    let (seen, inbox) = unbounded_channel();
-    state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
-    let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
-    let flowing_ns = session.flowing(Duration::from_secs(30)).await?;
-    state.windows.push(Window::baseline(flowing_ns));
-    Ok(format!("{} flows", session.traffic().flows.len()))
-}
-
-fn grants(traffic: &Traffic) -> Vec<subject::Grant> {
-    let grant = |grant: &probe::traffic::Grant| subject::Grant {
-        client: grant.client.clone(),
-        server: grant.server.clone(),
-        protocol: if grant.transport == probe::flow::Protocol::Udp { "UDP" } else { "TCP" },
-        port: grant.port,
-        http: grant
-            .http
+    Wanted {
+        traffic: Traffic::standard(&nodes, &settings),
+        target: Target {
+            namespace: NAMESPACE.to_owned(),
+            run_id: request.id.clone(),
+            image: image.to_owned(),
+            dns: ServiceName {
+                namespace: subject::NAMESPACE.to_owned(),
+                name: cluster::dns::NAME.to_owned(),
+            },
+        },
+        required: Some(request.required.clone()),
+        policies: request
+            .policies
             .iter()
-            .map(|rule| subject::HttpRule { method: rule.method.clone(), path: rule.path.clone() })
+            .map(|(name, spec)| subject::policy(NAMESPACE, name, spec))
             .collect(),
-    };
-    traffic.grants.iter().map(grant).collect()
+    }
 }
 
 /// Lets the probes go on for a while, with nothing else happening.
-async fn measured_for(length: Duration) -> anyhow::Result<()> {
+pub(super) async fn measured_for(length: Duration) -> anyhow::Result<()> {
     let until_ns = probe::clock::now_ns() + length.as_nanos() as u64;
     let probe = async || {
         let left = until_ns.saturating_sub(probe::clock::now_ns());

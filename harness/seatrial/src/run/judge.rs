@@ -10,11 +10,11 @@ use probe::sample::FlowSamples;
 use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 
+use super::brief::Brief;
 use super::bringup::{State, Stuck};
-use super::execute::Lacking;
 use super::measure::{self, Transition};
 use super::recorder::Recorder;
-use super::request::Request;
+use super::traffic::Lacking;
 use crate::errors;
 
 /// What a run was judged to be, and why.
@@ -30,7 +30,7 @@ pub(crate) struct Judged {
 
 /// Ends the measurement and judges it, together with how the steps ended.
 pub(crate) async fn outcome(
-    request: &Request,
+    brief: &Brief,
     recorder: &Recorder,
     state: &mut State,
     interrupted: bool,
@@ -42,7 +42,7 @@ pub(crate) async fn outcome(
     };
     let until_ns = probe::clock::now_ns();
     let (flows, store_failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
-    let mut judged = measured(request, recorder, state, &flows, until_ns);
+    let mut judged = measured(brief, recorder, state, &flows, until_ns);
     if interrupted {
         judged.verdict = Verdict::Interrupted;
         judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
@@ -58,7 +58,7 @@ pub(crate) async fn outcome(
 }
 
 fn measured(
-    request: &Request,
+    brief: &Brief,
     recorder: &Recorder,
     state: &State,
     flows: &[FlowSamples],
@@ -74,7 +74,7 @@ fn measured(
         .iter()
         .map(|flow| measure::flow(flow, (from_ns, until_ns), &noise, &seen, &rules, &steps, recorder))
         .collect();
-    let mut judgement = Judgement::new(request, &seen, &noise);
+    let mut judgement = Judgement::new(brief, &seen, &noise);
     for (index, window) in windows.iter().enumerate() {
         let to_ns = windows.get(index + 1).map_or(until_ns, |next| next.from_ns);
         match &window.transition {
@@ -116,7 +116,7 @@ fn observed(timed: &TimedObservation, recorder: &Recorder) -> Observed {
 
 /// Judges window by window and gathers what was found.
 struct Judgement<'a> {
-    request: &'a Request,
+    brief: &'a Brief,
     seen: &'a [Observed],
     noise: &'a Noise,
     table: Budgets,
@@ -128,10 +128,10 @@ struct Judgement<'a> {
 }
 
 impl<'a> Judgement<'a> {
-    fn new(request: &'a Request, seen: &'a [Observed], noise: &'a Noise) -> Self {
-        let table = request.budgets.clone().unwrap_or_else(Budgets::standard);
+    fn new(brief: &'a Brief, seen: &'a [Observed], noise: &'a Noise) -> Self {
+        let table = brief.budgets.clone().unwrap_or_else(Budgets::standard);
         let (findings, budgets, unclean) = (Vec::new(), Vec::new(), Vec::new());
-        Self { request, seen, noise, table, findings, budgets, unclean, noisy: false }
+        Self { brief, seen, noise, table, findings, budgets, unclean, noisy: false }
     }
 
     fn baseline(&mut self, flows: &[FlowSamples], from_ns: u64, to_ns: u64) {
@@ -183,7 +183,7 @@ impl<'a> Judgement<'a> {
                 "during {}; the flow's outages and their causes are in the report",
                 transition.name
             ),
-            reproduce: self.request.again.clone(),
+            reproduce: self.brief.again.clone(),
         });
     }
 
@@ -201,7 +201,7 @@ impl<'a> Judgement<'a> {
             flow: None,
             summary: format!("{} did not end", stuck.step),
             evidence: evidence.join("; "),
-            reproduce: self.request.again.clone(),
+            reproduce: self.brief.again.clone(),
         });
     }
 

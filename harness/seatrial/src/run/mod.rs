@@ -1,5 +1,6 @@
 //! `seatrial run`: boot, install, measure, upgrade, roll back, judge, report, take down.
 
+mod brief;
 mod bringup;
 mod execute;
 mod expected;
@@ -15,6 +16,8 @@ pub(crate) mod recipe;
 mod recorder;
 pub(crate) mod request;
 mod snapshots;
+mod traffic;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 
@@ -35,7 +38,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
 
 /// Carries a request out, from the cluster to the report, and returns the record.
 pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
-    let recorder = Arc::new(Recorder::start(request)?);
+    let brief = request.brief();
+    let recorder = Arc::new(Recorder::start(&brief)?);
     let ledger = Ledger::new(&paths::state());
     let mut state = State::default();
     let ended = tokio::select! {
@@ -47,14 +51,14 @@ pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
         recorder.interrupt();
     }
     let failure = ended.and_then(Result::err);
-    let outcome = judge::outcome(request, &recorder, &mut state, interrupted, failure.as_ref()).await;
+    let outcome = judge::outcome(&brief, &recorder, &mut state, interrupted, failure.as_ref()).await;
     recorder.judged(outcome);
     let down = recorder.step("take down", bringup::take_down(request, &recorder, &ledger, state)).await;
     if let Err(e) = &down {
         recorder
             .errored(&format!("the cluster could not be taken down: {}; run `seatrial gc`", errors::line(e)));
     }
-    recorder.finish(request)
+    recorder.finish(&brief)
 }
 
 /// Ends at the first Ctrl-C or SIGTERM; later ones find the run taking itself down already.

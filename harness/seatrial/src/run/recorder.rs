@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use report::event::{Event, Observation, What};
 use report::folder::{EventLog, RunFolder};
-use report::run::{Noise, Outcome, Provider, Run, SCHEMA, Step, TimedObservation, Transition, Verdict};
+use report::run::{Noise, Outcome, Provider, Run, SCHEMA, Step, TimedObservation, Verdict};
 use report::summary::Layout;
 use report::{Console, summary};
 
+use super::brief::Brief;
 use super::judge::Judged;
-use super::request::Request;
 use crate::commands::calibrate;
 use crate::{errors, exit};
 
@@ -31,11 +31,13 @@ struct Inner {
 
 impl Recorder {
     /// Makes the run folder and begins.
-    pub(crate) fn start(request: &Request) -> anyhow::Result<Self> {
-        let folder = RunFolder::create(&request.out, &request.id)?;
-        request.recipe.save(folder.path())?;
+    pub(crate) fn start(brief: &Brief) -> anyhow::Result<Self> {
+        let folder = RunFolder::create(&brief.out, &brief.id)?;
+        if let Some(recipe) = &brief.recipe {
+            recipe.save(folder.path())?;
+        }
         let inner = Inner {
-            run: empty(request),
+            run: empty(brief),
             log: folder.events()?,
             console: Console::stderr(),
             open: Vec::new(),
@@ -43,7 +45,7 @@ impl Recorder {
         };
         let recorder = Self { folder, start_ns: probe::clock::now_ns(), inner: Mutex::new(inner) };
         recorder.emit(What::RunStarted {
-            id: request.id.clone(),
+            id: brief.id.clone(),
             command: std::env::args().collect(),
             folder: recorder.folder.path().display().to_string(),
         });
@@ -168,7 +170,7 @@ impl Recorder {
     }
 
     /// Writes all reports, shows the summary, and returns the record.
-    pub(crate) fn finish(&self, request: &Request) -> anyhow::Result<Run> {
+    pub(crate) fn finish(&self, brief: &Brief) -> anyhow::Result<Run> {
         use std::io::Write as _;
         let failure = self.lock().failure.clone();
         if let Some(failure) = failure {
@@ -187,7 +189,7 @@ impl Recorder {
         let layout = Layout {
             width: terminal.size_checked().map_or(100, |(_, columns)| columns),
             colour: console::colors_enabled(),
-            verbose: request.verbose,
+            verbose: brief.verbose,
             report: written.is_ok().then_some(report.as_path()),
         };
         write!(std::io::stdout(), "{}", summary::render(&run, &layout))?;
@@ -225,30 +227,23 @@ impl Produced for Option<String> {
     }
 }
 
-fn empty(request: &Request) -> Run {
-    let path = request.procedure.hops().map(|hop| Transition {
-        from: hop.from.to_string(),
-        to: hop.to.to_string(),
-        direction: hop.direction.to_owned(),
-        l3_impact: hop.l3.clone(),
-        l7_impact: hop.l7.clone(),
-    });
+fn empty(brief: &Brief) -> Run {
     Run {
         schema: SCHEMA.to_owned(),
-        id: request.id.clone(),
+        id: brief.id.clone(),
         seatrial: env!("CARGO_PKG_VERSION").to_owned(),
         started: jiff::Timestamp::now().to_string(),
         elapsed_ms: 0.0,
         verdict: Verdict::Errored,
         reason: "the run has not ended".to_owned(),
         exit_code: exit::ERRORED,
-        subject: request.subject.name().to_owned(),
+        subject: brief.subject.clone(),
         provider: Provider {
-            name: request.provider.name().to_owned(),
+            name: brief.provider.clone(),
             facts: calibrate::last().into_iter().map(|said| ("calibration".to_owned(), said)).collect(),
             ..Provider::default()
         },
-        path: path.collect(),
+        path: brief.path.clone(),
         steps: Vec::new(),
         noise: Noise::default(),
         probing: String::new(),

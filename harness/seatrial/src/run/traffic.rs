@@ -1,0 +1,78 @@
+//! Starts the traffic of a run: servers, the policies that they need, probers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::DynamicObject;
+use probe::deploy::{Deployment, Target};
+use probe::traffic::Traffic;
+use subject::Subject;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::bringup::State;
+use super::measure::Window;
+use super::observe;
+use super::recorder::Recorder;
+
+/// How long traffic may take until all of it flows.
+const FLOWING: Duration = Duration::from_secs(30);
+
+/// A cluster of this shape cannot have traffic that is required.
+#[derive(Debug, thiserror::Error)]
+#[error("not possible on this cluster: {0}; give it more nodes, or require less")]
+pub(super) struct Lacking(String);
+
+/// What traffic is wanted, and where.
+pub(super) struct Wanted {
+    pub(super) traffic: Traffic,
+    pub(super) target: Target,
+    /// Parts of flow ids that must be among it, and every kind; none where a cluster is taken as it is.
+    pub(super) required: Option<Vec<String>>,
+    /// Policies beside those that the traffic needs.
+    pub(super) policies: Vec<DynamicObject>,
+}
+
+impl Wanted {
+    /// Starts it, and opens the window of the baseline once all of it flows.
+    pub(super) async fn start(
+        self,
+        recorder: &Arc<Recorder>,
+        client: &kube::Client,
+        subject: &Subject,
+        state: &mut State,
+    ) -> anyhow::Result<String> {
+        let Self { traffic, target, required, policies } = self;
+        let lacking = required.map_or_else(Vec::new, |required| traffic.lacks(&required));
+        if !lacking.is_empty() {
+            return Err(Lacking(lacking.join(", ")).into());
+        }
+        recorder.with(|run| run.probing = traffic.fingerprint());
+        let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), target.run_id.clone())]);
+        let granted = subject::policies(&target.namespace, &labels, &grants(&traffic));
+        let servers = Deployment::servers(client.clone(), target, &traffic).await?;
+        subject.apply(&granted).await?;
+        subject.apply(&policies).await?;
+        let (seen, inbox) = unbounded_channel();
+        state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
+        let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
+        let flowing_ns = session.flowing(FLOWING).await?;
+        state.windows.push(Window::baseline(flowing_ns));
+        Ok(format!("{} flows", session.traffic().flows.len()))
+    }
+}
+
+fn grants(traffic: &Traffic) -> Vec<subject::Grant> {
+    let grant = |grant: &probe::traffic::Grant| subject::Grant {
+        client: grant.client.clone(),
+        server: grant.server.clone(),
+        protocol: if grant.transport == probe::flow::Protocol::Udp { "UDP" } else { "TCP" },
+        port: grant.port,
+        http: grant
+            .http
+            .iter()
+            .map(|rule| subject::HttpRule { method: rule.method.clone(), path: rule.path.clone() })
+            .collect(),
+    };
+    traffic.grants.iter().map(grant).collect()
+}
