@@ -232,7 +232,6 @@ impl Executor<'_> {
                 let disturbed =
                     Disturbed { client: &self.client, namespace: NAMESPACE, folder: &self.cluster };
                 disturbed.inject(*cause, node).await?;
-                self.subject.rollout_status().await?;
                 Ok(None)
             }
             Action::Policies(policies) => self.policies(policies).await.map(|()| None),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -21,6 +21,8 @@ const LENGTH: Duration = Duration::from_millis(300);
 const STOPPED: Duration = Duration::from_millis(1_500);
 /// How long the endpoints of a Service may take to follow it.
 const FOLLOWED: Duration = Duration::from_secs(10);
+/// How long a killed agent may take to come back: the kubelet waits longer each time that it ends early.
+const BACK: Duration = Duration::from_secs(300);
 
 /// What is done to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ impl Disturbed<'_> {
     /// Makes the disturbance, and undoes it as far as it does not pass by itself.
     pub(super) async fn inject(&self, cause: Cause, node: &str) -> anyhow::Result<()> {
         match cause {
-            Cause::AgentKilled => self.shell(node, &signal("SIGKILL", subject::CONTAINER, None)).await,
+            Cause::AgentKilled => self.kill_agent(node).await,
             Cause::ConnectionsFlushed => self.shell(node, "conntrack -F").await,
             Cause::PolicyEmptied => self.empty_policies().await,
             Cause::BackendsRemoved => self.remove_backends().await,
@@ -109,6 +111,28 @@ impl Disturbed<'_> {
                 self.shell(node, &signal("SIGCONT", prober, Some(PROBER))).await
             }
         }
+    }
+
+    /// Kills the agent, and waits until another is ready: what comes next shall not fall into its absence.
+    async fn kill_agent(&self, node: &str) -> anyhow::Result<()> {
+        let before = self.agent(node).await?.map_or(0, |agent| agent.restart_count);
+        self.shell(node, &signal("SIGKILL", subject::CONTAINER, None)).await?;
+        let probe = async || match self.agent(node).await.map_err(|e| e.to_string())? {
+            Some(agent) if agent.restart_count > before && agent.ready => Ok(()),
+            Some(agent) => Err(format!("{} restarts, of {before} before", agent.restart_count)),
+            None => Err("there is none".to_owned()),
+        };
+        let condition = format!("the agent of {node} to be back");
+        Ok(cluster::wait::until(&condition, BACK, Duration::from_millis(50), probe).await?)
+    }
+
+    async fn agent(&self, node: &str) -> anyhow::Result<Option<ContainerStatus>> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), subject::NAMESPACE);
+        let label = format!("k8s-app={}", subject::DAEMONSET);
+        let own = ListParams::default().labels(&label).fields(&format!("spec.nodeName={node}"));
+        let pods = api.list(&own).await.context("the agents cannot be listed")?;
+        let statuses = pods.items.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
+        Ok(statuses.into_iter().find(|status| status.name == subject::CONTAINER))
     }
 
     async fn shell(&self, node: &str, script: &str) -> anyhow::Result<()> {
