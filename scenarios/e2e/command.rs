@@ -96,11 +96,17 @@ impl Running {
 
     /// Waits until an event that holds all of `words` was recorded.
     pub(crate) fn wait_for_event(&mut self, words: &[&str]) -> Result<Value, Failed> {
+        self.wait_for_events(1, words)
+    }
+
+    /// Waits until so many events that hold all of `words` were recorded, and returns the last of them.
+    pub(crate) fn wait_for_events(&mut self, count: usize, words: &[&str]) -> Result<Value, Failed> {
         let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             let text = self.folder().and_then(|f| std::fs::read_to_string(f.join("events.jsonl")).ok());
             let text = text.unwrap_or_default();
-            if let Some(line) = text.lines().find(|line| words.iter().all(|word| line.contains(word))) {
+            let mut found = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+            if let Some(line) = found.nth(count.saturating_sub(1)) {
                 return Ok(serde_json::from_str(line)?);
             }
             if self.child.try_wait()?.is_some() || Instant::now() > deadline {

@@ -1,13 +1,19 @@
 //! A cluster that is there, watched while something is done to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams};
 use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::command::{Running, run, seatrial, state};
 use crate::kills::signal;
+
+/// How long is measured after the agent is back: clients reconnect.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// A kept cluster, as its owner sees it.
 struct There {
@@ -32,10 +38,10 @@ impl There {
         kept.ended()?;
         let id = kept.id().ok_or("the run made no folder")?;
         let kubeconfig = state().join("clusters").join(&id).join("kubeconfig");
-        let text = std::fs::read_to_string(&kubeconfig)?;
-        let context = text.lines().find_map(|line| line.trim().strip_prefix("current-context:"));
-        let context =
-            context.ok_or("the kubeconfig has no current context")?.trim().trim_matches('"').to_owned();
+        let config: Value = serde_json::from_slice(&std::fs::read(&kubeconfig)?)?;
+        let context = config["current-context"].as_str().ok_or("the kubeconfig has no current context")?;
+        let context = context.to_owned();
+        remove_probes(&kubeconfig)?;
         let folder = tempfile::tempdir()?;
         let archive = folder.path().join("probe.tar").display().to_string();
         let image = run(&mut seatrial(&["image", &archive]))?.expect_code(0)?.out.trim().to_owned();
@@ -58,8 +64,9 @@ impl There {
         watch.wait_for_event(&["change the cluster now"])?;
         run(&mut seatrial(&["cluster", "exec", &self.id, "node2", "--", "pkill", "-x", "cilium-agent"]))?
             .expect_code(0)?;
-        watch.wait_for_event(&["observed", "\"agent\"", "\"started\"", "node2"])?;
-        watch.wait_for_event(&["observed", "\"agent\"", "\"ready\"", "node2"])?;
+        // The first was ready when the watch began.
+        watch.wait_for_events(2, &["observed", "\"agent\"", "\"ready\"", "node2"])?;
+        watch.let_run(SETTLED)?;
         signal(&watch, Signal::SIGINT)?;
         let code = watch.ended()?;
         let record = watch.record()?;
@@ -87,6 +94,21 @@ impl There {
         run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&[&format!("removed {id}"), "1 alive"])?;
         Ok(())
     }
+}
+
+/// Removes the probes of the run that made the cluster: they hold the ports of its nodes.
+fn remove_probes(kubeconfig: &Path) -> Result<(), Failed> {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let namespaces: Api<Namespace> = Api::all(cluster::client(kubeconfig).await?);
+        namespaces.delete("seatrial-probes", &DeleteParams::default()).await?;
+        let probe = async || match namespaces.get_opt("seatrial-probes").await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err("it is there".to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
+        let (minute, often) = (Duration::from_secs(60), Duration::from_millis(100));
+        Ok(cluster::wait::until("the run's own probes to be gone", minute, often, probe).await?)
+    })
 }
 
 /// Whether a proxied connection to node2 was cut by what was done there.
