@@ -12,7 +12,7 @@ fn session(commands: &[&[&str]]) -> String {
     for arguments in commands {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
         // Its value would be part of the help.
-        command.env_remove("SEATRIAL_COMPONENTS").env_remove("SEATRIAL_KIND_IMAGE");
+        command.env_remove("SEATRIAL_COMPONENTS").env_remove("SEATRIAL_KIND_IMAGE").env_remove("KUBECONFIG");
         let output = command.args(*arguments).current_dir(folder.path()).output().expect("an output");
         let said = [output.stdout, output.stderr].concat();
         let code = output.status.code().expect("an exit code");
@@ -27,6 +27,9 @@ fn help() {
     assert_snapshot!(session(&[
         &["help"],
         &["help", "run"],
+        &["help", "watch"],
+        &["help", "image"],
+        &["help", "compare"],
         &["help", "plan"],
         &["help", "rebase"],
         &["help", "lint"],
@@ -64,8 +67,12 @@ fn bad_usage() {
         &["lint", "--to", "1.6"],
         &["lint", "--explain", "no-such-rule"],
         &["report", "missing"],
+        &["compare", "missing", "missing"],
         &["history"],
         &["repro", "missing"],
+        &["watch"],
+        &["watch", "--context", "c", "--image", "i", "--kubeconfig", "/missing/config"],
+        &["watch", "--context", "c", "--image", "i", "--dns", "kube-dns"],
         &["matrix", "--shard", "5/4"],
         &["scenario", "judge", "missing"],
     ]));
