@@ -44,6 +44,8 @@ pub enum Protocol {
     Tcp,
     /// HTTP/1.1.
     Http,
+    /// HTTP/2 without TLS, from the first byte on.
+    Http2,
     /// ICMP echo.
     Icmp,
 }
@@ -181,7 +183,7 @@ pub struct FlowSpec {
     /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the fewest that carry its number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes: u16,
-    /// Path of the request, for [`Protocol::Http`].
+    /// Path of the request, for [`Protocol::Http`] and [`Protocol::Http2`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_path: Option<String>,
     /// What is asked for, for [`Kind::Dns`].
@@ -277,7 +279,7 @@ words!(Kind {
     Pod => "pod",
     Canary => "canary",
 });
-words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http", Icmp => "icmp" });
+words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http", Http2 => "http2", Icmp => "icmp" });
 words!(Layer {
     L3 => "L3",
     L4 => "L4",
@@ -333,7 +335,7 @@ pub(crate) mod tests {
             address: Some(IpAddr::from([127, 0, 0, 1])),
             port: 0,
             bytes: 0,
-            http_path: (protocol == Protocol::Http).then(|| "/public".into()),
+            http_path: matches!(protocol, Protocol::Http | Protocol::Http2).then(|| "/public".into()),
             query: None,
             period_ns: 10 * MS,
             slow_ns: 50 * MS,

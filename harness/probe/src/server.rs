@@ -81,7 +81,7 @@ impl FromStr for Listener {
     fn from_str(text: &str) -> Result<Self, ListenerError> {
         let parse = || {
             let (protocol, port) = text.split_once(':')?;
-            let protocol = [Protocol::Udp, Protocol::Tcp, Protocol::Http]
+            let protocol = [Protocol::Udp, Protocol::Tcp, Protocol::Http, Protocol::Http2]
                 .into_iter()
                 .find(|p| p.to_string() == protocol)?;
             Some(Self { protocol, port: port.parse().ok()? })
@@ -119,6 +119,10 @@ pub(crate) fn run(
                 Protocol::Http => {
                     let socket = TcpListener::bind(address).await.map_err(listen)?;
                     tokio::task::spawn_local(accept(socket, answer_http));
+                }
+                Protocol::Http2 => {
+                    let socket = TcpListener::bind(address).await.map_err(listen)?;
+                    tokio::task::spawn_local(accept(socket, answer_http2));
                 }
             }
         }
@@ -174,6 +178,22 @@ async fn answer_http(stream: TcpStream) {
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
+async fn answer_http2(stream: TcpStream) {
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
+    let http2 = hyper::server::conn::http2::Builder::new(OwnThread);
+    let _ended = http2.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Runs what belongs to an HTTP/2 connection on the thread that has the connection.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnThread;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OwnThread {
+    fn execute(&self, work: F) {
+        tokio::task::spawn_local(work);
+    }
+}
+
 fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let token = request.headers().get(TOKEN_HEADER).map(|value| Bytes::copy_from_slice(value.as_bytes()));
     let known = [PUBLIC_PATH, PRIVATE_PATH].contains(&request.uri().path());
@@ -193,6 +213,7 @@ mod tests {
     #[rstest]
     #[case::udp("udp:7000", Some(Listener { protocol: Protocol::Udp, port: 7000 }))]
     #[case::http("http:80", Some(Listener { protocol: Protocol::Http, port: 80 }))]
+    #[case::http2("http2:81", Some(Listener { protocol: Protocol::Http2, port: 81 }))]
     #[case::no_port("tcp", None)]
     #[case::unknown("sctp:1", None)]
     fn listeners(#[case] text: &str, #[case] expected: Option<Listener>) {

@@ -208,7 +208,7 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         (Kind::Held, Protocol::Tcp) => {
             tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
         }
-        (Kind::Held, Protocol::Http) => {
+        (Kind::Held, Protocol::Http | Protocol::Http2) => {
             tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
         }
         (Kind::Dns, Protocol::Udp | Protocol::Tcp) if !flow.query.as_ref().is_some_and(dns::can_ask) => {

@@ -25,21 +25,23 @@ use crate::{client, flow};
 const MS: u64 = 1_000_000;
 const PERIOD: u64 = 10 * MS;
 
-/// The three ports of a server under test, free a moment ago.
+/// The ports of a server under test, free a moment ago.
 #[derive(Clone, Copy)]
 struct Ports {
     udp: u16,
     tcp: u16,
     http: u16,
+    http2: u16,
 }
 
 impl Ports {
     fn free() -> Self {
         let tcp = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (echo, http) = (tcp(), tcp());
+        let (echo, http, http2) = (tcp(), tcp(), tcp());
         let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
-        Self { udp: udp.local_addr().unwrap().port(), tcp: port(&echo), http: port(&http) }
+        let udp = udp.local_addr().unwrap().port();
+        Self { udp, tcp: port(&echo), http: port(&http), http2: port(&http2) }
     }
 
     /// One flow of every kind that must be answered.
@@ -52,6 +54,7 @@ impl Ports {
             flow(Kind::Packet, Protocol::Udp, self.udp, Layer::L3),
             flow(Kind::Held, Protocol::Tcp, self.tcp, Layer::L4),
             flow(Kind::Held, Protocol::Http, self.http, Layer::L7),
+            flow(Kind::Held, Protocol::Http2, self.http2, Layer::L7),
             flow(Kind::New, Protocol::Tcp, self.tcp, Layer::L4),
             flow(Kind::New, Protocol::Http, self.http, Layer::L7),
         ]
@@ -70,6 +73,7 @@ impl Running {
         let listeners = [
             listener(Protocol::Udp, ports.udp),
             listener(Protocol::Tcp, ports.tcp),
+            listener(Protocol::Http2, ports.http2),
             listener(Protocol::Http, ports.http),
         ];
         let (stop, stopped) = oneshot::channel::<()>();
@@ -159,7 +163,7 @@ async fn a_clean_run_shows_no_outage() {
         assert_eq!(found, [], "{}", samples.flow.id);
         assert_eq!(samples.samples.iter().filter(|sample| sample.cut).count(), 0);
     }
-    let denied = &measured[5].samples;
+    let denied = &measured.last().unwrap().samples;
     assert!(denied.iter().all(|sample| sample.class == Class::Refused), "{:?}", denied.first());
 }
 
@@ -243,7 +247,8 @@ async fn silence_is_loss_for_packets_and_a_stall_for_held_connections() {
     let doubles = [
         tokio::spawn(echo_unless(ports.udp, muted.clone())),
         tokio::spawn(forward(ports.tcp, local(behind.tcp), muted.clone())),
-        tokio::spawn(forward(ports.http, local(behind.http), muted)),
+        tokio::spawn(forward(ports.http, local(behind.http), muted.clone())),
+        tokio::spawn(forward(ports.http2, local(behind.http2), muted)),
     ];
     let (mut outer, mut inner, mut caused) = (0, 0, (0, 0));
     let measured = measure(ports.flows(), async {

@@ -30,6 +30,8 @@ pub const CLOSED_PORT: u16 = 7002;
 pub const HTTP_PORT: u16 = 8080;
 /// HTTP, granted to clients by method and path: `GET /public`.
 pub const L7_PORT: u16 = 8081;
+/// HTTP/2 without TLS, where no policy selects the server.
+pub const HTTP2_PORT: u16 = 8082;
 /// UDP echo of the canary and of pods that ask a host, on the host's own address.
 pub const CANARY_PORT: u16 = 27_000;
 /// TCP echo for pods that ask a host, on the host's own address.
@@ -184,10 +186,10 @@ mod tests {
 
     #[rstest]
     #[case::none(0, 0)]
-    #[case::one(1, 28)]
-    #[case::two(2, 42)]
-    #[case::three(3, 54)]
-    #[case::five_has_three_servers(5, 54)]
+    #[case::one(1, 29)]
+    #[case::two(2, 43)]
+    #[case::three(3, 55)]
+    #[case::five_has_three_servers(5, 55)]
     fn every_flow_is_whole_and_named_once(#[case] nodes: usize, #[case] flows: usize) {
         let traffic = plan(nodes);
         assert_eq!(traffic.flows.len(), flows);

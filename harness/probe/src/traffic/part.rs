@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT, PART_LABEL,
-    TCP_PORT, UDP_PORT,
+    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT,
+    PART_LABEL, TCP_PORT, UDP_PORT,
 };
 use crate::flow::Protocol;
 use crate::server::Listener;
@@ -89,12 +89,17 @@ impl Part {
     pub(super) fn listeners(self) -> Vec<Listener> {
         let listener = |protocol, port| Listener { protocol, port };
         match self {
-            Self::Server | Self::OpenServer => vec![
+            Self::Server => vec![
                 listener(Protocol::Udp, UDP_PORT),
                 listener(Protocol::Tcp, TCP_PORT),
                 listener(Protocol::Tcp, CLOSED_PORT),
                 listener(Protocol::Http, HTTP_PORT),
                 listener(Protocol::Http, L7_PORT),
+            ],
+            Self::OpenServer => vec![
+                listener(Protocol::Udp, UDP_PORT),
+                listener(Protocol::Tcp, TCP_PORT),
+                listener(Protocol::Http2, HTTP2_PORT),
             ],
             Self::HostServer => {
                 vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]

@@ -173,7 +173,7 @@ impl Plan {
             address: None,
             port: row.port,
             bytes: row.bytes,
-            http_path: (row.protocol == Protocol::Http).then(|| PUBLIC_PATH.into()),
+            http_path: matches!(row.protocol, Protocol::Http | Protocol::Http2).then(|| PUBLIC_PATH.into()),
             query: (row.kind == Kind::Dns).then(|| Query { name: ALL_SERVERS.into(), address: None }),
             period_ns: row.period_ns,
             slow_ns: ms(self.settings.slow_ms),

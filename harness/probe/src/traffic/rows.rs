@@ -1,8 +1,8 @@
 //! The flows of the standard traffic as tables: a new path or kind is a row.
 
 use super::{
-    CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, L7_PORT, OUTSIDE_PORT, Settings, TCP_PORT,
-    UDP_PORT,
+    CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, OUTSIDE_PORT, Settings,
+    TCP_PORT, UDP_PORT,
 };
 use crate::flow::{Kind, Policy, Protocol, Via};
 use crate::server::{PRIVATE_PATH, PUBLIC_PATH};
@@ -82,7 +82,7 @@ pub(super) fn to_near_open_server(settings: &Settings) -> [Row; 1] {
 }
 
 /// From the client to the open server of another node.
-pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 7] {
+pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 8] {
     let row = |kind, protocol, port, rate| row(kind, protocol, P::NoPolicy, Via::PodIp, port, rate);
     let large = |kind, protocol, port, bytes| Row { bytes, ..row(kind, protocol, port, settings.low_rate) };
     [
@@ -92,6 +92,7 @@ pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 7] {
         large(K::Held, T::Tcp, TCP_PORT, OVER_MTU),
         row(K::Packet, T::Icmp, 0, settings.low_rate),
         row(K::Held, T::Tcp, TCP_PORT, settings.held_rate),
+        row(K::Held, T::Http2, HTTP2_PORT, settings.low_rate),
         row(K::New, T::Tcp, TCP_PORT, settings.new_rate),
     ]
 }
