@@ -25,7 +25,7 @@ use super::execute::{BASELINE, measured_for};
 use super::measure::{self, Window};
 use super::recorder::Recorder;
 use super::traffic::Wanted;
-use super::{interrupted, judge, logs, observe};
+use super::{interrupted, judge, observe};
 use crate::commands::cluster::new_id;
 use crate::exit::{self, Usage};
 use crate::{errors, paths};
@@ -33,8 +33,6 @@ use look::Found;
 
 /// How long the API server may take for a change that is ours.
 const CHANGE: Duration = Duration::from_secs(60);
-/// How long may be spent on saving logs.
-const LOGS: Duration = Duration::from_secs(5);
 /// The guide's words for what an upgrade may do.
 const L3: &str = "Minimal to None";
 const L7: &str = "Clients must reconnect";
@@ -141,7 +139,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     let failure = begun.and_then(Result::err);
     let outcome = judge::outcome(&brief, &recorder, &mut watch.state, interrupted, failure.as_ref()).await;
     recorder.judged(outcome);
-    if let Err(e) = recorder.step("take down", watch.take_down(&id, &recorder)).await {
+    if let Err(e) = recorder.step("take down", watch.take_down(&id)).await {
         let why = errors::line(&e);
         recorder.errored(&format!("the probes could not be removed: {why}; run `seatrial gc`"));
     }
@@ -233,12 +231,9 @@ impl Watch {
         recorder.step("baseline", measured_for(BASELINE)).await
     }
 
-    async fn take_down(self, id: &str, recorder: &Recorder) -> anyhow::Result<String> {
+    /// Removes what is ours. Logs of a cluster that is not ours are not kept: nobody asked for them.
+    async fn take_down(self, id: &str) -> anyhow::Result<String> {
         let Self { access, client, held, mut state, .. } = self;
-        let saved = tokio::time::timeout(LOGS, logs::save(&client, &recorder.folder().logs())).await;
-        if let Err(e) = saved.unwrap_or_else(|e| Err(e.into())) {
-            recorder.progress("take down", format!("logs are incomplete: {}", errors::line(&e)));
-        }
         drop(state.session.take());
         access.remove(&client, id).await?;
         held.map_or(Ok(()), Held::remove)?;
