@@ -115,6 +115,8 @@ fn container(target: &Target, command: &str) -> Container {
         name: command.into(),
         image: Some(target.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
+        // What it said last is told when it does not come up.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         command: Some(vec![command.into()]),
         resources: Some(ResourceRequirements { requests: Some(requests), ..Default::default() }),
         ..Default::default()

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, timeout};
@@ -99,20 +99,28 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
+fn status(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.first()
+}
+
 fn container(pod: &Pod) -> Option<&ContainerState> {
-    pod.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()
+    status(pod)?.state.as_ref()
 }
 
 /// Tells the state of a pod in a few words.
 fn state(pod: &Pod) -> String {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("has no status");
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node");
+    let before =
+        status(pod).and_then(|status| status.last_state.as_ref()?.terminated.as_ref()?.message.clone());
     let reason = container(pod).and_then(|state| match (&state.waiting, &state.terminated) {
-        (Some(waiting), _) => Some((waiting.reason.clone(), waiting.message.clone())),
+        // One that waits to be started again has said why before.
+        (Some(waiting), _) => Some((waiting.reason.clone(), before.or_else(|| waiting.message.clone()))),
         (_, Some(ended)) => Some((Some(format!("exit code {}", ended.exit_code)), ended.message.clone())),
         _ => None,
     });
     let words = reason.into_iter().flat_map(|(reason, message)| [reason, message]).flatten();
+    let words = words.map(|word| word.trim().replace('\n', ", "));
     let words: Vec<_> = std::iter::once(phase.to_owned()).chain(words).collect();
     format!("on {node} is {}", words.join(", "))
 }
@@ -142,5 +150,11 @@ mod tests {
             "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0}]});
         assert_eq!(state(&pod(status)), "on node1 is Pending, ErrImageNeverPull, image is not present");
         assert_eq!(state(&pod(json!({}))), "on node1 is has no status");
+        let waiting =
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}});
+        let ended = json!({"terminated": {"exitCode": 1, "message": "cannot listen on udp:7000\n"}});
+        let status = json!({"phase": "Running", "containerStatuses": [{"state": waiting, "lastState": ended,
+            "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 2}]});
+        assert_eq!(state(&pod(status)), "on node1 is Running, CrashLoopBackOff, cannot listen on udp:7000");
     }
 }
