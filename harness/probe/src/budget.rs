@@ -196,17 +196,27 @@ impl Budget {
         violations
     }
 
-    /// Says whether an outage lies where the budget allows any: around a restart, until it has recovered.
+    /// Says whether an outage lies where the budget allows any: around a restart, until it has recovered. Where agents of
+    /// both ends restart, and the second is gone before a flow can have recovered from the first, it may last through both.
     fn is_free(&self, outage: &Outage, restarts: &[&Restart]) -> bool {
         let Some(recovery_ms) = self.recovery_ms else { return false };
-        restarts.iter().any(|restart| {
-            let from = restart.gone_ns.saturating_sub(SEEN_LATE_NS);
-            let until = match restart.ready_ns {
-                Some(ready) => ready + recovery_ms * 1_000_000,
-                None => restart.gone_ns + DOWN_NS,
-            };
-            from <= outage.first_bad_ns && outage.last_bad_ns <= until
-        })
+        let mut free: Vec<(u64, u64)> = restarts
+            .iter()
+            .map(|restart| {
+                let until = match restart.ready_ns {
+                    Some(ready) => ready + recovery_ms * 1_000_000,
+                    None => restart.gone_ns + DOWN_NS,
+                };
+                (restart.gone_ns.saturating_sub(SEEN_LATE_NS), until)
+            })
+            .collect();
+        free.sort_unstable();
+        let within = free.iter().position(|(from, until)| (*from..=*until).contains(&outage.first_bad_ns));
+        let Some(first) = within else { return false };
+        let until = free[first..]
+            .iter()
+            .fold(free[first].1, |until, next| if next.0 <= until { until.max(next.1) } else { until });
+        outage.last_bad_ns <= until
     }
 
     fn rule(&self) -> String {
@@ -336,6 +346,17 @@ mod tests {
         let flow = flow(Kind::New, Protocol::Http, Layer::L7);
         let gone = Restart { ready_ns: None, ..restart("node2", 10_000, 0) };
         let judgement = Budgets::standard().judge(&flow, &[outage(10_100, length_ms, 0)], WORDS, &[gone]);
+        assert_eq!(judgement.kept, Some(kept), "{judgement:#?}");
+    }
+
+    #[rstest]
+    #[case::gone_before_the_flow_recovered(12_700, true)]
+    #[case::gone_when_it_must_have(20_000, false)]
+    fn an_outage_may_last_through_the_restarts_of_both_ends(#[case] gone_ms: u64, #[case] kept: bool) {
+        let flow = flow(Kind::New, Protocol::Http, Layer::L7);
+        let restarts = [restart("node1", gone_ms, gone_ms + 2_500), restart("node2", 10_200, 12_500)];
+        let through = outage(10_100, gone_ms + 2_600 - 10_100, 0);
+        let judgement = Budgets::standard().judge(&flow, &[through], WORDS, &restarts);
         assert_eq!(judgement.kept, Some(kept), "{judgement:#?}");
     }
 

@@ -68,11 +68,16 @@ impl Recipe {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Reads it from a run folder; none where the run followed no recipe, as one that was watched.
+    pub(crate) fn find(folder: &Path) -> Result<Option<Self>, Usage> {
+        if file(folder).exists() { Self::load(folder).map(Some) } else { Ok(None) }
+    }
+
     /// Reads it from a run folder.
     pub(crate) fn load(folder: &Path) -> Result<Self, Usage> {
         let path = file(folder);
         let text = std::fs::read_to_string(&path).map_err(|e| {
-            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions have none";
+            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions and those of `seatrial watch` have none";
             Usage(format!("cannot read {}: {e}; {remedy}", path.display()))
         })?;
         let remedy = "read it with the seatrial that wrote it";

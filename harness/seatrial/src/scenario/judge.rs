@@ -37,10 +37,14 @@ struct Judged {
     scenario: Scenario,
 }
 
-/// Judges them; the exit code is 0 when all are as expected, 1 when one is not, 4 when there was nothing to judge.
+/// Judges them, and names those that followed no recipe; the exit code is 0 when all are as expected, 1 when one is not, 4 when there was nothing to judge.
 pub(super) fn run(args: &JudgeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut code = exit::SKIPPED;
-    for judged in read(args)? {
+    let (all, left_out) = read(args)?;
+    for folder in left_out {
+        writeln!(out, "left out: {} followed no scenario", folder.display())?;
+    }
+    for judged in all {
         let against = args.against.map_or_else(|| judged.arm.clone(), |arm| arm.to_string());
         let title = format!("{}/{} held against {against}", judged.name, judged.arm);
         let told = matches!(judged.recorded.run.verdict, Verdict::Passed | Verdict::Failed);
@@ -64,13 +68,17 @@ fn worse(so_far: u8, next: u8) -> u8 {
     }
 }
 
-fn read(args: &JudgeArgs) -> Result<Vec<Judged>, Usage> {
+/// The runs of scenarios, and the folders of others.
+fn read(args: &JudgeArgs) -> Result<(Vec<Judged>, Vec<PathBuf>), Usage> {
     let usage = |e: report::folder::FolderError| Usage(errors::line(&e.into()));
-    let mut all = Vec::new();
+    let (mut all, mut left_out) = (Vec::new(), Vec::new());
     for path in &args.runs {
         for folder in folders(path).map_err(usage)? {
-            // A folder may hold runs that follow no scenario.
-            let Story::Scenario { name, arm, text } = Recipe::load(&folder)?.story else { continue };
+            let story = Recipe::find(&folder)?.map(|recipe| recipe.story);
+            let Some(Story::Scenario { name, arm, text }) = story else {
+                left_out.push(folder);
+                continue;
+            };
             if args.arm.is_some_and(|only| only.to_string() != arm) {
                 continue;
             }
@@ -79,7 +87,7 @@ fn read(args: &JudgeArgs) -> Result<Vec<Judged>, Usage> {
             all.push(Judged { recorded, name, arm, scenario });
         }
     }
-    Ok(all)
+    Ok((all, left_out))
 }
 
 impl Judged {
