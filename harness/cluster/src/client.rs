@@ -30,9 +30,28 @@ impl ClientError {
 /// When the file cannot be read or does not describe a cluster.
 pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
     let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
-    let mut config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-        .await
-        .map_err(|e| ClientError::new(kubeconfig, e))?;
+    connect(kubeconfig, file, KubeConfigOptions::default()).await
+}
+
+/// A client for one context of a kubeconfig, which must be there.
+pub(crate) async fn client_of(kubeconfig: &Path, context: &str) -> Result<kube::Client, ClientError> {
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
+    if !file.contexts.iter().any(|known| known.name == context) {
+        let known: Vec<_> = file.contexts.iter().map(|known| known.name.as_str()).collect();
+        let message = format!("it has no context {context}; it has {}", known.join(", "));
+        return Err(ClientError::new(kubeconfig, std::io::Error::other(message)));
+    }
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    connect(kubeconfig, file, options).await
+}
+
+async fn connect(
+    kubeconfig: &Path,
+    file: Kubeconfig,
+    options: KubeConfigOptions,
+) -> Result<kube::Client, ClientError> {
+    let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+    let mut config = config.map_err(|e| ClientError::new(kubeconfig, e))?;
     config.default_retry = false;
     kube::Client::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))
 }

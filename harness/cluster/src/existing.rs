@@ -1,15 +1,14 @@
 //! A cluster that the user names: nothing of it is made, changed or removed but a namespace of the run's own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Preconditions};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::{Deserialize, Serialize};
 
-use crate::client::ClientError;
+use crate::client::{ClientError, client_of};
 use crate::ledger::{Entry, Held, Ledger, LedgerError};
 use crate::wait::{self, Timeout};
 
@@ -74,7 +73,7 @@ impl Access {
     /// # Errors
     /// When the file cannot be read, or has no such context; names those that it has.
     pub async fn client(&self) -> Result<Client, ClientError> {
-        client(&self.kubeconfig, &self.context).await
+        client_of(&self.kubeconfig, &self.context).await
     }
 
     /// Enters a run into the ledger, before anything is made in the cluster.
@@ -121,20 +120,6 @@ impl Access {
         let condition = format!("namespace {} to be gone", self.namespace);
         Ok(wait::until(&condition, GONE, Duration::from_millis(100), probe).await?)
     }
-}
-
-async fn client(kubeconfig: &Path, context: &str) -> Result<Client, ClientError> {
-    let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
-    if !file.contexts.iter().any(|known| known.name == context) {
-        let known: Vec<_> = file.contexts.iter().map(|known| known.name.as_str()).collect();
-        let message = format!("it has no context {context}; it has {}", known.join(", "));
-        return Err(ClientError::new(kubeconfig, std::io::Error::other(message)));
-    }
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
-    let config = kube::Config::from_custom_kubeconfig(file, &options).await;
-    let mut config = config.map_err(|e| ClientError::new(kubeconfig, e))?;
-    config.default_retry = false;
-    Client::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))
 }
 
 /// Removes what a run that has ended left in a cluster, then its entry.

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::DeleteParams;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Asker, DeployError, Spare, Target, watch};
+use super::{Asker, DeployError, Spare, Target};
 use crate::clock::now_ns;
 use crate::sample::FlowSamples;
 use crate::store::{Store, StoreError};
@@ -19,8 +17,6 @@ use crate::traffic::Traffic;
 const STEADY: usize = 10;
 /// Longest time for the samples of the last moments to arrive, after the deadline of the last probe.
 const LAST_SAMPLES: Duration = Duration::from_secs(3);
-/// Longest time for the namespace to go.
-const GONE: Duration = Duration::from_secs(60);
 
 /// Everything that was delivered.
 #[derive(Debug)]
@@ -99,7 +95,7 @@ impl Session {
 
     /// Ends the measurement now, waits for the samples of its last moments, and returns all of them.
     ///
-    /// The probers go on until [`Session::delete`]. A flow whose samples end early, or that has none, has
+    /// The probers go on until their namespace goes. A flow whose samples end early, or that has none, has
     /// its fault noted.
     pub async fn finish(&self) -> Delivered {
         let end_ns = now_ns();
@@ -115,33 +111,8 @@ impl Session {
         Delivered { flows, failure }
     }
 
-    /// Deletes the namespace with everything in it, and waits until it is gone.
-    ///
-    /// # Errors
-    ///
-    /// When the API server refuses, or the namespace is still there after a minute.
-    pub async fn delete(self) -> Result<(), DeployError> {
+    /// Ends the collection, and makes no new pods any more; what there is goes with the namespace.
+    pub fn stop(self) {
         self.followers.iter().for_each(JoinHandle::abort);
-        delete(&self.client, &self.target.namespace).await
     }
-}
-
-async fn delete(client: &Client, namespace: &str) -> Result<(), DeployError> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.delete(namespace, &DeleteParams::default()).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(source) => {
-            let object = format!("namespace {namespace}");
-            return Err(DeployError::Api { doing: "delete", object, source: Box::new(source) });
-        }
-    }
-    watch::until(&format!("namespace {namespace} gone"), GONE, async || {
-        match namespaces.get_opt(namespace).await {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => Err("it is still there; does one of its pods not end?".into()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
-    .await
 }

@@ -77,7 +77,8 @@ impl Recipe {
     pub(crate) fn load(folder: &Path) -> Result<Self, Usage> {
         let path = file(folder);
         let text = std::fs::read_to_string(&path).map_err(|e| {
-            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions and those of `seatrial watch` have none";
+            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions and those of \
+                          `seatrial watch` have none";
             Usage(format!("cannot read {}: {e}; {remedy}", path.display()))
         })?;
         let remedy = "read it with the seatrial that wrote it";

@@ -37,7 +37,8 @@ struct Judged {
     scenario: Scenario,
 }
 
-/// Judges them, and names those that followed no recipe; the exit code is 0 when all are as expected, 1 when one is not, 4 when there was nothing to judge.
+/// Judges them, and names those that followed no scenario; the exit code is 0 when all are as expected, 1 when one is not,
+/// 4 when there was nothing to judge.
 pub(super) fn run(args: &JudgeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut code = exit::SKIPPED;
     let (all, left_out) = read(args)?;

@@ -96,7 +96,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     let found = Found::look(&client, args.nodes.into()).await?;
     let subject = Subject::new(client.clone(), CHANGE);
     let before = agents_version(&subject).await;
-    let brief = brief(&args, &id, before.is_some())?;
+    let again = format!("seatrial watch --context {} --image {image}", access.context);
+    let brief = brief(&args, &id, before.is_some(), again)?;
     let recorder = Arc::new(Recorder::start(&brief)?);
     let ledger = Ledger::new(&paths::state());
     let mut watch = Watch { access, client, subject, found, held: None, state: State::default() };
@@ -108,7 +109,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
         image,
         dns: args.dns.clone(),
     };
-    let begun = tokio::select! {
+    let mut begun = tokio::select! {
         begun = Box::pin(watch.begin(target, &recorder, &ledger)) => Some(begun),
         () = &mut stop => None,
     };
@@ -125,7 +126,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
                 () = &mut stop => Ok(()),
             }
         };
-        recorder.step(WATCH, enough).await?;
+        // Whatever came of it, what was measured is reported and what was made is removed.
+        begun = Some(recorder.step(WATCH, enough).await);
     }
     let interrupted = begun.is_none();
     if interrupted {
@@ -153,7 +155,7 @@ fn kubeconfig(args: &Args) -> anyhow::Result<PathBuf> {
     std::path::absolute(&path).context("the current folder cannot be told")
 }
 
-fn brief(args: &Args, id: &str, agents: bool) -> anyhow::Result<Brief> {
+fn brief(args: &Args, id: &str, agents: bool, again: String) -> anyhow::Result<Brief> {
     let budgets = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"));
         text.and_then(|text| Budgets::parse(&text).map_err(|e| e.to_string()))
@@ -166,7 +168,7 @@ fn brief(args: &Args, id: &str, agents: bool) -> anyhow::Result<Brief> {
         subject: if agents { subject::DAEMONSET } else { "cluster" }.to_owned(),
         provider: existing::PROVIDER.to_owned(),
         path: Vec::new(),
-        again: "the same change, under seatrial watch".to_owned(),
+        again,
         budgets: args.budgets.as_deref().map(budgets).transpose()?,
         recipe: None,
     })
@@ -234,7 +236,9 @@ impl Watch {
     /// Removes what is ours. Logs of a cluster that is not ours are not kept: nobody asked for them.
     async fn take_down(self, id: &str) -> anyhow::Result<String> {
         let Self { access, client, held, mut state, .. } = self;
-        drop(state.session.take());
+        if let Some(session) = state.session.take() {
+            session.stop();
+        }
         access.remove(&client, id).await?;
         held.map_or(Ok(()), Held::remove)?;
         Ok("nothing left".to_owned())
