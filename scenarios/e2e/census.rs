@@ -39,16 +39,11 @@ impl Census {
                 processes.insert(format!("{process}: {command}"));
             }
         }
-        let controllers = names(Path::new("/sys/fs/cgroup"));
-        let cgroups = controllers.iter().flat_map(|c| names(&Path::new("/sys/fs/cgroup").join(c)));
         Self {
             processes,
             namespaces,
             mounts: fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().count(),
-            cgroups: cgroups
-                .chain(controllers.clone())
-                .filter(|name| name.starts_with("seatrial-"))
-                .collect(),
+            cgroups: cgroups(),
             listeners: listeners(),
             ledger: names(&state().join("clusters")),
         }
@@ -65,17 +60,7 @@ impl Census {
     }
 
     fn wait(before: &Self, view: impl Fn(&Self) -> Self) -> Result<(), Failed> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let left = view(&Self::take()).beyond(before);
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(format!("left behind: {}", left.join("; ")).into());
-            }
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
+        until_nothing(|| view(&Self::take()).beyond(before))
     }
 
     fn beyond(&self, before: &Self) -> Vec<String> {
@@ -95,6 +80,52 @@ impl Census {
         }
         left
     }
+}
+
+/// Waits until nothing that carries the id of a run is left, whatever else is on the machine.
+pub(crate) fn nothing_of(id: &str) -> Result<(), Failed> {
+    until_nothing(|| left_of(id))
+}
+
+/// Everything of a run has its id in its name, or runs in a cgroup that does.
+fn left_of(id: &str) -> Vec<String> {
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let processes = names(Path::new("/proc")).into_iter().filter(|name| name.parse::<u32>().is_ok());
+    let left = processes.filter(|process| {
+        let folder = Path::new("/proc").join(process);
+        ["cgroup", "cmdline"].iter().any(|file| read(&folder.join(file)).contains(id))
+    });
+    let mut left: Vec<_> = left.map(|process| format!("process {process}")).collect();
+    let mounts = read(Path::new("/proc/self/mountinfo"));
+    left.extend(mounts.lines().filter(|line| line.contains(id)).map(|line| format!("mount {line}")));
+    let cgroups = cgroups().into_iter().filter(|name| name.contains(id));
+    left.extend(cgroups.map(|name| format!("cgroup {name}")));
+    let entries = names(&state().join("clusters")).into_iter().filter(|name| name.contains(id));
+    left.extend(entries.map(|name| format!("ledger entry {name}")));
+    left
+}
+
+fn until_nothing(left: impl Fn() -> Vec<String>) -> Result<(), Failed> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("left behind: {}", left.join("; ")).into());
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Names of the cgroups of runs, in every hierarchy.
+fn cgroups() -> BTreeSet<String> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = names(root);
+    let below = hierarchies.iter().flat_map(|hierarchy| names(&root.join(hierarchy)));
+    let all = below.chain(hierarchies.iter().cloned());
+    all.filter(|name| name.starts_with("seatrial-")).collect()
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {

@@ -103,17 +103,22 @@ impl Running {
     pub(crate) fn wait_for_events(&mut self, count: usize, words: &[&str]) -> Result<Value, Failed> {
         let deadline = Instant::now() + Duration::from_secs(180);
         loop {
-            let text = self.folder().and_then(|f| std::fs::read_to_string(f.join("events.jsonl")).ok());
-            let text = text.unwrap_or_default();
-            let mut found = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));
-            if let Some(line) = found.nth(count.saturating_sub(1)) {
-                return Ok(serde_json::from_str(line)?);
+            if let Some(event) = self.event(count, words)? {
+                return Ok(event);
             }
             if self.child.try_wait()?.is_some() || Instant::now() > deadline {
                 return Err(format!("no event with {words:?}:\n{}", self.console()).into());
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
+    }
+
+    /// The last of so many events that hold all of `words`, if they were recorded.
+    pub(crate) fn event(&self, count: usize, words: &[&str]) -> Result<Option<Value>, Failed> {
+        let text = self.folder().and_then(|f| std::fs::read_to_string(f.join("events.jsonl")).ok());
+        let text = text.unwrap_or_default();
+        let mut found = text.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        Ok(found.nth(count.saturating_sub(1)).map(serde_json::from_str).transpose()?)
     }
 
     /// Waits `time`, or until the run has ended.

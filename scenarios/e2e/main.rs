@@ -1,8 +1,8 @@
 //! End-to-end tests: the real binary on real clusters. They need root and fail, with the remedy, where something is
 //! missing.
 //!
-//! One at a time, since two cores that run two clusters measure each other.
-//! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`.
+//! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Two arms are under way at a time, and
+//! take turns to measure; every other test has the machine for itself.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
 mod bad_input;
@@ -13,6 +13,7 @@ mod isolation;
 mod kills;
 #[cfg(feature = "e2e-kind")]
 mod kind;
+mod neighbours;
 mod repro;
 mod scenario;
 mod upgrade;
@@ -22,7 +23,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(cores.min(2));
     let mut trials = vec![
         trial("cluster-up-and-down", cluster::up_and_down),
         trial("upgrade-1.5-1.6", upgrade::there_and_back),
@@ -40,7 +42,8 @@ fn main() {
         trial("watch", watch::watched),
     ];
     for (name, arm) in scenario::arms() {
-        trials.push(trial(&format!("{name}/{arm}"), move || scenario::as_expected(&name, &arm)));
+        let test = format!("{name}/{arm}");
+        trials.push(Trial::test(test, move || neighbours::beside(|| scenario::as_expected(&name, &arm))));
     }
     #[cfg(feature = "e2e-kind")]
     trials.extend([
@@ -55,9 +58,5 @@ fn main() {
 }
 
 fn trial(name: &str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        let before = census::Census::take();
-        test()?;
-        census::Census::wait_for(&before)
-    })
+    Trial::test(name, move || neighbours::alone(test))
 }

@@ -3,6 +3,7 @@
 use libtest_mimic::Failed;
 use serde_json::Value;
 
+use crate::census;
 use crate::command::{run, seatrial};
 
 /// Name and arm of each, in order.
@@ -30,7 +31,9 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
         .expect_code(0)?
         .expect_words(&[&format!("scenario {name}/{arm}: as expected")])?;
     // A way that is refused leaves no run.
-    if arm == "followed" && std::fs::read_dir(out.path())?.next().is_some() {
+    let Some(folder) = std::fs::read_dir(out.path())?.next().transpose()? else { return Ok(()) };
+    census::nothing_of(&folder.file_name().to_string_lossy())?;
+    if arm == "followed" {
         let mut judge = seatrial(&["scenario", "judge", "--against", "skipped"]);
         let judged = run(judge.arg(out.path()))?;
         if !matches!(judged.code, Some(1 | 4)) {

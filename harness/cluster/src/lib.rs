@@ -14,6 +14,7 @@ mod pki;
 mod provider;
 pub mod sandbox;
 mod spawn;
+pub mod turn;
 pub mod wait;
 
 pub use client::{ClientError, client, namespace_ready, nodes_ready, nodes_registered};
@@ -23,5 +24,5 @@ pub use images::Image;
 pub use kind::{Kind, KindError, KindRequest, Shape};
 pub use ledger::Ledger;
 pub use provider::{Cluster, ProviderError, Request, collect, down, exec};
-pub use sandbox::{Cni, Sandbox, SandboxError, SandboxRequest};
+pub use sandbox::{Cni, Sandbox, SandboxError, SandboxRequest, Weight};
 pub use spawn::CommandError;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape};
+use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape, Weight};
 
 use crate::commands::cluster::Place;
 use crate::errors;
@@ -42,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) keep: bool,
     pub(crate) logs: PathBuf,
     pub(crate) images: Vec<Image>,
+    /// What a sandbox gets of the processors at first.
+    pub(crate) weight: Weight,
 }
 
 impl Provider {
@@ -73,6 +75,11 @@ impl Provider {
         self.kind_config.is_some()
     }
 
+    /// Whether a cluster of it can be left the processor time that nobody else wants.
+    pub(crate) fn can_be_held_back(&self) -> bool {
+        matches!(self.name, ProviderName::Sandbox) && cluster::sandbox::can_weigh()
+    }
+
     /// Checks what can be checked before anything exists.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         match self.name {
@@ -92,11 +99,11 @@ impl Provider {
 
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images } = wanted;
+        let Wanted { id, nodes, cni, keep, logs, images, weight } = wanted;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
-                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images })
+                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images, weight })
             }
             ProviderName::Kind => {
                 let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use super::mounts::{file_system, folder, write};
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// Whether a cgroup runs only where nobody else would.
+const IDLE: &str = "cpu.idle";
+/// The lowest weight that both kinds of hierarchy take.
+const LEAST: &str = "2";
 
 /// A mounted hierarchy: where, and the mount data that names its controllers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,19 @@ pub(crate) struct Hierarchy {
 enum Kind {
     V1 { controllers: String },
     V2,
+}
+
+impl Hierarchy {
+    /// The file that holds a cgroup's weight, and the weight of one that has no say; none where there are no weights.
+    fn weights(&self) -> Option<(&'static str, u32)> {
+        match &self.kind {
+            Kind::V1 { controllers } if controllers.split(',').any(|c| c == "cpu") => {
+                Some(("cpu.shares", 1_024))
+            }
+            Kind::V1 { .. } => None,
+            Kind::V2 => Some(("cpu.weight", 100)),
+        }
+    }
 }
 
 /// The hierarchies of this mount namespace: all v1 ones, or the v2 one when it is mounted at the root.
@@ -50,17 +67,25 @@ fn parse_mountinfo(text: &str) -> Vec<Hierarchy> {
     seen.into_values().collect()
 }
 
+/// Makes the cgroup `name` below the current root in every hierarchy.
+pub(crate) fn make(name: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        if hierarchy.kind == Kind::V2 {
+            delegate(&hierarchy.path)?;
+        }
+        folder(&hierarchy.path.join(name))?;
+    }
+    Ok(())
+}
+
 /// Makes the cgroup `name` below the current root in every hierarchy and moves this process into it.
 ///
 /// In v2 the process goes on into a leaf, `name/init`, after `enter_namespace` has made `name` the root, since a
 /// cgroup that hands controllers to its children may hold no process itself.
 pub(crate) fn enter(name: &str) -> io::Result<()> {
+    make(name)?;
     for hierarchy in hierarchies()? {
         let cgroup = hierarchy.path.join(name);
-        if hierarchy.kind == Kind::V2 {
-            delegate(&hierarchy.path)?;
-        }
-        folder(&cgroup)?;
         if let Kind::V1 { controllers } = &hierarchy.kind
             && controllers.split(',').any(|c| c == "cpuset")
         {
@@ -91,22 +116,48 @@ pub(crate) fn enter_namespace(name: &str) -> io::Result<()> {
 /// as much as a whole node, and probes come tens of milliseconds late whenever agents restart.
 pub(crate) fn weigh(name: &str, times: u32) -> io::Result<()> {
     for hierarchy in hierarchies()? {
+        let Some((file, one)) = hierarchy.weights() else { continue };
         let cgroup = hierarchy.path.join(name);
-        let (file, weight) = match &hierarchy.kind {
-            Kind::V1 { controllers } if controllers.split(',').any(|c| c == "cpu") => {
-                ("cpu.shares", times * 1_024)
-            }
-            Kind::V1 { .. } => continue,
-            Kind::V2 => ("cpu.weight", times * 100),
-        };
         folder(&cgroup)?;
-        let file = cgroup.join(file);
-        // Where nobody handed the controller down there is no such file: weights are a help, not a need.
-        if file.exists() {
-            write(&file, &weight.to_string())?;
+        write_if_there(&cgroup.join(IDLE), "0")?;
+        write_if_there(&cgroup.join(file), &(times * one).to_string())?;
+    }
+    Ok(())
+}
+
+/// Makes a cgroup, when it is not there, and leaves it the processor time that nobody else wants.
+///
+/// Since Linux 5.15 others do not even wait for the end of its time slice.
+pub(crate) fn weigh_least(name: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        let Some((file, _)) = hierarchy.weights() else { continue };
+        let cgroup = hierarchy.path.join(name);
+        folder(&cgroup)?;
+        let idle = cgroup.join(IDLE);
+        if idle.exists() {
+            write(&idle, "1")?;
+        } else {
+            write_if_there(&cgroup.join(file), LEAST)?;
         }
     }
     Ok(())
+}
+
+/// Whether cgroups made below the current root can be given weights.
+pub(crate) fn can_weigh() -> bool {
+    let weighs = |hierarchy: &Hierarchy| match hierarchy.kind {
+        Kind::V1 { .. } => hierarchy.weights().is_some(),
+        Kind::V2 => {
+            let controllers = fs::read_to_string(hierarchy.path.join("cgroup.controllers"));
+            controllers.is_ok_and(|controllers| controllers.split_whitespace().any(|c| c == "cpu"))
+        }
+    };
+    hierarchies().is_ok_and(|hierarchies| hierarchies.iter().any(weighs))
+}
+
+/// Where nobody handed the controller down there is no such file: weights are a help, not a need.
+fn write_if_there(file: &Path, text: &str) -> io::Result<()> {
+    if file.exists() { write(file, text) } else { Ok(()) }
 }
 
 /// Hands every controller of a v2 cgroup to its children.

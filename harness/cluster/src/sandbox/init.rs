@@ -16,15 +16,11 @@ use super::cgroup;
 use super::mounts::{file_system, propagation};
 use crate::spawn::this_program;
 
-/// Weight of a cluster beside whatever else the machine does.
-const WEIGHT: u32 = 4;
-
-/// Enters the cluster's cgroup and namespaces, starts `init`, and waits for it.
+/// Enters the cluster's cgroup, whose weight the host side looks after, and namespaces, starts `init`, and waits for it.
 pub(super) fn outer(cgroup: &str) -> io::Result<ExitCode> {
     // A Ctrl-C at the terminal is for the command, which then takes the sandbox down in order.
     nix::unistd::setsid()?;
     cgroup::enter(cgroup)?;
-    cgroup::weigh(cgroup, WEIGHT)?;
     cgroup::enter_namespace(cgroup)?;
     let flags = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNS

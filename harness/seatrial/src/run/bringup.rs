@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cluster::turn::Begin;
 use cluster::{Cluster, Cni, Components, Ledger};
 use probe::deploy::Session;
 use tokio::task::JoinHandle;
@@ -13,6 +14,7 @@ use super::measure::Window;
 use super::observe;
 use super::recorder::{Produced, Recorder};
 use super::request::Request;
+use super::turn;
 use crate::errors;
 use crate::provider::Wanted;
 
@@ -22,6 +24,8 @@ const LOGS: Duration = Duration::from_secs(5);
 /// What a run has made so far; it outlives the steps, so that an interrupted run can still be reported.
 #[derive(Default)]
 pub(crate) struct State {
+    /// How it stands among the other runs of the machine; none before it began and after it measured.
+    pub(super) turn: Option<Begin>,
     pub(crate) cluster: Option<Cluster>,
     pub(super) client: Option<kube::Client>,
     pub(crate) session: Option<Session>,
@@ -79,6 +83,7 @@ pub(super) async fn boot(
         keep: request.keep,
         logs: recorder.folder().logs(),
         images,
+        weight: turn::weight(state),
     })?;
     let progress = |message| recorder.progress("cluster", message);
     let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
+use cluster::turn::Turns;
 use cluster::{Component, Components, Ledger, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
@@ -26,7 +27,8 @@ use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
-use super::traffic::Wanted;
+use super::traffic::{self, Wanted};
+use super::turn;
 use crate::bundle::Bundle;
 use crate::subjects::{self, Release};
 use crate::{errors, paths};
@@ -47,6 +49,7 @@ pub(crate) async fn drive(
     ledger: &Ledger,
     state: &mut State,
 ) -> anyhow::Result<()> {
+    turn::before_boot(request, recorder, &Turns::new(&paths::state()), state).await?;
     let components = Components::new(request.provider.place.components.clone(), paths::cache());
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
@@ -60,6 +63,7 @@ pub(crate) async fn drive(
     images.extend(prepared.images());
     let booted =
         recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
+    turn::look(state)?;
     let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
     state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
@@ -85,10 +89,13 @@ pub(crate) async fn drive(
     };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
+    turn::look(state)?;
     executor.snapshots.take("installed").await?;
 
-    let wanted = traffic(request, &facts, &probe_image.reference);
+    let wanted = wanted(request, &facts, &probe_image.reference);
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
+    turn::before_baseline(recorder, state).await?;
+    traffic::measured_from_now(state).await?;
     executor.spare = state.session.as_ref().and_then(Session::spare);
     executor.asker = state.session.as_ref().and_then(Session::asker);
     recorder.step("baseline", measured_for(BASELINE)).await?;
@@ -110,7 +117,7 @@ async fn install(
 }
 
 /// The traffic that the request asks for on these nodes.
-fn traffic(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
+fn wanted(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let settings = Settings { names: request.names, ..Settings::default() };
     Wanted {
@@ -161,8 +168,10 @@ struct Executor<'a> {
 impl Executor<'_> {
     async fn follow(&mut self, steps: &[Step], state: &mut State) -> anyhow::Result<()> {
         for (step, left) in steps.iter().zip((0..steps.len()).rev()) {
-            if let Action::Change(hop, _) = &step.action {
-                state.windows.push(Window::opened(hop));
+            match &step.action {
+                Action::Change(hop, _) => state.windows.push(Window::opened(hop)),
+                Action::Settle(_) | Action::Wait(_) if left == 0 => turn::calm(state),
+                _ => {}
             }
             let recorder = self.recorder;
             match recorder.step(&step.name, self.take(step, left)).await {

@@ -7,6 +7,7 @@ use probe::budget::{Budgets, Restart, Words};
 use probe::flow::Layer;
 use probe::noise::Noise;
 use probe::sample::FlowSamples;
+use probe::store::StoreError;
 use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 
@@ -28,21 +29,37 @@ pub(crate) struct Judged {
     pub(crate) budgets: Vec<Budget>,
 }
 
-/// Ends the measurement and judges it, together with how the steps ended.
-pub(crate) async fn outcome(
+/// All that was measured.
+pub(crate) struct Measured {
+    flows: Vec<FlowSamples>,
+    /// Why not all of it is on disk.
+    failure: Option<StoreError>,
+    until_ns: u64,
+}
+
+impl Measured {
+    /// Ends the measurement; where there was no traffic, nothing was measured.
+    pub(crate) async fn end(state: &State) -> Self {
+        let delivered = match &state.session {
+            Some(session) => Some(session.finish().await),
+            None => None,
+        };
+        let (flows, failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
+        Self { flows, failure, until_ns: probe::clock::now_ns() }
+    }
+}
+
+/// Judges what was measured, together with how the steps ended.
+pub(crate) fn outcome(
     brief: &Brief,
     recorder: &Recorder,
-    state: &mut State,
+    state: &State,
+    measured: Measured,
     interrupted: bool,
     failure: Option<&anyhow::Error>,
 ) -> Judged {
-    let delivered = match &state.session {
-        Some(session) => Some(session.finish().await),
-        None => None,
-    };
-    let until_ns = probe::clock::now_ns();
-    let (flows, store_failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
-    let mut judged = measured(brief, recorder, state, &flows, until_ns);
+    let Measured { flows, failure: store_failure, until_ns } = measured;
+    let mut judged = judged(brief, recorder, state, &flows, until_ns);
     if interrupted {
         judged.verdict = Verdict::Interrupted;
         judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
@@ -57,13 +74,7 @@ pub(crate) async fn outcome(
     judged
 }
 
-fn measured(
-    brief: &Brief,
-    recorder: &Recorder,
-    state: &State,
-    flows: &[FlowSamples],
-    until_ns: u64,
-) -> Judged {
+fn judged(brief: &Brief, recorder: &Recorder, state: &State, flows: &[FlowSamples], until_ns: u64) -> Judged {
     let windows = &state.windows;
     let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
     let noise = Noise::of(flows, from_ns, until_ns);

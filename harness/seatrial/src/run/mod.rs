@@ -17,6 +17,7 @@ mod recorder;
 pub(crate) mod request;
 mod snapshots;
 mod traffic;
+mod turn;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -51,7 +52,11 @@ pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
         recorder.interrupt();
     }
     let failure = ended.and_then(Result::err);
-    let outcome = judge::outcome(&brief, &recorder, &mut state, interrupted, failure.as_ref()).await;
+    let measured = judge::Measured::end(&state).await;
+    if let Err(e) = turn::ended(request, &mut state) {
+        recorder.progress("take down", format!("it is in the way of others: {}", errors::line(&e)));
+    }
+    let outcome = judge::outcome(&brief, &recorder, &state, measured, interrupted, failure.as_ref());
     recorder.judged(outcome);
     let down = recorder.step("take down", bringup::take_down(request, &recorder, &ledger, state)).await;
     if let Err(e) = &down {

@@ -34,7 +34,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Starts it, and opens the window of the baseline once all of it flows.
+    /// Starts it; returns when all of it flows.
     pub(super) async fn start(
         self,
         recorder: &Arc<Recorder>,
@@ -56,10 +56,18 @@ impl Wanted {
         let (seen, inbox) = unbounded_channel();
         state.watchers.push(tokio::spawn(observe::nodes(inbox, Arc::clone(recorder))));
         let session = state.session.insert(servers.clients(&recorder.folder().samples(), seen).await?);
-        let flowing_ns = session.flowing(FLOWING).await?;
-        state.windows.push(Window::baseline(flowing_ns));
+        session.flowing(FLOWING).await?;
         Ok(format!("{} flows", session.traffic().flows.len()))
     }
+}
+
+/// Opens the window of the baseline: what was before it does not count.
+pub(super) async fn measured_from_now(state: &mut State) -> anyhow::Result<()> {
+    if let Some(session) = &state.session {
+        let flowing_ns = session.flowing(FLOWING).await?;
+        state.windows.push(Window::baseline(flowing_ns));
+    }
+    Ok(())
 }
 
 fn grants(traffic: &Traffic) -> Vec<subject::Grant> {

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest};
+use cluster::turn::{Looked, Turns};
+use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, Weight};
 use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
 use probe::deploy::{Deployment, ServiceName, Session, Target};
@@ -170,6 +171,15 @@ async fn measure(
     logs: &Path,
     err: &mut dyn Write,
 ) -> anyhow::Result<(Calibration, String)> {
+    // It measures from its first outage to its last: whoever else measures has to wait for its end.
+    let turns = Turns::new(&paths::state());
+    let _turn = match turns.look(id, false)? {
+        Looked::Begin(begin) => begin,
+        Looked::Wait(other) => {
+            writeln!(err, "waits until run {other} has measured")?;
+            turns.begin(id, false, &|_| ()).await?
+        }
+    };
     let components = Components::new(args.place.components.clone(), paths::cache());
     let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
@@ -187,6 +197,7 @@ async fn measure(
         keep: false,
         logs: logs.to_owned(),
         images,
+        weight: Weight::Most,
     };
     let sandbox = Sandbox::boot(request, &components, ledger, &|_| {}).await?;
     let client = cluster::client(&sandbox.kubeconfig()).await?;

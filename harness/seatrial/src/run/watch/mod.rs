@@ -24,7 +24,7 @@ use super::bringup::State;
 use super::execute::{BASELINE, measured_for};
 use super::measure::{self, Window};
 use super::recorder::Recorder;
-use super::traffic::Wanted;
+use super::traffic::{self, Wanted};
 use super::{interrupted, judge, observe};
 use crate::commands::cluster::new_id;
 use crate::exit::{self, Usage};
@@ -139,7 +139,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
         recorder.with(|run| run.path = vec![Transition { from, to, direction, l3_impact, l7_impact }]);
     }
     let failure = begun.and_then(Result::err);
-    let outcome = judge::outcome(&brief, &recorder, &mut watch.state, interrupted, failure.as_ref()).await;
+    let measured = judge::Measured::end(&watch.state).await;
+    let outcome = judge::outcome(&brief, &recorder, &watch.state, measured, interrupted, failure.as_ref());
     recorder.judged(outcome);
     if let Err(e) = recorder.step("take down", watch.take_down(&id)).await {
         let why = errors::line(&e);
@@ -226,6 +227,7 @@ impl Watch {
         let wanted = Wanted { traffic, target, required: None, policies: Vec::new() };
         let start = wanted.start(recorder, &self.client, &self.subject, &mut self.state);
         recorder.step("traffic", start).await?;
+        traffic::measured_from_now(&mut self.state).await?;
         if !policies {
             let why = "the cluster knows no CiliumNetworkPolicy: nothing that a policy must block is tried";
             recorder.progress("traffic", why.to_owned());
