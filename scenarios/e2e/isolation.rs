@@ -31,7 +31,7 @@ pub(crate) fn two_runs_and_gc() -> Result<(), Failed> {
     run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&["0 removed"])?;
     begun_before(&mut second, "baseline", &["step-ended", "settle on 1.6.12"])?;
     if held_back(&own) == Some(true) {
-        return Err("the second measures with the processor time that is left over".into());
+        return Err("the second measures with little processor time".into());
     }
     for running in [&mut first, &mut second] {
         let code = running.ended()?;
@@ -42,10 +42,12 @@ pub(crate) fn two_runs_and_gc() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whether a run's cluster gets only the processor time that nobody else wants; none where the kernel does not say.
+/// Whether a run's cluster gets less processor time than a process; none where it has no weight.
 fn held_back(id: &str) -> Option<bool> {
-    let hierarchies = ["cpu", "cpu,cpuacct", ""].map(|name| Path::new("/sys/fs/cgroup").join(name));
-    let mut files = hierarchies.iter().map(|root| root.join(format!("seatrial-{id}")).join("cpu.idle"));
-    let idle = files.find_map(|file| std::fs::read_to_string(file).ok())?;
-    Some(idle.trim() == "1")
+    let files = [("cpu", "cpu.shares", 1_024), ("cpu,cpuacct", "cpu.shares", 1_024), ("", "cpu.weight", 100)];
+    files.iter().find_map(|(hierarchy, file, process)| {
+        let cgroup = Path::new("/sys/fs/cgroup").join(hierarchy).join(format!("seatrial-{id}"));
+        let weight: u32 = std::fs::read_to_string(cgroup.join(file)).ok()?.trim().parse().ok()?;
+        Some(weight < *process)
+    })
 }

@@ -6,7 +6,7 @@ use crate::components::Components;
 use crate::existing::{self, ExistingError};
 use crate::kind::{self, Kind, KindError, KindRequest};
 use crate::ledger::{Entry, Ledger};
-use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest, Weight};
+use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest};
 
 /// What shall be made.
 #[derive(Clone, Debug)]
@@ -104,17 +104,6 @@ impl Cluster {
         match self {
             Self::Sandbox(sandbox) => Box::new(sandbox.memory_meter()),
             Self::Kind(_) => Box::new(|| None),
-        }
-    }
-
-    /// Changes what it gets of the processors; a kind cluster has no weight.
-    ///
-    /// # Errors
-    /// When that cannot be told to the kernel.
-    pub fn weigh(&self, weight: Weight) -> Result<(), ProviderError> {
-        match self {
-            Self::Sandbox(sandbox) => Ok(sandbox.weigh(weight)?),
-            Self::Kind(_) => Ok(()),
         }
     }
 

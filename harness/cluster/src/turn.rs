@@ -75,6 +75,7 @@ pub enum Looked {
 pub struct Next {
     turns: Turns,
     id: String,
+    beside: String,
     _lock: File,
 }
 
@@ -99,12 +100,15 @@ impl Turns {
     /// When a lock cannot be used.
     pub fn look(&self, id: &str, beside: bool) -> Result<Looked, TurnError> {
         let next = match self.lock("next", id)? {
-            Ok(next) => Next { turns: self.clone(), id: id.to_owned(), _lock: next },
+            Ok(next) => next,
             Err(other) => return Ok(Looked::Wait(other)),
         };
+        let next = Next { turns: self.clone(), id: id.to_owned(), beside: String::new(), _lock: next };
         Ok(match next.measure()? {
             Ok(turn) => Looked::Begin(Begin::Turn(turn)),
-            Err(_) if beside && self.lock("changes", id)?.is_ok() => Looked::Begin(Begin::Next(next)),
+            Err(other) if beside && self.lock("changes", id)?.is_ok() => {
+                Looked::Begin(Begin::Next(Next { beside: other, ..next }))
+            }
             Err(other) => Looked::Wait(other),
         })
     }
@@ -164,6 +168,10 @@ fn tell(told: &mut String, other: String, say: &Say<'_>) -> String {
         say(&other);
         told.clone_from(&other);
     }
+    measures(told)
+}
+
+fn measures(other: &str) -> String {
     format!("run {other} measures")
 }
 
@@ -179,29 +187,30 @@ impl Next {
         Ok(Ok(Turn { next: self.turns.folder.join("next"), _measures: measures, changes }))
     }
 
-    /// Takes the turn if nobody has it.
-    ///
-    /// # Errors
-    /// When a lock cannot be used.
-    pub fn look(self) -> Result<Begin, TurnError> {
-        Ok(match self.measure()? {
-            Ok(turn) => Begin::Turn(turn),
-            Err(_) => Begin::Next(self),
-        })
+    /// The run that measures meanwhile.
+    #[must_use]
+    pub fn beside(&self) -> &str {
+        &self.beside
     }
 
-    /// Waits for the turn; `say` is told which run has it.
+    /// Waits for the turn.
     ///
     /// # Errors
     /// When a lock cannot be used, or the other still measures after hours.
-    pub async fn turn(self, say: &Say<'_>) -> Result<Turn, TurnError> {
-        let mut told = String::new();
-        let look = async || match self.measure() {
-            Err(e) => Ok(Err(e)),
-            Ok(Ok(turn)) => Ok(Ok(turn)),
-            Ok(Err(other)) => Err(tell(&mut told, other, say)),
+    pub async fn turn(self) -> Result<Turn, TurnError> {
+        let wait = async {
+            let mut looks = tokio::time::interval(EVERY);
+            loop {
+                looks.tick().await;
+                if let Ok(turn) = self.measure()? {
+                    return Ok(turn);
+                }
+            }
         };
-        wait::until("this run's turn to measure", PATIENCE, EVERY, look).await?
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
+            let condition = "this run's turn to measure".to_owned();
+            Err(Timeout { condition, waited: PATIENCE, last: measures(&self.beside) }.into())
+        })
     }
 }
 
@@ -250,7 +259,7 @@ mod tests {
         assert_eq!(waits_for(&turns, "third", true), "second");
         drop(first);
         assert_eq!(waits_for(&turns, "third", true), "second", "nobody overtakes the one that is next");
-        let second = second.turn(&|_| ()).await.unwrap();
+        let second = second.turn().await.unwrap();
         assert_eq!(waits_for(&turns, "third", true), "second", "the second has not come to its calm");
         drop(second);
         assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)));
@@ -269,18 +278,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_one_that_is_next_is_told_once_for_whom_it_waits() {
+    async fn a_run_that_waits_is_told_once_for_whom() {
+        let state = tempfile::tempdir().unwrap();
+        let turns = Turns::new(state.path());
+        let first = begin(&turns, "first").await;
+        let told = std::sync::Mutex::new(Vec::new());
+        let say = |other: &str| told.lock().unwrap().push(other.to_owned());
+        let waits = tokio::time::timeout(3 * EVERY, turns.begin("second", true, &say)).await;
+        assert!(waits.is_err(), "it begins beside the first");
+        assert_eq!(*told.lock().unwrap(), ["first"]);
+        drop(first);
+        begin(&turns, "third").await;
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_is_no_longer_next() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
         let Begin::Turn(mut first) = begin(&turns, "first").await else { panic!("nobody else is there") };
         first.calm();
         let Begin::Next(second) = begin(&turns, "second").await else { panic!("first still measures") };
-        let told = std::sync::Mutex::new(Vec::new());
-        let say = |other: &str| told.lock().unwrap().push(other.to_owned());
-        let waits = tokio::time::timeout(3 * EVERY, second.turn(&say)).await;
-        assert!(waits.is_err(), "it measures beside the first");
-        assert_eq!(*told.lock().unwrap(), ["first"]);
+        assert_eq!(second.beside(), "first");
+        assert!(
+            tokio::time::timeout(3 * EVERY, second.turn()).await.is_err(),
+            "it measures beside the first"
+        );
         drop(first);
-        assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)), "who gave up is no longer next");
+        assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)));
     }
 }

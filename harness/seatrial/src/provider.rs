@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape, Weight};
+use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape, Share};
 
 use crate::commands::cluster::Place;
 use crate::errors;
@@ -42,8 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) keep: bool,
     pub(crate) logs: PathBuf,
     pub(crate) images: Vec<Image>,
-    /// What a sandbox gets of the processors at first.
-    pub(crate) weight: Weight,
+    /// What a sandbox gets of the processors.
+    pub(crate) share: Share,
 }
 
 impl Provider {
@@ -99,11 +99,11 @@ impl Provider {
 
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images, weight } = wanted;
+        let Wanted { id, nodes, cni, keep, logs, images, share } = wanted;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
-                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images, weight })
+                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images, share })
             }
             ProviderName::Kind => {
                 let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());

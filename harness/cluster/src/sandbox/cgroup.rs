@@ -10,10 +10,6 @@ use std::path::{Path, PathBuf};
 use super::mounts::{file_system, folder, write};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// Whether a cgroup runs only where nobody else would.
-const IDLE: &str = "cpu.idle";
-/// The lowest weight that both kinds of hierarchy take.
-const LEAST: &str = "2";
 
 /// A mounted hierarchy: where, and the mount data that names its controllers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,34 +106,19 @@ pub(crate) fn enter_namespace(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a cgroup, when it is not there, and gives it `times` the processor time of one that has no say.
+/// Makes a cgroup, when it is not there, and gives it so many eighths of the processor time of one that has no say.
 ///
 /// What measures must not wait for what is only machinery: without weights every thread of the control plane counts
 /// as much as a whole node, and probes come tens of milliseconds late whenever agents restart.
-pub(crate) fn weigh(name: &str, times: u32) -> io::Result<()> {
+pub(crate) fn weigh(name: &str, eighths: u32) -> io::Result<()> {
     for hierarchy in hierarchies()? {
         let Some((file, one)) = hierarchy.weights() else { continue };
         let cgroup = hierarchy.path.join(name);
         folder(&cgroup)?;
-        write_if_there(&cgroup.join(IDLE), "0")?;
-        write_if_there(&cgroup.join(file), &(times * one).to_string())?;
-    }
-    Ok(())
-}
-
-/// Makes a cgroup, when it is not there, and leaves it the processor time that nobody else wants.
-///
-/// Since Linux 5.15 others do not even wait for the end of its time slice.
-pub(crate) fn weigh_least(name: &str) -> io::Result<()> {
-    for hierarchy in hierarchies()? {
-        let Some((file, _)) = hierarchy.weights() else { continue };
-        let cgroup = hierarchy.path.join(name);
-        folder(&cgroup)?;
-        let idle = cgroup.join(IDLE);
-        if idle.exists() {
-            write(&idle, "1")?;
-        } else {
-            write_if_there(&cgroup.join(file), LEAST)?;
+        let file = cgroup.join(file);
+        // Where nobody handed the controller down there is no such file: weights are a help, not a need.
+        if file.exists() {
+            write(&file, &(eighths * one / 8).to_string())?;
         }
     }
     Ok(())
@@ -153,11 +134,6 @@ pub(crate) fn can_weigh() -> bool {
         }
     };
     hierarchies().is_ok_and(|hierarchies| hierarchies.iter().any(weighs))
-}
-
-/// Where nobody handed the controller down there is no such file: weights are a help, not a need.
-fn write_if_there(file: &Path, text: &str) -> io::Result<()> {
-    if file.exists() { write(file, text) } else { Ok(()) }
 }
 
 /// Hands every controller of a v2 cgroup to its children.

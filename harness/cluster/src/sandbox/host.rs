@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeSpec, Pki, Report, Spec};
-use super::weight::{Weight, weigh};
+use super::weight::Share;
 use super::{Role, cgroup, fds, node_config};
 use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
@@ -41,8 +41,8 @@ pub struct SandboxRequest {
     pub logs: PathBuf,
     /// Images to load into every node; the first is the pause image.
     pub images: Vec<Image>,
-    /// What it gets of the processors at first.
-    pub weight: Weight,
+    /// What it gets of the processors.
+    pub share: Share,
 }
 
 /// A sandbox could not be brought up, used or taken down.
@@ -161,7 +161,7 @@ impl Sandbox {
         let spec = prepare(&request, programs, &held, &entry)?;
         let lock = held.share_lock().map_err(io("the ledger's lock"))?;
         cgroup::make(&entry.cgroup).map_err(io("the cluster's cgroup could not be made"))?;
-        weigh(&request.id, request.weight)?;
+        request.share.belongs_to(&entry.cgroup)?;
         let (outer, control) = spawn(&entry.cgroup, listener.into(), lock, &request.logs)?;
         entry.root = outer.id().unwrap_or_default();
         held.write(&entry)?;
@@ -221,14 +221,6 @@ impl Sandbox {
     pub fn memory_meter(&self) -> impl Fn() -> Option<u64> + Send + use<> {
         let cgroup = self.entry.cgroup.clone();
         move || cgroup::memory(&cgroup)
-    }
-
-    /// Changes what it gets of the processors.
-    ///
-    /// # Errors
-    /// When its cgroup cannot be written.
-    pub fn weigh(&self, weight: Weight) -> Result<(), SandboxError> {
-        weigh(&self.entry.id, weight)
     }
 
     /// Lets it outlive this process; it is then removed by [`down`].

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec, set_dormant};
 pub use spec::Cni;
 pub(crate) use spec::DNS_ADDRESS;
-pub use weight::{Weight, can_weigh};
+pub use weight::{Share, Weight, can_weigh};
 
 /// Address under which pods and agents reach the API server without any service translation.
 pub const API_INSIDE: (&str, u16) = (spec::CONTROL_PLANE, spec::API_PORT);

@@ -18,12 +18,12 @@ use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
 use crate::{clock, wait};
 
-/// Weight of a node beside each thread of the control plane.
-const NODE_WEIGHT: u32 = 8;
+/// Weight of a node beside each thread of the control plane, eighths.
+const NODE_WEIGHT: u32 = 8 * 8;
 /// Where containerd puts its containers.
 const PODS: &str = "k8s.io";
-/// Weight of a node's pods beside each thread of its containerd and its kubelet.
-const PODS_WEIGHT: u32 = 100;
+/// Weight of a node's pods beside each thread of its containerd and its kubelet, eighths.
+const PODS_WEIGHT: u32 = 100 * 8;
 
 /// The node's process; single-threaded until it has entered its namespaces.
 pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use cluster::{Cluster, Cni, Components, Ledger, Weight};
+use cluster::{Cluster, Cni, Components, Ledger, Share, Weight};
 
 use crate::bundle::Bundle;
 use crate::exit::{self, Usage};
@@ -122,7 +122,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         keep: true,
         logs: logs.path().to_owned(),
         images: vec![bundle.role("pause"), dns.clone()],
-        weight: Weight::Most,
+        share: Share::new(Weight::Most),
     })?;
     let components = Components::new(options.provider.place.components, paths::cache());
     let up = async {

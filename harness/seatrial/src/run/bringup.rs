@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cluster::turn::Begin;
 use cluster::{Cluster, Cni, Components, Ledger};
 use probe::deploy::Session;
 use tokio::task::JoinHandle;
@@ -14,7 +13,7 @@ use super::measure::Window;
 use super::observe;
 use super::recorder::{Produced, Recorder};
 use super::request::Request;
-use super::turn;
+use super::turn::Standing;
 use crate::errors;
 use crate::provider::Wanted;
 
@@ -24,8 +23,8 @@ const LOGS: Duration = Duration::from_secs(5);
 /// What a run has made so far; it outlives the steps, so that an interrupted run can still be reported.
 #[derive(Default)]
 pub(crate) struct State {
-    /// How it stands among the other runs of the machine; none before it began and after it measured.
-    pub(super) turn: Option<Begin>,
+    /// How it stands among the other runs of the machine.
+    pub(super) standing: Standing,
     pub(crate) cluster: Option<Cluster>,
     pub(super) client: Option<kube::Client>,
     pub(crate) session: Option<Session>,
@@ -83,7 +82,7 @@ pub(super) async fn boot(
         keep: request.keep,
         logs: recorder.folder().logs(),
         images,
-        weight: turn::weight(state),
+        share: state.standing.share(),
     })?;
     let progress = |message| recorder.progress("cluster", message);
     let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);

@@ -28,7 +28,7 @@ use super::recorder::Recorder;
 use super::request::Request;
 use super::snapshots::Snapshots;
 use super::traffic::{self, Wanted};
-use super::turn;
+use super::turn::Standing;
 use crate::bundle::Bundle;
 use crate::subjects::{self, Release};
 use crate::{errors, paths};
@@ -49,7 +49,8 @@ pub(crate) async fn drive(
     ledger: &Ledger,
     state: &mut State,
 ) -> anyhow::Result<()> {
-    turn::before_boot(request, recorder, &Turns::new(&paths::state()), state).await?;
+    let turns = Turns::new(&paths::state());
+    state.standing = Standing::before_boot(request, recorder, &turns).await?;
     let components = Components::new(request.provider.place.components.clone(), paths::cache());
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
@@ -63,7 +64,6 @@ pub(crate) async fn drive(
     images.extend(prepared.images());
     let booted =
         recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
-    turn::look(state)?;
     let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
     state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
@@ -89,12 +89,11 @@ pub(crate) async fn drive(
     };
     let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
     recorder.step(&format!("install {first}"), install).await?;
-    turn::look(state)?;
     executor.snapshots.take("installed").await?;
 
     let wanted = wanted(request, &facts, &probe_image.reference);
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
-    turn::before_baseline(recorder, state).await?;
+    state.standing.before_baseline(recorder).await?;
     traffic::measured_from_now(state).await?;
     executor.spare = state.session.as_ref().and_then(Session::spare);
     executor.asker = state.session.as_ref().and_then(Session::asker);
@@ -170,7 +169,7 @@ impl Executor<'_> {
         for (step, left) in steps.iter().zip((0..steps.len()).rev()) {
             match &step.action {
                 Action::Change(hop, _) => state.windows.push(Window::opened(hop)),
-                Action::Settle(_) | Action::Wait(_) if left == 0 => turn::calm(state),
+                Action::Settle(_) | Action::Wait(_) if left == 0 => state.standing.calm(),
                 _ => {}
             }
             let recorder = self.recorder;

@@ -53,7 +53,7 @@ pub(crate) async fn execute(request: &Request) -> anyhow::Result<Run> {
     }
     let failure = ended.and_then(Result::err);
     let measured = judge::Measured::end(&state).await;
-    if let Err(e) = turn::ended(request, &mut state) {
+    if let Err(e) = std::mem::take(&mut state.standing).ended(request.keep) {
         recorder.progress("take down", format!("it is in the way of others: {}", errors::line(&e)));
     }
     let outcome = judge::outcome(&brief, &recorder, &state, measured, interrupted, failure.as_ref());

@@ -1,97 +1,111 @@
 //! The run among the others of this machine: it measures alone, and makes itself ready in the calm of another.
 //!
 //! Who finds nobody measuring has its turn before its cluster boots, and is no slower for all this. Who finds another
-//! waits until that one only settles, boots and starts its traffic with the processor time that is left over, and has
-//! its turn when the other has measured. A cluster that cannot be held back is made in its turn.
+//! waits until that one only settles, boots and starts its traffic with little processor time, and has its turn when
+//! the other has measured. A cluster that cannot be held back is made in its turn.
 
-use cluster::turn::{Begin, Looked, Next, Turns};
-use cluster::{ProviderError, Weight};
+use cluster::turn::{Begin, Looked, Next, Turn, Turns};
+use cluster::{Share, Weight};
+use tokio::task::JoinHandle;
 
-use super::bringup::State;
-use super::recorder::Recorder;
+use super::recorder::{Produced, Recorder};
 use super::request::Request;
 
 /// The step in which a run waits for others.
 const STEP: &str = "turn";
 
-/// Returns when the cluster may be made.
-pub(super) async fn before_boot(
-    request: &Request,
-    recorder: &Recorder,
-    turns: &Turns,
-    state: &mut State,
-) -> anyhow::Result<()> {
-    let beside = request.provider.can_be_held_back();
-    if let Looked::Begin(begin) = turns.look(&request.id, beside)? {
-        state.turn = Some(begin);
-        return Ok(());
+/// How a run stands among the others.
+#[derive(Debug, Default)]
+pub(crate) enum Standing {
+    /// It has not begun, or it has measured.
+    #[default]
+    Out,
+    /// It makes itself ready, and waits for its turn meanwhile.
+    Next(JoinHandle<anyhow::Result<Turn>>, Share),
+    /// It is its turn.
+    Turn(Turn, Share),
+}
+
+impl Standing {
+    /// Returns when the cluster may be made.
+    pub(super) async fn before_boot(
+        request: &Request,
+        recorder: &Recorder,
+        turns: &Turns,
+    ) -> anyhow::Result<Self> {
+        let beside = request.provider.can_be_held_back();
+        let waits = |other: &str| recorder.progress(STEP, format!("waits until run {other} has measured"));
+        let begin = match turns.look(&request.id, beside)? {
+            Looked::Begin(begin) => begin,
+            Looked::Wait(_) => {
+                let begin = async { Ok(turns.begin(&request.id, beside, &waits).await?) };
+                recorder.step(STEP, begin).await?
+            }
+        };
+        Ok(match begin {
+            Begin::Turn(turn) => Self::Turn(turn, Share::new(Weight::Most)),
+            Begin::Next(next) => {
+                recorder.progress(STEP, format!("makes itself ready beside run {}", next.beside()));
+                let share = Share::new(Weight::Least);
+                Self::Next(tokio::spawn(turn(next, share.clone())), share)
+            }
+        })
     }
-    let begin = async {
-        state.turn = Some(turns.begin(&request.id, beside, &says(recorder)).await?);
+
+    /// What the cluster gets of the processors.
+    pub(super) fn share(&self) -> Share {
+        match self {
+            Self::Out => Share::new(Weight::Most),
+            Self::Next(_, share) | Self::Turn(_, share) => share.clone(),
+        }
+    }
+
+    /// Returns when the run may measure, with its cluster at full weight.
+    pub(super) async fn before_baseline(&mut self, recorder: &Recorder) -> anyhow::Result<()> {
+        let Self::Next(turn, share) = self else { return Ok(()) };
+        let turn = recorder.step(STEP, async { turn.await? }).await?;
+        *self = Self::Turn(turn, share.clone());
         Ok(())
-    };
-    recorder.step(STEP, begin).await
-}
-
-/// Between two steps: has the turn, and its full weight, if the other has measured meanwhile.
-pub(super) fn look(state: &mut State) -> anyhow::Result<()> {
-    let Some(next) = next(state) else { return Ok(()) };
-    let begin = next.look()?;
-    if matches!(begin, Begin::Turn(_)) {
-        weigh(state, Weight::Most)?;
     }
-    state.turn = Some(begin);
-    Ok(())
-}
 
-/// Returns when the run may measure, with its cluster at full weight.
-pub(super) async fn before_baseline(recorder: &Recorder, state: &mut State) -> anyhow::Result<()> {
-    look(state)?;
-    let Some(next) = next(state) else { return Ok(()) };
-    let turn = async {
-        state.turn = Some(Begin::Turn(next.turn(&says(recorder)).await?));
-        Ok(weigh(state, Weight::Most)?)
-    };
-    recorder.step(STEP, turn).await
-}
+    /// Nothing more is done to the cluster: another run may make itself ready.
+    pub(super) fn calm(&mut self) {
+        if let Self::Turn(turn, _) = self {
+            turn.calm();
+        }
+    }
 
-/// Nothing more is done to the cluster: another run may make itself ready.
-pub(super) fn calm(state: &mut State) {
-    if let Some(Begin::Turn(turn)) = &mut state.turn {
-        turn.calm();
+    /// The measurement has ended: another run may measure, and suffers little from what this one still does. A cluster
+    /// that is kept shall be of use at once.
+    pub(super) fn ended(self, kept: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Out => {}
+            Self::Next(turn, _) => turn.abort(),
+            Self::Turn(turn, share) => {
+                if !kept && turn.is_awaited()? {
+                    share.set(Weight::Least)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// The measurement has ended: another run may measure, and does not suffer from what this one still does.
-pub(super) fn ended(request: &Request, state: &mut State) -> anyhow::Result<()> {
-    let Some(Begin::Turn(turn)) = state.turn.take() else { return Ok(()) };
-    // One that is kept shall be of use at once.
-    if !request.keep && turn.is_awaited()? {
-        weigh(state, Weight::Least)?;
-    }
-    Ok(())
-}
-
-/// What the cluster gets of the processors as long as it only makes itself ready.
-pub(super) fn weight(state: &State) -> Weight {
-    match &state.turn {
-        Some(Begin::Next(_)) => Weight::Least,
-        Some(Begin::Turn(_)) | None => Weight::Most,
+impl Produced for Turn {
+    fn detail(&self) -> Option<String> {
+        None
     }
 }
 
-/// Takes out that the run is next, where it is that.
-fn next(state: &mut State) -> Option<Next> {
-    match state.turn.take_if(|begin| matches!(begin, Begin::Next(_))) {
-        Some(Begin::Next(next)) => Some(next),
-        Some(Begin::Turn(_)) | None => None,
+impl Produced for Begin {
+    fn detail(&self) -> Option<String> {
+        None
     }
 }
 
-fn weigh(state: &State, weight: Weight) -> Result<(), ProviderError> {
-    state.cluster.as_ref().map_or(Ok(()), |cluster| cluster.weigh(weight))
-}
-
-fn says(recorder: &Recorder) -> impl Fn(&str) + Sync {
-    |other| recorder.progress(STEP, format!("waits until run {other} has measured"))
+/// Waits for the turn, and gives the cluster its full weight with it, however far it has come.
+async fn turn(next: Next, share: Share) -> anyhow::Result<Turn> {
+    let turn = next.turn().await?;
+    share.set(Weight::Most)?;
+    Ok(turn)
 }

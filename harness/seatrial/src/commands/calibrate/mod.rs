@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::turn::{Looked, Turns};
-use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, Weight};
+use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, Share, Weight};
 use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
 use probe::deploy::{Deployment, ServiceName, Session, Target};
@@ -197,7 +197,7 @@ async fn measure(
         keep: false,
         logs: logs.to_owned(),
         images,
-        weight: Weight::Most,
+        share: Share::new(Weight::Most),
     };
     let sandbox = Sandbox::boot(request, &components, ledger, &|_| {}).await?;
     let client = cluster::client(&sandbox.kubeconfig()).await?;
