@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cluster::turn::{Looked, Turns};
+use cluster::turn::{Begin, Looked, Turns};
 use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, Share, Weight};
 use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
@@ -171,15 +171,7 @@ async fn measure(
     logs: &Path,
     err: &mut dyn Write,
 ) -> anyhow::Result<(Calibration, String)> {
-    // It measures from its first outage to its last: whoever else measures has to wait for its end.
-    let turns = Turns::new(&paths::state());
-    let _turn = match turns.look(id, false)? {
-        Looked::Begin(begin) => begin,
-        Looked::Wait(other) => {
-            writeln!(err, "waits until run {other} has measured")?;
-            turns.begin(id, false, &|_| ()).await?
-        }
-    };
+    let _turn = turn(id, err).await?;
     let components = Components::new(args.place.components.clone(), paths::cache());
     let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
@@ -256,6 +248,18 @@ async fn measure(
     let compared = compared.await;
     sandbox.destroy().await?;
     compared
+}
+
+/// Waits until nobody else measures; nobody else does as long as what it returns is there.
+async fn turn(id: &str, err: &mut dyn Write) -> anyhow::Result<Begin> {
+    let turns = Turns::new(&paths::state());
+    Ok(match turns.look(id, false)? {
+        Looked::Begin(begin) => begin,
+        Looked::Wait(other) => {
+            writeln!(err, "waits until run {other} has measured")?;
+            turns.begin(id, false, &|_| ()).await?
+        }
+    })
 }
 
 async fn analyse(session: &Session, injected: &[Injected], from_ns: u64) -> anyhow::Result<Calibration> {
