@@ -11,7 +11,10 @@ use super::host::io;
 pub enum Weight {
     /// Four times what a process gets: it measures, or nobody does.
     Most,
-    /// An eighth of what a process gets, and a thirty-second of what a cluster gets that measures.
+    /// What a process gets: it has measured, and is taken down while another measures.
+    Process,
+    /// An eighth of what a process gets, and a thirty-second of what a cluster gets that measures: it makes itself
+    /// ready beside one.
     Least,
 }
 
@@ -19,6 +22,7 @@ impl Weight {
     fn eighths(self) -> u32 {
         match self {
             Self::Most => 32,
+            Self::Process => 8,
             Self::Least => 1,
         }
     }

@@ -83,7 +83,7 @@ impl Standing {
             Self::Next(turn, _) => turn.abort(),
             Self::Turn(turn, share) => {
                 if !kept && turn.is_awaited()? {
-                    share.set(Weight::Least)?;
+                    share.set(Weight::Process)?;
                 }
             }
         }
