@@ -3,10 +3,12 @@
 //!
 //! One at a time, since two cores that run two clusters measure each other.
 //! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`.
+//! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
 mod bad_input;
 mod census;
+mod charts;
 mod cluster;
 mod command;
 mod isolation;
@@ -17,6 +19,8 @@ mod repro;
 mod scenario;
 mod upgrade;
 mod watch;
+
+use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -38,7 +42,12 @@ fn main() {
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
         trial("watch", watch::watched),
+        trial("charts/immutable-selector", charts::an_immutable_selector_is_found),
+        trial("charts/stage-by-stage", charts::stage_by_stage),
     ];
+    if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
+        trials.push(trial("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));
+    }
     for (name, arm) in scenario::arms() {
         trials.push(trial(&format!("{name}/{arm}"), move || scenario::as_expected(&name, &arm)));
     }

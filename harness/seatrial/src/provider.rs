@@ -42,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) keep: bool,
     pub(crate) logs: PathBuf,
     pub(crate) images: Vec<Image>,
+    /// Archives of further images.
+    pub(crate) archives: Vec<PathBuf>,
 }
 
 impl Provider {
@@ -90,17 +92,26 @@ impl Provider {
         }
     }
 
+    /// Checks that nodes can get at images which nobody loads into them.
+    pub(crate) fn can_pull(&self, needed: bool) -> Result<(), Usage> {
+        if needed && self.name == ProviderName::Sandbox {
+            let remedy = "load Cilium's with --images, put our own in their place with --shim, or take --provider kind";
+            return Err(Usage(format!("nodes of a sandbox cannot pull images: {remedy}")));
+        }
+        Ok(())
+    }
+
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images } = wanted;
+        let Wanted { id, nodes, cni, keep, logs, images, archives } = wanted;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
-                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images })
+                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images, archives })
             }
             ProviderName::Kind => {
                 let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());
-                Request::Kind(KindRequest { id, shape, cni, image, logs, images })
+                Request::Kind(KindRequest { id, shape, cni, image, logs, images, archives })
             }
         })
     }

@@ -40,6 +40,8 @@ pub struct SandboxRequest {
     pub logs: PathBuf,
     /// Images to load into every node; the first is the pause image.
     pub images: Vec<Image>,
+    /// Archives of further images, OCI's or Docker's, loaded into each node.
+    pub archives: Vec<PathBuf>,
 }
 
 /// A sandbox could not be brought up, used or taken down.
@@ -276,7 +278,7 @@ fn prepare(
         folder: held.folder().to_owned(),
         logs: request.logs.clone(),
         programs,
-        images,
+        images: std::iter::once(images).chain(request.archives.iter().cloned()).collect(),
         pause_image: request.images.first().map(|i| i.reference.clone()).unwrap_or_default(),
         cni: request.cni,
         pki: pki(&authority)?,

@@ -13,6 +13,7 @@ use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 use super::brief::Brief;
 use super::bringup::{State, Stuck};
 use super::measure::{self, Transition};
+use super::obstruct::Obstruction;
 use super::recorder::Recorder;
 use super::traffic::Lacking;
 use crate::errors;
@@ -82,6 +83,7 @@ fn measured(
             Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
         }
     }
+    state.obstructions.iter().for_each(|obstruction| judgement.obstructed(obstruction));
     if let Some(stuck) = &state.stuck {
         judgement.stuck(stuck);
     }
@@ -183,6 +185,18 @@ impl<'a> Judgement<'a> {
                 "during {}; the flow's outages and their causes are in the report",
                 transition.name
             ),
+            reproduce: self.brief.again.clone(),
+        });
+    }
+
+    /// What the guide names and this upgrade meets is to be known, though nothing was lost by it.
+    fn obstructed(&mut self, obstruction: &Obstruction) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: Some(obstruction.hazard.to_owned()),
+            flow: None,
+            summary: obstruction.summary(),
+            evidence: obstruction.evidence.clone(),
             reproduce: self.brief.again.clone(),
         });
     }

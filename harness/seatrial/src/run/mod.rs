@@ -11,6 +11,7 @@ mod logs;
 pub(crate) mod look;
 mod measure;
 mod observe;
+mod obstruct;
 pub(crate) mod procedure;
 pub(crate) mod recipe;
 mod recorder;
@@ -19,21 +20,38 @@ mod snapshots;
 mod traffic;
 pub(crate) mod watch;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
-use cluster::Ledger;
+use cluster::{Component, Components, Ledger};
 use report::run::Run;
 
 pub(crate) use request::Args;
 
-use crate::{errors, paths};
+use crate::{errors, exit, paths};
 use bringup::State;
+use procedure::Procedure;
 use recorder::Recorder;
 use request::Request;
 
 /// Runs the command to its report and returns the exit code.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
+    if args.print_images {
+        return print_images(&args).await;
+    }
     Ok(execute(&Request::from_args(args)?).await?.exit_code)
+}
+
+/// Prints the images of every version on the way, one a line, for a registry or an archive of one's own.
+async fn print_images(args: &Args) -> anyhow::Result<u8> {
+    let (subject, plan) = args.plan()?;
+    let versions = Procedure::of_plan(&plan, args.rollback).versions();
+    let components = Components::new(args.provider.place.components.clone(), paths::cache());
+    let helm = components.resolve(Component::Helm, &|_| ()).await?;
+    for image in subject.images(&versions, &helm).await? {
+        writeln!(std::io::stdout(), "{image}")?;
+    }
+    Ok(exit::PASSED)
 }
 
 /// Carries a request out, from the cluster to the report, and returns the record.

@@ -31,7 +31,7 @@ use crate::provider::Provider;
 use crate::run::procedure::{Procedure, Step};
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
-use crate::subjects::{self, SubjectName};
+use crate::subjects::{self, Choice};
 use crate::{errors, paths, run};
 
 /// Where the probes go.
@@ -55,9 +55,6 @@ pub(crate) struct Args {
     /// Probes a second on each flow.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000))]
     rate: u32,
-    /// What the traffic goes through.
-    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
-    subject: SubjectName,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -115,11 +112,11 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
     let request = Request {
         id: new_id(),
-        recipe: Recipe::new(args.subject.name(), 2, BTreeMap::new(), story),
+        recipe: Recipe::new(Choice::Standin.option(), 2, BTreeMap::new(), story),
         procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,
-        subject: args.subject,
+        subject: Choice::Standin,
         nodes: 2,
         config: BTreeMap::new(),
         policies: BTreeMap::new(),
@@ -174,7 +171,7 @@ async fn measure(
     let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
     let bundle = Bundle::new().await?;
-    let prepared = subjects::prepare(args.subject, &[version], &bundle, &components).await?;
+    let prepared = subjects::prepare(&Choice::Standin, &[version], &bundle, &components, &helm).await?;
     let (probe_image, dns_image) = (bundle.role("probe"), bundle.role(cluster::dns::ROLE));
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image];
     images.extend(prepared.images());
@@ -187,6 +184,7 @@ async fn measure(
         keep: false,
         logs: logs.to_owned(),
         images,
+        archives: prepared.archives(),
     };
     let sandbox = Sandbox::boot(request, &components, ledger, &|_| {}).await?;
     let client = cluster::client(&sandbox.kubeconfig()).await?;
@@ -198,7 +196,7 @@ async fn measure(
     let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api).await?;
     let subject = Subject::new(client.clone(), deadline);
     subject.apply(&prepared.prerequisites(&facts)).await?;
-    for release in prepared.releases(&facts)? {
+    for release in prepared.releases(&facts).await? {
         subject.install(&release.chart, &[].into()).await?;
     }
     cluster::nodes_ready(&client, 2, deadline).await?;
