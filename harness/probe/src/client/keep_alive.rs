@@ -15,9 +15,10 @@ use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
 use super::stream;
+use crate::exchange::TOKEN_HEADER;
 use crate::flow::{FlowSpec, Protocol};
 use crate::sample::Class;
-use crate::server::{OwnThread, TOKEN_HEADER};
+use crate::server::OwnThread;
 
 type Body = Empty<Bytes>;
 type Coming<T> = Pin<Box<dyn Future<Output = hyper::Result<T>>>>;

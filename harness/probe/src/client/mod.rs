@@ -19,7 +19,6 @@ use std::sync::mpsc;
 use std::thread;
 
 pub(crate) use dns::look_up;
-pub(crate) use packet::LONGEST;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
@@ -39,11 +38,14 @@ const SLOT_NS: u64 = 10_000_000;
 const MANY_FLOWS: usize = 100;
 const SMALL_SLOT_NS: u64 = 1_000_000;
 
+/// The environment variable that holds a prober's flows as JSON.
+pub(crate) const FLOWS_VARIABLE: &str = "SEATRIAL_FLOWS";
+
 /// Why a prober cannot run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Its flows cannot be read.
-    #[error("{} does not hold flows; the harness sets it as JSON", crate::role::FLOWS_VARIABLE)]
+    #[error("{} does not hold flows; the harness sets it as JSON", FLOWS_VARIABLE)]
     Flows(#[source] serde_json::Error),
     /// A flow cannot be probed as described.
     #[error("flow {flow}: {why}")]

@@ -10,13 +10,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::recorder::{Probe, Recorder};
 use super::{Due, arrival};
 use crate::clock::now_ns;
+use crate::exchange::{LONGEST, NUMBER};
 use crate::flow::FlowSpec;
 use crate::sample::Class;
-
-/// Bytes of a number.
-const NUMBER: usize = 4;
-/// Bytes of the longest datagram.
-pub(crate) const LONGEST: usize = 2_048;
 
 /// How numbers travel in datagrams and back.
 pub(super) trait Datagrams: 'static {

@@ -8,11 +8,9 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
+use crate::exchange::NUMBER;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
-
-/// Bytes of a number in the stream.
-const NUMBER: usize = 4;
 
 /// A TCP connection to an echo server.
 pub(super) struct Echo {

@@ -13,8 +13,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Target;
 use super::addresses::SERVICE_LABEL;
+use crate::client::FLOWS_VARIABLE;
 use crate::flow::{FlowSpec, Protocol};
-use crate::role::{CLIENT_NAME, FLOWS_VARIABLE, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
+use crate::role::{CLIENT_NAME, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
 use crate::traffic::{OUTSIDE_PORT, OutsideName, ProbePod, ProbeService};
 
 /// Label that holds the run id.

@@ -14,11 +14,12 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::{Timer, now_ns};
+use crate::exchange::Listener;
 use crate::flow::{FlowSpec, Kind, Layer, Protocol};
 use crate::noise::Noise;
 use crate::outage::{Outage, outages};
 use crate::sample::{Class, FlowSamples};
-use crate::server::{self, Listener};
+use crate::server;
 use crate::store::Store;
 use crate::{client, flow};
 

@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::exchange::Listener;
 use crate::flow::{FlowSpec, Kind, Policy, Protocol};
-use crate::server::Listener;
 pub use part::{Part, ProbePod};
 pub use settings::Settings;
 

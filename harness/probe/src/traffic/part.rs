@@ -9,8 +9,8 @@ use super::{
     CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT,
     PART_LABEL, TCP_PORT, UDP_PORT,
 };
+use crate::exchange::Listener;
 use crate::flow::Protocol;
-use crate::server::Listener;
 
 /// What a probe pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use super::{
     ALL_SERVERS, Grant, HTTP_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_NAME, OutsideName, Part,
     ProbePod, ProbeService, Settings, TCP_PORT, Traffic, UDP_PORT,
 };
+use crate::exchange::PUBLIC_PATH;
 use crate::flow::{End, Expectation, FlowSpec, Kind, Layer, Path, Place, Policy, Protocol, Query, Via};
-use crate::server::PUBLIC_PATH;
 
 /// Stands for the cluster's DNS Service until the cluster tells where it is.
 const DNS: &str = "cluster-dns";

@@ -4,8 +4,8 @@ use super::{
     CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, OUTSIDE_PORT, Settings,
     TCP_PORT, UDP_PORT,
 };
+use crate::exchange::{PRIVATE_PATH, PUBLIC_PATH};
 use crate::flow::{Kind, Policy, Protocol, Via};
-use crate::server::{PRIVATE_PATH, PUBLIC_PATH};
 
 use Kind as K;
 use Policy as P;
