@@ -121,8 +121,18 @@ pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
 }
 
+/// From a host outside of the cluster to the open server, over a port of a node.
+pub(super) fn from_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::NodePort, TCP_PORT, settings.new_rate)
+}
+
+/// From the client to a host outside of the cluster.
+pub(super) fn to_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::Outside, OUTSIDE_PORT, settings.new_rate)
+}
+
 /// To an address outside of the cluster, by the name of which it was allowed, and to one that was not.
-pub(super) fn to_outside(settings: &Settings) -> [(Row, &'static str); 3] {
+pub(super) fn to_names(settings: &Settings) -> [(Row, &'static str); 3] {
     let row = |kind, rate| row(kind, T::Tcp, P::L4Policy, Via::Outside, OUTSIDE_PORT, rate);
     [
         (row(K::Held, settings.held_rate), "held-tcp"),

@@ -11,6 +11,7 @@ mod logs;
 pub(crate) mod look;
 mod measure;
 mod observe;
+mod outside;
 pub(crate) mod procedure;
 pub(crate) mod recipe;
 mod recorder;
