@@ -210,6 +210,8 @@ impl Servers {
     ) -> Result<Session, DeployError> {
         let store = Arc::new(Store::create(samples_dir, self.traffic.flows.iter().cloned())?);
         let mut followers = std::mem::take(&mut self.followers);
+        // A pod takes longest to its first answer: the first new ones come up beside the probers.
+        self.make_new_pods(&store, &mut followers);
         let probers = self.make_probers().await?;
         let watchers = self.make_watchers().await?;
         let started: Vec<_> = probers.iter().chain(watchers.iter().map(|(pod, _)| pod)).cloned().collect();
@@ -230,7 +232,6 @@ impl Servers {
             let store = Arc::clone(&store);
             followers.spawn(outside::probe(self.host_of(pod)?, pod, &flows, store).await?);
         }
-        self.make_new_pods(&store, &mut followers);
         Ok(Session::new(self.client, self.target, self.traffic, store, followers))
     }
 
