@@ -141,7 +141,7 @@ async fn answer_http2(stream: TcpStream) {
 
 /// Runs what belongs to an HTTP/2 connection on the thread that has the connection.
 #[derive(Clone, Copy)]
-pub(crate) struct OwnThread;
+struct OwnThread;
 
 impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OwnThread {
     fn execute(&self, work: F) {

@@ -8,6 +8,7 @@ mod arrival;
 mod dns;
 mod fresh;
 mod held;
+mod http2;
 mod icmp;
 mod keep_alive;
 mod packet;
@@ -210,8 +211,11 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         (Kind::Held, Protocol::Tcp) => {
             tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
         }
-        (Kind::Held, Protocol::Http | Protocol::Http2) => {
+        (Kind::Held, Protocol::Http) => {
             tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
+        }
+        (Kind::Held, Protocol::Http2) => {
+            tokio::task::spawn_local(held::run::<http2::Http2>(flow, inbox, recorder));
         }
         (Kind::Dns, Protocol::Udp | Protocol::Tcp) if !flow.query.as_ref().is_some_and(dns::can_ask) => {
             return refuse(&flow, "it has no name to ask for");

@@ -1,5 +1,6 @@
 //! The whole way on real sockets: prober, server, lines, store, outages. Needs no root.
 
+mod http2;
 mod questions;
 
 use std::future::pending;

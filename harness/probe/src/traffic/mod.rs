@@ -30,7 +30,7 @@ pub const CLOSED_PORT: u16 = 7002;
 pub const HTTP_PORT: u16 = 8080;
 /// HTTP, granted to clients by method and path: `GET /public`.
 pub const L7_PORT: u16 = 8081;
-/// HTTP/2 without TLS, where no policy selects the server.
+/// HTTP/2 without TLS, granted to clients by port alone.
 pub const HTTP2_PORT: u16 = 8082;
 /// UDP echo of the canary and of pods that ask a host, on the host's own address.
 pub const CANARY_PORT: u16 = 27_000;
@@ -195,10 +195,10 @@ mod tests {
 
     #[rstest]
     #[case::none(0, 0)]
-    #[case::one(1, 31)]
-    #[case::two(2, 45)]
-    #[case::three(3, 57)]
-    #[case::five_has_three_servers(5, 57)]
+    #[case::one(1, 32)]
+    #[case::two(2, 47)]
+    #[case::three(3, 60)]
+    #[case::five_has_three_servers(5, 60)]
     fn every_flow_is_whole_and_named_once(#[case] nodes: usize, #[case] flows: usize) {
         let traffic = plan(nodes);
         assert_eq!(traffic.flows.len(), flows);
@@ -330,6 +330,9 @@ mod tests {
     #[case("packet-udp/cross-node/pod-ip/no-policy", Layer::L3)]
     #[case("held-tcp/cross-node/cluster-ip/l4-policy", Layer::L4)]
     #[case("held-http/same-node/cluster-ip/l7-policy", Layer::L7)]
+    #[case("held-http2/same-node/pod-ip/l4-policy", Layer::L4)]
+    #[case("held-http2/cross-node/pod-ip/l4-policy", Layer::L4)]
+    #[case("held-http2/cross-node/pod-ip/no-policy", Layer::L4)]
     #[case("held-http/cross-node/pod-ip/l7-policy", Layer::L7)]
     #[case("new-http/cross-node/pod-ip/l4-policy", Layer::L4)]
     #[case("new-http/cross-node/pod-ip/l7-policy", Layer::L7)]

@@ -110,6 +110,7 @@ impl Part {
                 listener(Protocol::Tcp, CLOSED_PORT),
                 listener(Protocol::Http, HTTP_PORT),
                 listener(Protocol::Http, L7_PORT),
+                listener(Protocol::Http2, HTTP2_PORT),
             ],
             Self::OpenServer => vec![
                 listener(Protocol::Udp, UDP_PORT),

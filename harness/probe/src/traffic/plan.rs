@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rows::{self, Row};
 use super::{
-    ALL_SERVERS, Grant, HTTP_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_HOST,
+    ALL_SERVERS, Grant, HTTP_PORT, HTTP2_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_HOST,
     OUTSIDE_NAME, OutsideName, Part, ProbePod, ProbeService, Settings, TCP_PORT, Traffic, UDP_PORT,
 };
 use crate::exchange::{Listener, PUBLIC_PATH};
@@ -248,6 +248,7 @@ fn grants() -> Vec<Grant> {
         (Protocol::Udp, UDP_PORT, Vec::new()),
         (Protocol::Tcp, TCP_PORT, Vec::new()),
         (Protocol::Tcp, HTTP_PORT, Vec::new()),
+        (Protocol::Tcp, HTTP2_PORT, Vec::new()),
         (Protocol::Tcp, L7_PORT, vec![public]),
     ]
     .into_iter()

@@ -45,6 +45,7 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
         (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 2, &both[1..]),
         (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, both),
         (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
+        (K::Held, T::Http2, P::L4Policy, HTTP2_PORT, settings.held_http2_rate, &both[..1]),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),
         (K::New, T::Http, P::L4Policy, HTTP_PORT, settings.new_rate, &[Via::PodIp]),
         (K::New, T::Http, P::L7Policy, L7_PORT, settings.new_rate, &[Via::PodIp]),
