@@ -29,7 +29,7 @@ type Exchange = Pin<Box<dyn Future<Output = Result<Answer, h2::Error>>>>;
 
 /// An HTTP/2 connection; it advances only while [`Link::answer`] is awaited.
 pub(super) struct Http2 {
-    flow: FlowSpec,
+    flow: Rc<FlowSpec>,
     sender: SendRequest<Bytes>,
     connection: Connection<Watched, Bytes>,
     socket: Ended,
@@ -60,7 +60,7 @@ impl Http2 {
 }
 
 impl Link for Http2 {
-    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+    async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
         let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
         let socket = Ended::default();
         let watched = Watched { stream, ended: socket.clone() };

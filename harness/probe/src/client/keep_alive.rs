@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http_body_util::{BodyExt as _, Empty};
@@ -25,7 +26,7 @@ type Exchange = Pin<Box<dyn Future<Output = hyper::Result<Answer>>>>;
 
 /// An HTTP connection; it advances only while [`Link::answer`] is awaited.
 pub(super) struct KeepAlive {
-    flow: FlowSpec,
+    flow: Rc<FlowSpec>,
     sender: http1::SendRequest<Body>,
     connection: Connection,
     exchange: Option<Exchange>,
@@ -33,7 +34,7 @@ pub(super) struct KeepAlive {
 
 impl KeepAlive {
     /// Speaks HTTP over a connection that is open.
-    pub(super) async fn over(stream: TcpStream, flow: FlowSpec) -> Result<Self, Class> {
+    pub(super) async fn over(stream: TcpStream, flow: Rc<FlowSpec>) -> Result<Self, Class> {
         let made = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|error| class_of(&error))?;
         Ok(Self { flow, sender, connection, exchange: None })
@@ -60,7 +61,7 @@ impl KeepAlive {
 }
 
 impl Link for KeepAlive {
-    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+    async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
         let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
         Self::over(stream, flow).await
     }
