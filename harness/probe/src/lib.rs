@@ -13,6 +13,7 @@ mod client;
 pub mod clock;
 mod collect;
 pub mod deploy;
+mod exchange;
 pub mod flow;
 #[cfg(test)]
 mod loopback;

@@ -237,9 +237,9 @@ pub struct Flow {
     pub client: String,
     /// Server, such as `server-2 on node2`.
     pub server: String,
-    /// Node of the client.
+    /// Node of the client; for a client outside of the cluster, the node that it asks.
     pub client_node: String,
-    /// Node of the server.
+    /// Node of the server; `outside` for one outside of the cluster.
     pub server_node: String,
     /// Period, ms.
     pub period_ms: f64,

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeSpec, Pki, Report, Spec};
-use super::{Role, cgroup, fds, node_config};
+use super::{Outside, Role, cgroup, fds, node_config};
 use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
 use crate::ledger::{Entry, Held, Ledger, LedgerError, cgroup_name, write_private};
@@ -212,6 +212,12 @@ impl Sandbox {
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
         node_names(self.entry.nodes as u8)
+    }
+
+    /// The host outside of the cluster.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        Outside::new(self.held.folder())
     }
 
     /// Returns a function that tells the memory that its processes and its tmpfs hold now, bytes.

@@ -19,7 +19,7 @@ use crate::spawn::{Daemon, Log, Run};
 use crate::{clock, wait};
 
 /// Weight of a node beside each thread of the control plane.
-const NODE_WEIGHT: u32 = 8;
+pub(super) const NODE_WEIGHT: u32 = 8;
 /// Where containerd puts its containers.
 const PODS: &str = "k8s.io";
 /// Weight of a node's pods beside each thread of its containerd and its kubelet.

@@ -8,6 +8,7 @@ mod arrival;
 mod dns;
 mod fresh;
 mod held;
+mod http2;
 mod icmp;
 mod keep_alive;
 mod packet;
@@ -19,7 +20,6 @@ use std::sync::mpsc;
 use std::thread;
 
 pub(crate) use dns::look_up;
-pub(crate) use packet::LONGEST;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
@@ -39,11 +39,14 @@ const SLOT_NS: u64 = 10_000_000;
 const MANY_FLOWS: usize = 100;
 const SMALL_SLOT_NS: u64 = 1_000_000;
 
+/// The environment variable that holds a prober's flows as JSON.
+pub(crate) const FLOWS_VARIABLE: &str = "SEATRIAL_FLOWS";
+
 /// Why a prober cannot run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Its flows cannot be read.
-    #[error("{} does not hold flows; the harness sets it as JSON", crate::role::FLOWS_VARIABLE)]
+    #[error("{} does not hold flows; the harness sets it as JSON", FLOWS_VARIABLE)]
     Flows(#[source] serde_json::Error),
     /// A flow cannot be probed as described.
     #[error("flow {flow}: {why}")]
@@ -208,8 +211,11 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         (Kind::Held, Protocol::Tcp) => {
             tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
         }
-        (Kind::Held, Protocol::Http | Protocol::Http2) => {
+        (Kind::Held, Protocol::Http) => {
             tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
+        }
+        (Kind::Held, Protocol::Http2) => {
+            tokio::task::spawn_local(held::run::<http2::Http2>(flow, inbox, recorder));
         }
         (Kind::Dns, Protocol::Udp | Protocol::Tcp) if !flow.query.as_ref().is_some_and(dns::can_ask) => {
             return refuse(&flow, "it has no name to ask for");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Asker, DeployError, Spare, Target};
@@ -33,7 +33,7 @@ pub struct Session {
     target: Target,
     traffic: Traffic,
     store: Arc<Store>,
-    followers: Vec<JoinHandle<()>>,
+    followers: JoinSet<()>,
 }
 
 impl Session {
@@ -42,7 +42,7 @@ impl Session {
         target: Target,
         traffic: Traffic,
         store: Arc<Store>,
-        followers: Vec<JoinHandle<()>>,
+        followers: JoinSet<()>,
     ) -> Self {
         Self { client, target, traffic, store, followers }
     }
@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// Ends the collection, and makes no new pods any more; what there is goes with the namespace.
-    pub fn stop(self) {
-        self.followers.iter().for_each(JoinHandle::abort);
+    pub fn stop(mut self) {
+        self.followers.abort_all();
     }
 }

@@ -4,8 +4,8 @@ use super::{
     CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, OUTSIDE_PORT, Settings,
     TCP_PORT, UDP_PORT,
 };
+use crate::exchange::{PRIVATE_PATH, PUBLIC_PATH};
 use crate::flow::{Kind, Policy, Protocol, Via};
-use crate::server::{PRIVATE_PATH, PUBLIC_PATH};
 
 use Kind as K;
 use Policy as P;
@@ -45,6 +45,7 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
         (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 2, &both[1..]),
         (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, both),
         (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
+        (K::Held, T::Http2, P::L4Policy, HTTP2_PORT, settings.held_http2_rate, &both[..1]),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),
         (K::New, T::Http, P::L4Policy, HTTP_PORT, settings.new_rate, &[Via::PodIp]),
         (K::New, T::Http, P::L7Policy, L7_PORT, settings.new_rate, &[Via::PodIp]),
@@ -121,8 +122,18 @@ pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
 }
 
+/// From a host outside of the cluster to the open server, over a port of a node.
+pub(super) fn from_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::NodePort, TCP_PORT, settings.new_rate)
+}
+
+/// From the client to a host outside of the cluster.
+pub(super) fn to_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::Outside, OUTSIDE_PORT, settings.new_rate)
+}
+
 /// To an address outside of the cluster, by the name of which it was allowed, and to one that was not.
-pub(super) fn to_outside(settings: &Settings) -> [(Row, &'static str); 3] {
+pub(super) fn to_names(settings: &Settings) -> [(Row, &'static str); 3] {
     let row = |kind, rate| row(kind, T::Tcp, P::L4Policy, Via::Outside, OUTSIDE_PORT, rate);
     [
         (row(K::Held, settings.held_rate), "held-tcp"),

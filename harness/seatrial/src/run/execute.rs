@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
-use cluster::{Component, Components, Ledger, wait};
+use cluster::{Cluster, Component, Components, Ledger, Outside, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
 use kube::api::DynamicObject;
@@ -24,6 +24,7 @@ use super::look::{Look, Seen};
 use super::measure::Window;
 use super::observe;
 use super::obstruct::{self, Obstruction, Rendered};
+use super::outside;
 use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
@@ -90,7 +91,8 @@ pub(crate) async fn drive(
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
 
-    let wanted = traffic(request, &facts, &probe_image.reference);
+    let outside = state.cluster.as_ref().and_then(Cluster::outside);
+    let wanted = traffic(request, &facts, &probe_image.reference, outside);
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
     executor.spare = state.session.as_ref().and_then(Session::spare);
     executor.asker = state.session.as_ref().and_then(Session::asker);
@@ -112,12 +114,12 @@ async fn install(
     Ok(subject.deployment_status(cluster::dns::NAME).await?)
 }
 
-/// The traffic that the request asks for on these nodes.
-fn traffic(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
+/// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
+fn traffic(request: &Request, facts: &subjects::Facts, image: &str, outside: Option<Outside>) -> Wanted {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let settings = Settings { names: request.names, ..Settings::default() };
     Wanted {
-        traffic: Traffic::standard(&nodes, &settings),
+        traffic: Traffic::standard(&nodes, outside.is_some(), &settings),
         target: Target {
             namespace: NAMESPACE.to_owned(),
             run_id: request.id.clone(),
@@ -127,6 +129,7 @@ fn traffic(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
                 name: cluster::dns::NAME.to_owned(),
             },
         },
+        outside: outside.map(outside::host),
         required: Some(request.required.clone()),
         policies: request
             .policies

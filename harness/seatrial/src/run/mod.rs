@@ -12,6 +12,7 @@ pub(crate) mod look;
 mod measure;
 mod observe;
 mod obstruct;
+mod outside;
 pub(crate) mod procedure;
 pub(crate) mod recipe;
 mod recorder;

@@ -209,7 +209,7 @@ async fn measure(
         image: probe_image.reference,
         dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
     };
-    let servers = Deployment::servers(client, target, &traffic).await?;
+    let servers = Deployment::servers(client, target, None, &traffic).await?;
     let samples = tempfile::tempdir()?;
     // Nothing is put down to a cause here.
     let session = servers.clients(samples.path(), unbounded_channel().0).await?;
