@@ -64,7 +64,17 @@ fn bad_usage() {
         &["run", "1.6", "1.7", "--subject", "cilium", "--charts", "missing"],
         &["run", "1.6", "1.7", "--subject", "cilium", "--charts", "."],
         &["run", "1.6", "1.7", "--subject", "cilium", "--charts", "https://charts.example"],
-        &["run", "1.6", "1.7", "--subject", "cilium", "--charts", "https://charts.example", "--set", "tunnel"],
+        &[
+            "run",
+            "1.6",
+            "1.7",
+            "--subject",
+            "cilium",
+            "--charts",
+            "https://charts.example",
+            "--set",
+            "tunnel"
+        ],
         &["plan", "1.5", "newest"],
         &["plan", "1.6", "1.5"],
         &["plan", "1.1", "1.6", "--direct"],
