@@ -79,7 +79,7 @@ pub(crate) fn stage_by_stage() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The same for Cilium's own charts, from the oldest that is there to the newest.
+/// The same for Cilium's own charts, from the oldest that is there to the newest, over the latest of each minor between.
 pub(crate) fn of_cilium(folder: &Path) -> Result<(), Failed> {
     let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let numbers = |name: String| -> Vec<u32> {
@@ -89,13 +89,19 @@ pub(crate) fn of_cilium(folder: &Path) -> Result<(), Failed> {
     let mut versions: Vec<Vec<u32>> =
         names.map(|name: std::io::Result<String>| name.map(numbers)).collect::<Result<_, _>>()?;
     versions.sort();
-    let text = |version: Option<&Vec<u32>>| {
-        let parts = version.into_iter().flatten().map(ToString::to_string);
-        parts.collect::<Vec<_>>().join(".")
+    let minor = |version: &[u32]| version.get(..2).map(<[u32]>::to_vec);
+    let stops = versions.iter().enumerate().filter(|(index, version)| {
+        let next = versions.get(index + 1);
+        *index == 0 || next.is_none_or(|next| minor(next) != minor(version))
+    });
+    let text = |version: &Vec<u32>| version.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    let way: Vec<String> = stops.map(|(_, version)| text(version)).collect();
+    let way: Vec<&str> = way.iter().map(String::as_str).collect();
+    let [first, .., last] = way[..] else {
+        return Err(format!("{} holds no two versions of Cilium's charts", folder.display()).into());
     };
-    let (first, last) = (text(versions.first()), text(versions.last()));
-    let record = upgraded(folder, [&first, &last], &REMEDIES, 0)?;
-    went(&record, &[&first])
+    let record = upgraded(folder, [first, last], &REMEDIES, 0)?;
+    went(&record, &way)
 }
 
 /// Runs an upgrade with charts and images of ours, and returns its record.

@@ -242,6 +242,12 @@ impl FlowSpec {
         self.entry.as_deref().unwrap_or(&self.client.node)
     }
 
+    /// The name by which its HTTP server is asked, and the path.
+    pub(crate) fn http_target(&self) -> (&str, &str) {
+        let host = self.service.as_deref().unwrap_or(&self.server.pod);
+        (host, self.http_path.as_deref().unwrap_or("/"))
+    }
+
     /// Names the nodes of its path: the client's, and those of servers elsewhere.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         let client = self.node_of_client();

@@ -96,7 +96,7 @@ impl Chart {
     /// When helm fails, or the chart has no ConfigMap.
     pub async fn config_map(&self) -> Result<String, ChartError> {
         let objects = self.render(Parts::All).await?;
-        let found = objects.iter().find(|object| object.metadata.name.as_deref() == Some(crate::CONFIG_MAP));
+        let found = find(&objects, "ConfigMap", crate::CONFIG_MAP);
         let found = found.ok_or_else(|| self.document(format!("there is no {}", crate::CONFIG_MAP)))?;
         serde_saphyr::to_string(found).map_err(|e| self.document(e.to_string()))
     }
@@ -169,6 +169,15 @@ fn command(program: &Path) -> Command {
     let mut command = Command::from(command);
     command.kill_on_drop(true);
     command
+}
+
+/// The object of a kind and a name among rendered ones.
+#[must_use]
+pub fn find<'a>(rendered: &'a [DynamicObject], kind: &str, name: &str) -> Option<&'a DynamicObject> {
+    rendered.iter().find(|object| {
+        object.types.as_ref().is_some_and(|types| types.kind == kind)
+            && object.metadata.name.as_deref() == Some(name)
+    })
 }
 
 /// Reads a stream of YAML documents; empty ones are left out.

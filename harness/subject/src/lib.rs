@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 pub use apply::ApplyError;
 pub use beside::BesideError;
-pub use chart::{Chart, ChartError, helm};
+pub use chart::{Chart, ChartError, find, helm};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
 pub use exec::{ExecError, Said};

@@ -7,6 +7,7 @@ use kube::api::{Api, DynamicObject};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::chart::find;
 use crate::driver::request;
 use crate::{DAEMONSET, NAMESPACE, OPERATOR, Subject, SubjectError};
 
@@ -92,12 +93,7 @@ where
 }
 
 fn workload<K: DeserializeOwned>(rendered: &[DynamicObject], kind: &str, name: &str) -> Option<K> {
-    let is = |object: &&DynamicObject| {
-        object.types.as_ref().is_some_and(|types| types.kind == kind)
-            && object.metadata.name.as_deref() == Some(name)
-    };
-    let object = rendered.iter().find(is)?;
-    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
+    serde_json::from_value(serde_json::to_value(find(rendered, kind, name)?).ok()?).ok()
 }
 
 type Spec = Option<(LabelSelector, PodTemplateSpec)>;

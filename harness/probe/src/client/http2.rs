@@ -75,8 +75,7 @@ impl Link for Http2 {
 
     fn send(&mut self, seq: u32) -> Result<(), Class> {
         let token = seq.to_string();
-        let host = self.flow.service.as_deref().unwrap_or(&self.flow.server.pod);
-        let path = self.flow.http_path.as_deref().unwrap_or("/");
+        let (host, path) = self.flow.http_target();
         let request = Request::get(format!("http://{host}{path}")).header(TOKEN_HEADER, &token).body(());
         let request = request.map_err(|_| Class::Unreachable)?;
         let sent = self.sender.send_request(request, true);

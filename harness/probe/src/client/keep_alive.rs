@@ -72,8 +72,7 @@ impl Link for KeepAlive {
 
     fn send(&mut self, seq: u32) -> Result<(), Class> {
         let token = seq.to_string();
-        let host = self.flow.service.as_deref().unwrap_or(&self.flow.server.pod);
-        let path = self.flow.http_path.as_deref().unwrap_or("/");
+        let (host, path) = self.flow.http_target();
         let request = Request::get(path).header(hyper::header::HOST, host).header(TOKEN_HEADER, &token);
         let request = request.body(Empty::new()).map_err(|_| Class::Unreachable)?;
         let response = self.sender.send_request(request);

@@ -188,11 +188,7 @@ pub(super) async fn images(
 
 /// The image of the agents' container.
 fn agent_image(objects: &[DynamicObject]) -> Option<String> {
-    let is = |object: &&DynamicObject| {
-        object.types.as_ref().is_some_and(|types| types.kind == "DaemonSet")
-            && object.metadata.name.as_deref() == Some(DAEMONSET)
-    };
-    let agents = objects.iter().find(is)?;
+    let agents = subject::find(objects, "DaemonSet", DAEMONSET)?;
     let containers = agents.data["spec"]["template"]["spec"]["containers"].as_array()?;
     let agent = containers.iter().find(|container| container["name"] == CONTAINER)?;
     agent["image"].as_str().map(str::to_owned)

@@ -157,7 +157,10 @@ pub(super) fn permissions() -> Vec<DynamicObject> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+    use crate::roles::Role;
 
     fn objects() -> Vec<DynamicObject> {
         let template = json!({"spec": {
@@ -172,6 +175,13 @@ mod tests {
             "spec": {"template": template},
         });
         vec![serde_json::from_value(daemon_set).unwrap()]
+    }
+
+    #[test]
+    fn every_path_that_is_ours_is_a_role() {
+        for path in OURS {
+            assert!(Role::from_argv0(OsStr::new(path)).is_some(), "{path}");
+        }
     }
 
     #[tokio::test]
