@@ -39,7 +39,9 @@ pub(super) fn standard(nodes: &[String], outside: bool, settings: &Settings) -> 
     plan.flows(back, open, &rows::to_open_server(settings));
     plan.flows("host-client", open, &rows::from_host(settings));
     plan.flows(back, "host-server", &rows::to_host(settings));
-    plan.flows("client-1", DNS, &rows::to_dns(settings));
+    let [udp, tcp] = rows::to_dns(settings);
+    plan.flows(back, DNS, &[udp]);
+    plan.flows("client-1", DNS, &[tcp]);
     plan.new_pods(&nodes[..nodes.len().min(MOST_NEW_POD_NODES)]);
     plan.flows("host-client", "host-server", &[rows::canary(settings)]);
     for (number, node) in (1..).zip(nodes) {

@@ -45,7 +45,8 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
         (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 4, &both[1..]),
         (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, &both[..1]),
         (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate / 2, &both[1..]),
-        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, &both[..1]),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate / 2, &both[1..]),
         (K::Held, T::Http2, P::L4Policy, HTTP2_PORT, settings.held_http2_rate, &both[..1]),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),
         (K::New, T::Http, P::L4Policy, HTTP_PORT, settings.new_rate, &[Via::PodIp]),
@@ -116,7 +117,7 @@ pub(super) fn to_host(settings: &Settings) -> [Row; 2] {
     [row(K::Packet, T::Udp, CANARY_PORT), row(K::New, T::Tcp, HOST_PORT)]
 }
 
-/// From the client to the cluster's DNS.
+/// From clients to the cluster's DNS, over UDP and over TCP.
 pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     let row = |protocol, rate| row(K::Dns, protocol, P::NoPolicy, Via::ClusterIp, DNS_PORT, rate);
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
