@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use tokio::sync::mpsc::UnboundedReceiver;
-
 use super::recorder::{Probe, Recorder};
 use super::{Due, arrival};
 use crate::clock::now_ns;
@@ -62,17 +60,16 @@ pub(super) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends what falls due and records what comes back.
-pub(super) async fn run<D: Datagrams>(
+/// Returns what sends a probe that is due, after it has recorded what came back for those before.
+pub(super) fn prober<D: Datagrams>(
     flow: FlowSpec,
     socket: UdpSocket,
     datagrams: D,
-    mut probes: UnboundedReceiver<Due>,
     recorder: Recorder,
-) {
+) -> impl FnMut(Due) + 'static {
     let mut packets = Packets { flow, datagrams, recorder, pending: VecDeque::new() };
     let mut answer = [0u8; LONGEST];
-    while let Some(due) = probes.recv().await {
+    move |due| {
         packets.receive(&socket, &mut answer);
         // Nothing is left to receive: what is still out has not been answered.
         packets.expire();

@@ -115,8 +115,8 @@ impl Traffic {
     /// Plans the standard traffic for a cluster of these nodes, and for a host `outside` of it where there is one; empty
     /// when there are no nodes.
     ///
-    /// Clients are on the first node; servers on the first three. With one node there are no cross-node
-    /// flows, and the canary stays on its host.
+    /// What passes policies is asked from the first node, and most of the rest from the second; servers are on the first
+    /// three. With one node there are no cross-node flows, and the canary stays on its host.
     #[must_use]
     pub fn standard(nodes: &[String], outside: bool, settings: &Settings) -> Self {
         plan::standard(nodes, outside, settings)
@@ -309,6 +309,25 @@ mod tests {
         assert_eq!(flow.client.to_string(), "outside-client on outside");
         let service = traffic.services.iter().find(|service| Some(&service.name) == flow.service.as_ref());
         assert!(service.unwrap().on_nodes);
+    }
+
+    #[test]
+    fn the_second_node_asks_what_passes_no_policy_and_the_first_all_that_does() {
+        let traffic = plan(2);
+        let asked: Vec<_> = traffic.flows_of("client-2").collect();
+        assert!(asked.len() >= 10, "{asked:#?}");
+        for flow in asked {
+            assert_eq!(
+                (flow.client.node.as_str(), flow.path.policy),
+                ("node2", Policy::NoPolicy),
+                "{}",
+                flow.id
+            );
+            assert_ne!(flow.server.node, "node2", "{}", flow.id);
+        }
+        let policed = traffic.flows.iter().filter(|flow| flow.path.policy != Policy::NoPolicy);
+        assert!(policed.into_iter().all(|flow| flow.client.node == "node1"));
+        assert!(!plan(1).pods.iter().any(|pod| pod.name == "client-2"));
     }
 
     #[test]

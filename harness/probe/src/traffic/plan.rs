@@ -24,22 +24,31 @@ pub(super) fn standard(nodes: &[String], outside: bool, settings: &Settings) -> 
         Plan { traffic: Traffic { grants: grants(), ..Traffic::default() }, settings: settings.clone() };
     let Some(near) = nodes.first() else { return plan.traffic };
     let far = nodes.get(1).unwrap_or(near);
+    // Each node asks a part: no processor time that probes take on one may be missing to its agent.
+    let (back, open) =
+        if near == far { ("client-1", "open-server") } else { ("client-2", "open-server-near") };
     plan.pod("client-1", near, Part::Client);
+    if back != "client-1" {
+        plan.pod(back, far, Part::Client);
+    }
     plan.pod("stranger", near, Part::Stranger);
-    plan.pod("host-client", near, Part::HostClient);
-    plan.pod("host-server", far, Part::HostServer);
+    plan.pod("host-client", far, Part::HostClient);
+    plan.pod("host-server", near, Part::HostServer);
     plan.servers(&nodes[..nodes.len().min(MOST_SERVERS)]);
     plan.open_servers(near, far);
-    plan.flows("host-client", "open-server", &rows::from_host(settings));
-    plan.flows("client-1", "host-server", &rows::to_host(settings));
-    plan.flows("client-1", DNS, &rows::to_dns(settings));
+    plan.flows(back, open, &rows::to_open_server(settings));
+    plan.flows("host-client", open, &rows::from_host(settings));
+    plan.flows(back, "host-server", &rows::to_host(settings));
+    let [udp, tcp] = rows::to_dns(settings);
+    plan.flows(back, DNS, &[udp]);
+    plan.flows("client-1", DNS, &[tcp]);
     plan.new_pods(&nodes[..nodes.len().min(MOST_NEW_POD_NODES)]);
     plan.flows("host-client", "host-server", &[rows::canary(settings)]);
     for (number, node) in (1..).zip(nodes) {
         plan.pod(&format!("node-watch-{number}"), node, Part::NodeWatch);
     }
     if outside {
-        plan.outside(near);
+        plan.outside(near, back);
     }
     if settings.names {
         plan.names(near);
@@ -101,12 +110,14 @@ impl Plan {
         self.flows("client-1", ALL_SERVERS, &rows::to_all_servers(&self.settings));
     }
 
+    /// Plans the servers that no policy selects, which one client pings on both nodes.
     fn open_servers(&mut self, near: &str, far: &str) {
+        let ping = [rows::ping(&self.settings)];
         self.pod("open-server", far, Part::OpenServer);
-        self.flows("client-1", "open-server", &rows::to_far_open_server(&self.settings));
+        self.flows("client-1", "open-server", &ping);
         if near != far {
             self.pod("open-server-near", near, Part::OpenServer);
-            self.flows("client-1", "open-server-near", &rows::to_near_open_server(&self.settings));
+            self.flows("client-1", "open-server-near", &ping);
         }
     }
 
@@ -123,7 +134,7 @@ impl Plan {
     }
 
     /// Plans what asks from a host outside of the cluster, over a port of a node, and what is asked there by a pod.
-    fn outside(&mut self, entry: &str) {
+    fn outside(&mut self, entry: &str, client: &str) {
         let row = rows::from_outside(&self.settings);
         let ports = vec![Listener { protocol: row.protocol, port: row.port }];
         let (name, selector) = ("open-server".to_owned(), named("open-server"));
@@ -131,7 +142,7 @@ impl Plan {
         self.pod("outside-client", OUTSIDE_HOST, Part::OutsideClient);
         self.pod("outside-server", OUTSIDE_HOST, Part::OutsideServer);
         self.flow("outside-client", "open-server", &row).entry = Some(entry.into());
-        self.flows("client-1", "outside-server", &[rows::to_outside(&self.settings)]);
+        self.flows(client, "outside-server", &[rows::to_outside(&self.settings)]);
     }
 
     /// Plans a pod that knows an address outside of the cluster, which has a name there, and tries one that has none.

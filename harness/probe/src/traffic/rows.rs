@@ -42,9 +42,11 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
     // Behind a Service only the first packet of a socket is looked up: the others go as those to the pod do.
     [
         (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate, &both[..1]),
-        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 2, &both[1..]),
-        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, both),
-        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
+        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 4, &both[1..]),
+        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, &both[..1]),
+        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate / 2, &both[1..]),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, &both[..1]),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate / 2, &both[1..]),
         (K::Held, T::Http2, P::L4Policy, HTTP2_PORT, settings.held_http2_rate, &both[..1]),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),
         (K::New, T::Http, P::L4Policy, HTTP_PORT, settings.new_rate, &[Via::PodIp]),
@@ -77,13 +79,13 @@ pub(super) fn to_all_servers(settings: &Settings) -> [Row; 1] {
     [row(K::New, T::Tcp, P::L4Policy, Via::ClusterIp, TCP_PORT, settings.low_rate)]
 }
 
-/// From the client to the open server of its own node.
-pub(super) fn to_near_open_server(settings: &Settings) -> [Row; 1] {
-    [row(K::Packet, T::Icmp, P::NoPolicy, Via::PodIp, 0, settings.low_rate)]
+/// From a client to an open server, whose kernel answers.
+pub(super) fn ping(settings: &Settings) -> Row {
+    row(K::Packet, T::Icmp, P::NoPolicy, Via::PodIp, 0, settings.low_rate)
 }
 
-/// From the client to the open server of another node.
-pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 8] {
+/// From a client to the open server of another node.
+pub(super) fn to_open_server(settings: &Settings) -> [Row; 7] {
     let row = |kind, protocol, port, rate| row(kind, protocol, P::NoPolicy, Via::PodIp, port, rate);
     let large = |kind, protocol, port, bytes| Row { bytes, ..row(kind, protocol, port, settings.low_rate) };
     [
@@ -91,7 +93,6 @@ pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 8] {
         large(K::Packet, T::Udp, UDP_PORT, OVER_TUNNEL_MTU),
         large(K::Packet, T::Udp, UDP_PORT, OVER_MTU),
         large(K::Held, T::Tcp, TCP_PORT, OVER_MTU),
-        row(K::Packet, T::Icmp, 0, settings.low_rate),
         row(K::Held, T::Tcp, TCP_PORT, settings.held_rate),
         row(K::Held, T::Http2, HTTP2_PORT, settings.low_rate),
         row(K::New, T::Tcp, TCP_PORT, settings.new_rate),
@@ -116,7 +117,7 @@ pub(super) fn to_host(settings: &Settings) -> [Row; 2] {
     [row(K::Packet, T::Udp, CANARY_PORT), row(K::New, T::Tcp, HOST_PORT)]
 }
 
-/// From the client to the cluster's DNS.
+/// From clients to the cluster's DNS, over UDP and over TCP.
 pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     let row = |protocol, rate| row(K::Dns, protocol, P::NoPolicy, Via::ClusterIp, DNS_PORT, rate);
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
