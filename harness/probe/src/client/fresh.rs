@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::held::{Answer, Link as _, within};
 use super::keep_alive::KeepAlive;
 use super::recorder::{Probe, Recorder};
 use super::stream::Echo;
-use super::{Due, dns};
+use super::{Due, dns, source_port};
 use crate::flow::{FlowSpec, Kind, Protocol};
 use crate::sample::Class;
 
@@ -48,7 +47,7 @@ async fn exchange(flow: &Rc<FlowSpec>, target: SocketAddr, seq: u32) -> Result<A
     }
     let io = |error: std::io::Error| Class::of_error(&error);
     // One request goes out, and nothing before it that the kernel could want to wait for.
-    let stream = TcpStream::connect(target).await.map_err(io)?;
+    let stream = source_port::connect(target).await.map_err(io)?;
     stream.set_zero_linger().map_err(io)?;
     if flow.protocol == Protocol::Http {
         let mut link = KeepAlive::over(stream, Rc::clone(flow)).await?;

@@ -13,6 +13,7 @@ mod icmp;
 mod keep_alive;
 mod packet;
 mod recorder;
+mod source_port;
 mod stream;
 
 use std::io::{self, Write};

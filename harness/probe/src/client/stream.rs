@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
+use super::source_port;
 use crate::exchange::NUMBER;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
@@ -28,7 +29,7 @@ pub(super) struct Echo {
 
 /// Opens a TCP connection.
 pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(target).await?;
+    let stream = source_port::connect(target).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
