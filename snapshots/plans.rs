@@ -45,6 +45,7 @@ fn staged_for_a_known_cluster() {
         kernel: Some("4.9".parse().expect("a kernel")),
         kubernetes: Some(Minor::new(1, 13)),
         previously: Some(Minor::new(1, 5)),
+        available: None,
     };
     let plan = plan_for(&version("1.1.3"), &version("1.6.4"), Options::default(), &facts).expect("a plan");
     assert_snapshot!(render::text(&plan));

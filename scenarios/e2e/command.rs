@@ -12,9 +12,18 @@ use tempfile::TempDir;
 
 /// The ledger that the binary uses.
 pub(crate) fn state() -> PathBuf {
+    folder("SEATRIAL_STATE", "XDG_STATE_HOME", ".local/state")
+}
+
+/// Where the binary keeps what it has built.
+pub(crate) fn cache() -> PathBuf {
+    folder("SEATRIAL_CACHE", "XDG_CACHE_HOME", ".cache")
+}
+
+fn folder(own: &str, base: &str, below_home: &str) -> PathBuf {
     let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-    let base = std::env::var_os("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from);
-    std::env::var_os("SEATRIAL_STATE").map_or_else(|| base.join("seatrial"), PathBuf::from)
+    let base = std::env::var_os(base).map_or_else(|| home.join(below_home), PathBuf::from);
+    std::env::var_os(own).map_or_else(|| base.join("seatrial"), PathBuf::from)
 }
 
 /// `seatrial` with arguments.

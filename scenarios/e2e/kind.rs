@@ -8,6 +8,7 @@ use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::cluster;
 use crate::command::{Running, Said, run, seatrial, tool};
 use crate::kills::signal;
 
@@ -163,15 +164,14 @@ pub(crate) fn up_and_down() -> Result<(), Failed> {
         .expect_words(&["2 nodes Ready", "export KUBECONFIG="])?;
     let id = up.out.lines().next().unwrap_or_default().to_owned();
     let node = format!("seatrial-{id}-worker");
-    let ended = is_kept(&id, &node);
+    let ended = answers(&id, &node);
     run(&mut seatrial(&["cluster", "down", &id]))?.expect_code(0)?;
     ended?;
     before.is_as_before()
 }
 
-fn is_kept(id: &str, node: &str) -> Result<(), Failed> {
-    run(&mut seatrial(&["cluster", "list"]))?.expect_code(0)?.expect_words(&[id, "2 nodes", "kept"])?;
-    run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&["0 removed, 1 alive"])?;
+fn answers(id: &str, node: &str) -> Result<(), Failed> {
+    cluster::is_kept(id)?;
     run(&mut seatrial(&["cluster", "exec", id, node, "--", "hostname"]))?
         .expect_code(0)?
         .expect_words(&[node])?;

@@ -3,12 +3,15 @@
 //!
 //! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Two arms are under way at a time, and
 //! take turns to measure; every other test has the machine for itself.
+//! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
 mod bad_input;
 mod census;
+mod charts;
 mod cluster;
 mod command;
+mod file_server;
 mod isolation;
 mod kills;
 #[cfg(feature = "e2e-kind")]
@@ -18,6 +21,8 @@ mod repro;
 mod scenario;
 mod upgrade;
 mod watch;
+
+use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -40,7 +45,13 @@ fn main() {
         trial("killed", kills::killed),
         trial("interrupted", kills::interrupted),
         trial("watch", watch::watched),
+        trial("charts/immutable-selector", charts::an_immutable_selector_is_found),
+        trial("charts/stage-by-stage", charts::stage_by_stage),
+        trial("charts/repository", charts::repository),
     ];
+    if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
+        trials.push(trial("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));
+    }
     for (name, arm) in scenario::arms() {
         let test = format!("{name}/{arm}");
         trials.push(Trial::test(test, move || neighbours::beside(|| scenario::as_expected(&name, &arm))));

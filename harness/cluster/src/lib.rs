@@ -24,5 +24,5 @@ pub use images::Image;
 pub use kind::{Kind, KindError, KindRequest, Shape};
 pub use ledger::Ledger;
 pub use provider::{Cluster, ProviderError, Request, collect, down, exec};
-pub use sandbox::{Cni, Sandbox, SandboxError, SandboxRequest, Share, Weight};
+pub use sandbox::{Cni, Outside, Sandbox, SandboxError, SandboxRequest, Share, Weight};
 pub use spawn::CommandError;

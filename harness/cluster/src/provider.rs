@@ -6,7 +6,7 @@ use crate::components::Components;
 use crate::existing::{self, ExistingError};
 use crate::kind::{self, Kind, KindError, KindRequest};
 use crate::ledger::{Entry, Ledger};
-use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest};
+use crate::sandbox::{self, API_INSIDE, Executed, Outside, Sandbox, SandboxError, SandboxRequest};
 
 /// What shall be made.
 #[derive(Clone, Debug)]
@@ -96,6 +96,15 @@ impl Cluster {
         match self {
             Self::Sandbox(_) => (API_INSIDE.0.to_owned(), API_INSIDE.1),
             Self::Kind(kind) => kind.api_inside(),
+        }
+    }
+
+    /// A host outside of the cluster, on which this program can play roles; `None` where there is none.
+    #[must_use]
+    pub fn outside(&self) -> Option<Outside> {
+        match self {
+            Self::Sandbox(sandbox) => Some(sandbox.outside()),
+            Self::Kind(_) => None,
         }
     }
 

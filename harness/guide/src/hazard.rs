@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub kubernetes: Option<Minor>,
     /// Newest version that ran on it before.
     pub previously: Option<Minor>,
+    /// Versions that can be had, where not every release can: the stops on the way are chosen among these.
+    pub available: Option<&'a BTreeSet<Version>>,
 }
 
 /// Something that can go wrong on a hop.
@@ -134,6 +136,11 @@ static ENTRIES: LazyLock<Vec<Entry>> =
 /// Returns the names of all hazards, in order, each once.
 pub fn hazard_ids() -> BTreeSet<&'static str> {
     ENTRIES.iter().map(|entry| entry.id.as_str()).collect()
+}
+
+/// Returns what to do about a hazard, by its name.
+pub fn hazard_remedy(id: &str) -> Option<&'static str> {
+    ENTRIES.iter().find(|entry| entry.id == id).map(|entry| entry.remedy.as_str())
 }
 
 /// Returns the names of the scenarios that show hazards, in order, each once.

@@ -21,7 +21,7 @@ pub mod yaml;
 pub use catalogue::{UnknownVersion, resolve};
 pub use configmap::ConfigMap;
 pub use data::{Confidence, Span};
-pub use hazard::{Applies, Facts, Hazard, hazard_ids, hazard_scenarios};
+pub use hazard::{Applies, Facts, Hazard, hazard_ids, hazard_remedy, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
 pub use plan::{

@@ -88,6 +88,7 @@ fn specs(flows: u64, period_ns: u64, port: u16) -> Vec<FlowSpec> {
         client: end("client-1"),
         server: end("server-1"),
         server_nodes: Vec::new(),
+        entry: None,
         path: FlowPath { place: Place::SameNode, via: Via::HostIp, policy: Policy::NoPolicy },
         service: None,
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

@@ -156,7 +156,7 @@ pub fn attribute(flow: &FlowSpec, outage: &Outage, seen: &[Observed], rules: &Ru
 impl Rule {
     fn explains(&self, flow: &FlowSpec, outage: &Outage, event: &Observed) -> bool {
         let node = event.node.as_deref();
-        let client = node == Some(flow.client.node.as_str());
+        let client = node == Some(flow.node_of_client());
         let server = flow.nodes_of_server().any(|own| node == Some(own));
         let near = match self.node {
             Where::Client => client,
@@ -311,6 +311,20 @@ mod tests {
         ];
         let found = attribute(&flow, &outage(Class::Reset), &seen, &Rules::standard()).unwrap();
         assert_eq!((found.node.as_deref(), found.confidence), (Some(node), confidence));
+    }
+
+    #[rstest]
+    #[case::where_probes_come_in("node3", true)]
+    #[case::where_the_server_is("node2", true)]
+    #[case::where_the_client_would_be_if_it_were_a_pod("node1", false)]
+    fn from_outside_the_node_whose_port_is_asked_stands_for_the_client(
+        #[case] node: &str,
+        #[case] found: bool,
+    ) {
+        let mut flow = flow(Kind::New, Protocol::Tcp, Layer::L4);
+        flow.entry = Some("node3".into());
+        let seen = [event(10 * S - 300 * MS, node, "agent", "terminated")];
+        assert_eq!(attribute(&flow, &outage(Class::Lost), &seen, &Rules::standard()).is_some(), found);
     }
 
     #[test]

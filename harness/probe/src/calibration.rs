@@ -9,6 +9,9 @@ use crate::noise::Noise;
 use crate::outage::{Outage, outages};
 use crate::sample::{Class, FlowSamples};
 
+/// A bracket is narrow that is no wider than two periods and this, ms.
+const NARROW_MS: f64 = 2.0;
+
 /// What was done to the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -52,6 +55,9 @@ pub struct Accuracy {
     pub consistent: usize,
     /// Faults whose outage had the right class.
     pub class_right: usize,
+    /// Faults whose measured bracket is no wider than two periods and 2 ms.
+    #[serde(default)]
+    pub narrow: usize,
     /// Outages that no fault explains.
     pub false_alarms: usize,
     /// Middle of the measured bracket against the middle of the injector's: median, ms.
@@ -167,6 +173,7 @@ impl Accuracy {
             injected: comparisons.len(),
             consistent: count(Comparison::is_consistent),
             class_right: count(|c| c.class_right),
+            narrow: slack.iter().filter(|width| **width <= 2.0 * period_ms + NARROW_MS).count(),
             false_alarms,
             error_median_ms: quantile(&errors, 0.5),
             error_p95_ms: quantile(&errors, 0.95),
@@ -258,6 +265,8 @@ mod tests {
         // At least 100 ms and at most 102.28 ms, against 99 to 101 ms.
         assert!((accuracy.error_median_ms - 1.14).abs() < 0.001, "{accuracy:?}");
         assert!((accuracy.slack_max_ms - 2.28).abs() < 0.001, "{accuracy:?}");
+        assert_eq!(accuracy.narrow, 1);
+        assert_eq!(Accuracy::of(&compared, alarms, 0.1).narrow, 0);
     }
 
     #[test]

@@ -94,7 +94,11 @@ impl Timer {
             let mut ready = self.0.readable().await?;
             let mut expirations = [0u8; 8];
             match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut expirations)?)) {
-                Ok(read) => return read.map(drop),
+                Ok(read) => {
+                    // It fires once: nothing more can be read before it is set again.
+                    ready.clear_ready();
+                    return read.map(drop);
+                }
                 Err(_would_block) => {}
             }
         }

@@ -84,6 +84,10 @@ pub enum Place {
     HostToPod,
     /// From a pod to a host's own network, on another node where there is one.
     PodToHost,
+    /// From a host outside of the cluster to a pod, over another node than the pod's where there is one.
+    OutsideToPod,
+    /// From a pod to a host outside of the cluster.
+    PodToOutside,
 }
 
 /// By which address the server is reached.
@@ -96,6 +100,8 @@ pub enum Via {
     ClusterIp,
     /// The address of the node.
     HostIp,
+    /// A port of a Service that every node answers on.
+    NodePort,
     /// An address outside of the cluster.
     Outside,
 }
@@ -172,13 +178,16 @@ pub struct FlowSpec {
     pub server_nodes: Vec<String>,
     /// The path between them.
     pub path: Path,
-    /// Service that is asked, for [`Via::ClusterIp`].
+    /// Service that is asked, for [`Via::ClusterIp`] and [`Via::NodePort`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// Node whose address is asked, for [`Via::NodePort`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
     /// Address that is asked; absent until the server runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// Port that is asked.
+    /// Port that is asked; for [`Via::NodePort`], the Service's until it has one on the nodes.
     pub port: u16,
     /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the fewest that carry its number.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -227,9 +236,21 @@ impl FlowSpec {
         self.kind != Kind::Canary
     }
 
+    /// Names the node at which its probes come into the cluster: the client's, but for [`Via::NodePort`].
+    #[must_use]
+    pub fn node_of_client(&self) -> &str {
+        self.entry.as_deref().unwrap_or(&self.client.node)
+    }
+
+    /// The name by which its HTTP server is asked, and the path.
+    pub(crate) fn http_target(&self) -> (&str, &str) {
+        let host = self.service.as_deref().unwrap_or(&self.server.pod);
+        (host, self.http_path.as_deref().unwrap_or("/"))
+    }
+
     /// Names the nodes of its path: the client's, and those of servers elsewhere.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        let client = self.client.node.as_str();
+        let client = self.node_of_client();
         std::iter::once(client).chain(self.nodes_of_server().filter(move |node| *node != client))
     }
 
@@ -294,8 +315,16 @@ words!(Place {
     AnyNode => "any node",
     HostToPod => "host to pod",
     PodToHost => "pod to host",
+    OutsideToPod => "outside to pod",
+    PodToOutside => "pod to outside",
 });
-words!(Via { PodIp => "pod IP", ClusterIp => "ClusterIP", HostIp => "host IP", Outside => "outside" });
+words!(Via {
+    PodIp => "pod IP",
+    ClusterIp => "ClusterIP",
+    HostIp => "host IP",
+    NodePort => "NodePort",
+    Outside => "outside",
+});
 words!(Policy { NoPolicy => "no policy", L4Policy => "L3/L4 policy", L7Policy => "L7 policy" });
 
 impl fmt::Display for Path {
@@ -332,6 +361,7 @@ pub(crate) mod tests {
             server_nodes: Vec::new(),
             path: Path { place: Place::CrossNode, via: Via::PodIp, policy: Policy::NoPolicy },
             service: None,
+            entry: None,
             address: Some(IpAddr::from([127, 0, 0, 1])),
             port: 0,
             bytes: 0,
@@ -363,6 +393,8 @@ pub(crate) mod tests {
         assert_eq!(spec.nodes().collect::<Vec<_>>(), ["node1", "node2"]);
         spec.server_nodes = vec!["node1".into(), "node3".into()];
         assert_eq!(spec.nodes().collect::<Vec<_>>(), ["node1", "node3"]);
+        spec.entry = Some("node3".into());
+        assert_eq!(spec.nodes().collect::<Vec<_>>(), ["node3", "node1"]);
     }
 
     #[test]

@@ -13,12 +13,14 @@ mod client;
 pub mod clock;
 mod collect;
 pub mod deploy;
+mod exchange;
 pub mod flow;
 #[cfg(test)]
 mod loopback;
 mod node;
 pub mod noise;
 pub mod outage;
+pub mod processors;
 pub mod role;
 pub mod sample;
 mod server;

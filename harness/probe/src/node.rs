@@ -1,11 +1,12 @@
 //! What the kernel of a node does to traffic: counters that are cheap to read, and what their changes mean.
 //!
 //! A pod in the node's network looks 20 times a second and prints a line, JSON with the prefix below, when
-//! something changed, and one a second so that silence means that it is gone. The harness turns the lines into
-//! what it saw happen.
+//! something changed, and one a second, which also says what the processors were short of. The harness turns the
+//! lines into what it saw happen, and keeps the rest.
 
 use std::fs;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::attribution::Observed;
 use crate::clock::{Machine, Timer, now_ns};
+use crate::processors::{self, Look, Looks};
 
 const PREFIX: &str = "seatrial-node/1 ";
 /// Time between two looks.
@@ -48,6 +50,7 @@ struct Line {
     clock: Machine,
     at_ns: u64,
     changes: Vec<Change>,
+    processors: processors::Counters,
 }
 
 /// Looks until `stop` resolves.
@@ -68,7 +71,8 @@ pub(crate) fn run(mut out: impl Write, stop: impl Future<Output = ()>) -> io::Re
             let changes = before.changes(&now);
             (before, quiet) = (now, quiet + 1);
             if !changes.is_empty() || quiet >= QUIET_LOOKS {
-                let line = Line { clock: Machine::here().clone(), at_ns, changes };
+                let (clock, processors) = (Machine::here().clone(), processors::Counters::read());
+                let line = Line { clock, at_ns, changes, processors };
                 writeln!(out, "{PREFIX}{}", serde_json::to_string(&line)?)?;
                 out.flush()?;
                 quiet = 0;
@@ -121,12 +125,13 @@ fn default_interface(table: &str) -> Option<String> {
 pub(crate) struct Changes {
     node: String,
     seen: UnboundedSender<Observed>,
+    looks: Arc<Looks>,
     last_ns: AtomicU64,
 }
 
 impl Changes {
-    pub(crate) fn new(node: String, seen: UnboundedSender<Observed>) -> Self {
-        Self { node, seen, last_ns: AtomicU64::new(0) }
+    pub(crate) fn new(node: String, seen: UnboundedSender<Observed>, looks: Arc<Looks>) -> Self {
+        Self { node, seen, looks, last_ns: AtomicU64::new(0) }
     }
 
     /// Takes a line; one that came before is passed over, and so is what is no watcher's.
@@ -137,6 +142,7 @@ impl Changes {
         if at_ns <= self.last_ns.fetch_max(at_ns, Ordering::Relaxed) {
             return;
         }
+        self.looks.take(Look { node: self.node.clone(), at_ns, counters: line.processors });
         for change in line.changes {
             // Nobody listens once the measurement has ended.
             let _gone = self.seen.send(self.observed(at_ns, &change));
@@ -196,10 +202,14 @@ mod tests {
     #[test]
     fn a_line_counts_once_and_strange_ones_do_not() {
         let (seen, mut inbox) = unbounded_channel();
-        let changes = Changes::new("node2".into(), seen);
+        let folder = tempfile::tempdir().unwrap();
+        let looks = Arc::new(Looks::create(folder.path()).unwrap());
+        let changes = Changes::new("node2".into(), seen, Arc::clone(&looks));
         let change = Change::ConnectionsCleared { before: 40, after: 0 };
         let line = |at_ns| {
-            let line = Line { clock: Machine::here().clone(), at_ns, changes: vec![change.clone()] };
+            let processors = processors::Counters { stolen_ms: at_ns, pressure_us: None };
+            let (clock, changes) = (Machine::here().clone(), vec![change.clone()]);
+            let line = Line { clock, at_ns, changes, processors };
             format!("{PREFIX}{}", serde_json::to_string(&line).unwrap())
         };
         for text in [line(7), line(7), "what?".into(), format!("{PREFIX}{{"), line(9)] {
@@ -209,5 +219,7 @@ mod tests {
         assert_eq!(seen.iter().map(|seen| seen.at_ns).collect::<Vec<_>>(), [7, 9]);
         assert_eq!((seen[0].role.as_str(), seen[0].change.as_str()), ("conntrack", "cleared"));
         assert_eq!(seen[0].node.as_deref(), Some("node2"));
+        let looks = looks.all().0.into_iter().map(|look| (look.at_ns, look.counters.stolen_ms));
+        assert_eq!(looks.collect::<Vec<_>>(), [(7, 7), (9, 9)]);
     }
 }

@@ -9,11 +9,9 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::client::{self, ClientError};
+use crate::client::{self, ClientError, FLOWS_VARIABLE};
 use crate::{node, server};
 
-/// The environment variable that holds a prober's flows as JSON.
-pub(crate) const FLOWS_VARIABLE: &str = "SEATRIAL_FLOWS";
 /// The name that makes the program a prober.
 pub const CLIENT_NAME: &str = "probe-client";
 /// The name that makes the program a server of probes.

@@ -1,47 +1,23 @@
 //! The server of the probes: echoes UDP and TCP, answers HTTP.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::str::FromStr;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
 
-use crate::client::LONGEST;
+use crate::exchange::{LONGEST, Listener, PRIVATE_PATH, PUBLIC_PATH, TOKEN_HEADER};
 use crate::flow::Protocol;
-
-/// The request header whose value comes back as the body of a right answer.
-pub(crate) const TOKEN_HEADER: &str = "x-seatrial-probe";
-/// The path that policies grant.
-pub(crate) const PUBLIC_PATH: &str = "/public";
-/// The path that no policy grants; the server answers it all the same.
-pub(crate) const PRIVATE_PATH: &str = "/private";
 
 /// The number of the loopback interface, in every network namespace.
 const LOOPBACK: u32 = 1;
-
-/// A port that a server listens on, written `udp:7000`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Listener {
-    /// What it speaks there.
-    pub protocol: Protocol,
-    /// Port.
-    pub port: u16,
-}
-
-/// A text that names no listener.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no listener; write protocol:port, such as udp:7000, tcp:7001 or http:8080")]
-pub struct ListenerError(String);
 
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -67,27 +43,6 @@ pub(crate) enum ServerError {
         #[source]
         source: io::Error,
     },
-}
-
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.protocol, self.port)
-    }
-}
-
-impl FromStr for Listener {
-    type Err = ListenerError;
-
-    fn from_str(text: &str) -> Result<Self, ListenerError> {
-        let parse = || {
-            let (protocol, port) = text.split_once(':')?;
-            let protocol = [Protocol::Udp, Protocol::Tcp, Protocol::Http, Protocol::Http2]
-                .into_iter()
-                .find(|p| p.to_string() == protocol)?;
-            Some(Self { protocol, port: port.parse().ok()? })
-        };
-        parse().ok_or_else(|| ListenerError(text.to_owned()))
-    }
 }
 
 /// Gives the host `addresses`, and serves `listeners` on every IPv4 address until `stop` resolves.
@@ -186,7 +141,7 @@ async fn answer_http2(stream: TcpStream) {
 
 /// Runs what belongs to an HTTP/2 connection on the thread that has the connection.
 #[derive(Clone, Copy)]
-pub(crate) struct OwnThread;
+struct OwnThread;
 
 impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OwnThread {
     fn execute(&self, work: F) {
@@ -202,24 +157,4 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::udp("udp:7000", Some(Listener { protocol: Protocol::Udp, port: 7000 }))]
-    #[case::http("http:80", Some(Listener { protocol: Protocol::Http, port: 80 }))]
-    #[case::http2("http2:81", Some(Listener { protocol: Protocol::Http2, port: 81 }))]
-    #[case::no_port("tcp", None)]
-    #[case::unknown("sctp:1", None)]
-    fn listeners(#[case] text: &str, #[case] expected: Option<Listener>) {
-        assert_eq!(text.parse::<Listener>().ok(), expected);
-        if let Some(listener) = expected {
-            assert_eq!(listener.to_string(), text);
-        }
-    }
 }

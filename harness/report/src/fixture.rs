@@ -43,6 +43,8 @@ pub(crate) fn clean() -> Run {
             lateness_p50_us: 58.0,
             lateness_p99_us: 212.0,
             lateness_max_us: 1_904.0,
+            stolen_ms: Some(40.0),
+            cpu_pressure: Some(0.18),
         },
         flows: flows(),
         observations: observations(),

@@ -185,6 +185,12 @@ pub struct Noise {
     pub lateness_p99_us: f64,
     /// The worst, µs.
     pub lateness_max_us: f64,
+    /// What the host took from the processors of the node that lost most, all of them together, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stolen_ms: Option<f64>,
+    /// The part of the time in which some task waited for a processor, 0 to 1, on the node where that was most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<f64>,
 }
 
 /// The layer at which a flow is judged.
@@ -237,9 +243,9 @@ pub struct Flow {
     pub client: String,
     /// Server, such as `server-2 on node2`.
     pub server: String,
-    /// Node of the client.
+    /// Node of the client; for a client outside of the cluster, the node that it asks.
     pub client_node: String,
-    /// Node of the server.
+    /// Node of the server; `outside` for one outside of the cluster.
     pub server_node: String,
     /// Period, ms.
     pub period_ms: f64,

@@ -35,6 +35,7 @@ pub fn render(run: &Run, layout: &Layout<'_>) -> String {
     out.extend(findings(run));
     out.extend(budgets(run, layout));
     let mut end = vec![noise(run)];
+    end.extend(machine(run));
     end.extend(layout.report.map(|path| format!("report: {}", path.display())));
     out.push(end.join("\n"));
     out.join("\n\n") + "\n"
@@ -213,6 +214,20 @@ fn noise(run: &Run) -> String {
     )
 }
 
+fn machine(run: &Run) -> Option<String> {
+    let shortage = shortage(run.noise.stolen_ms, run.noise.cpu_pressure)?;
+    Some(format!("machine: {shortage}"))
+}
+
+/// What the processors were short of, from ms and a part of the time; nothing where that is not known.
+#[must_use]
+pub fn shortage(stolen_ms: Option<f64>, pressure: Option<f64>) -> Option<String> {
+    let stolen = stolen_ms.map(|ms| format!("the host took {} from the processors", units::duration(ms)));
+    let pressure = pressure.map(|part| format!("CPU pressure {:.0} %", part * 100.0));
+    let parts: Vec<_> = stolen.into_iter().chain(pressure).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +265,7 @@ mod tests {
                                                                    for 1.13–1.55 s
 
         noise: canary clean; probes sent late by 0.06 ms (median), 0.21 ms (p99), 1.9 ms (worst)
+        machine: the host took 40 ms from the processors; CPU pressure 18 %
         "#);
     }
 
@@ -276,6 +292,7 @@ mod tests {
         ✗  policy     3 answers in 1 flow, hole of 40–80 ms
 
         noise: canary clean; probes sent late by 0.06 ms (median), 0.21 ms (p99), 1.9 ms (worst)
+        machine: the host took 40 ms from the processors; CPU pressure 18 %
         ");
     }
 

@@ -1,6 +1,6 @@
 //! The images of a run: this program under the names of all its roles, and the tools that the roles call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cluster::images::{Image, Layer, LayerBuilder, REGISTRY, host_program};
@@ -50,6 +50,23 @@ impl Bundle {
             entrypoint: vec![format!("/usr/bin/{role}")],
             env,
         }
+    }
+
+    /// A layer of further programs of this machine in `/usr/bin`, and of links: path and target of each.
+    pub(crate) async fn layer<'a>(
+        &self,
+        name: &str,
+        programs: impl Iterator<Item = (&'a str, &'a PathBuf)>,
+        links: &[(&str, &str)],
+    ) -> anyhow::Result<Layer> {
+        let mut layer = LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))?;
+        for (name, program) in programs {
+            layer.program(program, &format!("/usr/bin/{name}")).await?;
+        }
+        for (path, target) in links {
+            layer.link(path, target)?;
+        }
+        Ok(layer.finish()?)
     }
 
     /// An image of another program alone.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cluster::{Cni, Image, KindRequest, Request, SandboxRequest, Shape, Share};
+use cluster::{Cni, Components, Image, KindRequest, Request, SandboxRequest, Shape, Share};
 
 use crate::commands::cluster::Place;
 use crate::errors;
 use crate::exit::Usage;
+use crate::paths;
 
 /// A way to get a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,6 +43,8 @@ pub(crate) struct Wanted {
     pub(crate) keep: bool,
     pub(crate) logs: PathBuf,
     pub(crate) images: Vec<Image>,
+    /// Archives of further images.
+    pub(crate) archives: Vec<PathBuf>,
     /// What a sandbox gets of the processors.
     pub(crate) share: Share,
 }
@@ -97,17 +100,41 @@ impl Provider {
         }
     }
 
+    /// Checks that nodes can get at images which nobody loads into them.
+    pub(crate) fn can_pull(&self, needed: bool) -> Result<(), Usage> {
+        if needed && self.name == ProviderName::Sandbox {
+            let remedy = "load Cilium's with --images, put our own in their place with --shim, or take --provider kind";
+            return Err(Usage(format!("nodes of a sandbox cannot pull images: {remedy}")));
+        }
+        Ok(())
+    }
+
+    /// The programs that clusters are made of.
+    pub(crate) fn components(&self) -> Components {
+        Components::new(self.place.components.clone(), paths::cache())
+    }
+
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images, share } = wanted;
+        let Wanted { id, nodes, cni, keep, logs, images, archives, share } = wanted;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
-                Request::Sandbox(SandboxRequest { id, nodes, cni, api_port, keep, logs, images, share })
+                Request::Sandbox(SandboxRequest {
+                    id,
+                    nodes,
+                    cni,
+                    api_port,
+                    keep,
+                    logs,
+                    images,
+                    archives,
+                    share,
+                })
             }
             ProviderName::Kind => {
                 let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());
-                Request::Kind(KindRequest { id, shape, cni, image, logs, images })
+                Request::Kind(KindRequest { id, shape, cni, image, logs, images, archives })
             }
         })
     }

@@ -15,6 +15,7 @@ mod cni;
 mod datapath;
 mod files;
 mod fqdn;
+mod health;
 mod identity;
 mod init;
 mod kubernetes;
@@ -23,6 +24,7 @@ mod policy;
 mod proxy;
 mod runtime;
 mod service;
+pub mod shim;
 mod version;
 mod wait;
 
@@ -54,6 +56,10 @@ pub enum Role {
     CniInstall,
     /// The hook before the agent's end.
     CniUninstall,
+    /// The init container `install-cni-binaries` of later charts.
+    PluginInstall,
+    /// A part that the stand-in does not have.
+    Idle,
 }
 
 /// The role that belongs to the name that a program was started by.
@@ -61,12 +67,14 @@ pub enum Role {
 pub fn role(argv0: &str) -> Option<Role> {
     match Path::new(argv0).file_name()?.to_str()? {
         "cilium-agent" => Some(Role::Agent),
-        "cilium-operator" => Some(Role::Operator),
-        "cilium" => Some(Role::Cli),
+        "cilium-operator" | "cilium-operator-generic" => Some(Role::Operator),
+        "cilium" | "cilium-dbg" => Some(Role::Cli),
         "cilium-cni" => Some(Role::Cni),
         "init-container.sh" => Some(Role::Init),
         "cni-install.sh" => Some(Role::CniInstall),
         "cni-uninstall.sh" => Some(Role::CniUninstall),
+        "install-plugin.sh" => Some(Role::PluginInstall),
+        "cilium-envoy-starter" => Some(Role::Idle),
         _ => None,
     }
 }
@@ -114,6 +122,15 @@ fn play(role: Role, args: Vec<OsString>) -> Result<ExitCode, Failure> {
             log();
             cni::install::uninstall();
             Ok(ExitCode::SUCCESS)
+        }
+        Role::PluginInstall => {
+            log();
+            cni::install::install_plugin()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Role::Idle => {
+            log();
+            until_terminated(shim::idle())
         }
     }
 }

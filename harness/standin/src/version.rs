@@ -31,7 +31,7 @@ pub enum VersionError {
 impl Version {
     /// Reads the version from `STANDIN_VERSION`.
     pub(crate) fn from_env() -> Result<Self, VersionError> {
-        std::env::var("STANDIN_VERSION").map_err(|_| VersionError::Unset)?.parse()
+        std::env::var(crate::shim::VERSION).map_err(|_| VersionError::Unset)?.parse()
     }
 }
 

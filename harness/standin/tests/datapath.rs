@@ -6,7 +6,7 @@
 mod lab;
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::datapath::events::{Queue, Reason};
 use crate::policy::resolve::Transport;
-use lab::{Lab, NEAR, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
+use lab::{Lab, NEAR, NODE_PORT, NODES, OUTSIDE, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -43,6 +43,29 @@ fn a_service_reaches_every_backend_from_pods_and_nodes() {
             (0..40).map(|_| source.run(|| get(SERVICE, "/public").unwrap().1)).collect();
         assert_eq!(answers.len(), 2, "{answers:?}");
     }
+}
+
+/// The host outside asks a node, and knows nobody else: an answer from a pod's own address would be lost on it.
+#[test]
+fn a_port_of_any_node_reaches_every_backend_from_outside() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    for node in NODES {
+        let port = SocketAddrV4::new(node, NODE_PORT);
+        let answers: std::collections::BTreeSet<String> =
+            (0..40).map(|_| lab.outside.run(|| get(port, "/public").unwrap().1)).collect();
+        assert_eq!(answers.len(), 2, "{node}: {answers:?}");
+    }
+}
+
+#[test]
+fn a_pod_speaks_to_the_world_with_its_nodes_address() {
+    let lab = Lab::new();
+    lab.program(&[]);
+    let world = SocketAddrV4::new(OUTSIDE, 8080);
+    let listener = lab.outside.run(|| TcpListener::bind(world).unwrap());
+    let _asking = lab.client.run(|| connect(world).unwrap());
+    assert_eq!(listener.accept().unwrap().1.ip(), NODES[0]);
 }
 
 #[test]

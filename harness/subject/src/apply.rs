@@ -88,13 +88,37 @@ pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> R
     Ok(())
 }
 
-/// Creates objects that must not exist yet, as `kubectl create` does.
-pub(crate) async fn create(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+/// Creates objects, as `kubectl create` does, and returns those that were not there. One that is there is refused if its
+/// name begins with `own`, and is left alone otherwise.
+pub(crate) async fn create(
+    client: &kube::Client,
+    objects: &[DynamicObject],
+    own: &str,
+) -> Result<Vec<DynamicObject>, ApplyError> {
+    let mut created = Vec::new();
     for object in objects {
         let target = Target::of(client, object)?;
-        target.api.create(&PostParams::default(), object).await.map_err(target.refused("created"))?;
+        match target.api.create(&PostParams::default(), object).await {
+            Ok(_) => created.push(object.clone()),
+            Err(kube::Error::Api(status)) if status.is_already_exists() && !target.name.starts_with(own) => {}
+            Err(e) => return Err(target.refused("created")(e)),
+        }
     }
-    Ok(())
+    Ok(created)
+}
+
+/// Names the first of some objects that is still there.
+pub(crate) async fn remaining(
+    client: &kube::Client,
+    objects: &[DynamicObject],
+) -> Result<Option<String>, ApplyError> {
+    for object in objects {
+        let target = Target::of(client, object)?;
+        if target.api.get_opt(&target.name).await.map_err(target.refused("read"))?.is_some() {
+            return Ok(Some(format!("{} {}", target.kind, target.shown)));
+        }
+    }
+    Ok(None)
 }
 
 /// Deletes objects, last first; one that is gone already is fine.

@@ -6,6 +6,8 @@ use std::process::Stdio;
 use kube::api::DynamicObject;
 use tokio::process::Command;
 
+use crate::layout::{Layout, Parts};
+
 /// A chart that could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
@@ -26,6 +28,15 @@ pub enum ChartError {
         /// What it printed.
         output: String,
     },
+    /// A manifest could not be read.
+    #[error("{} could not be read", path.display())]
+    Read {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A rendered document is no Kubernetes object.
     #[error("{} renders a document that is no Kubernetes object: {reason}", chart.display())]
     Document {
@@ -36,38 +47,47 @@ pub enum ChartError {
     },
 }
 
-/// A chart folder or archive, and the values that every rendering of it is given.
+/// A chart or manifests, and the values that every rendering of a chart is given.
 #[derive(Clone, Debug)]
 pub struct Chart {
     /// helm 3.17; other versions render differently.
     pub helm: PathBuf,
-    /// Folder or .tgz.
+    /// Folder or .tgz; for manifests a file or a folder.
     pub path: PathBuf,
     /// Kubernetes version that is rendered for, such as `v1.34.4`.
     pub kubernetes: String,
-    /// `--set` pairs.
+    /// How it is divided.
+    pub layout: Layout,
+    /// Files of values, later ones over earlier ones.
+    pub values_files: Vec<PathBuf>,
+    /// `--set` pairs, over all files.
     pub values: Vec<(String, String)>,
 }
 
 impl Chart {
-    /// Renders the chart with further values.
+    /// Renders parts of it.
     ///
     /// # Errors
-    /// When helm fails, or renders something that is no object.
-    pub async fn render(&self, more: &[(&str, &str)]) -> Result<Vec<DynamicObject>, ChartError> {
-        let args = self.arguments(more);
-        let output = command(&self.helm)
-            .args(&args)
-            .output()
-            .await
-            .map_err(|source| ChartError::Start { helm: self.helm.clone(), source })?;
-        if !output.status.success() {
-            let command = format!("{} {}", self.helm.display(), args.join(" "));
-            let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(ChartError::Helm { command, output });
-        }
-        parse(&String::from_utf8_lossy(&output.stdout))
-            .map_err(|reason| ChartError::Document { chart: self.path.clone(), reason })
+    /// When helm fails, a manifest cannot be read, or something in it is no object.
+    pub async fn render(&self, parts: Parts) -> Result<Vec<DynamicObject>, ChartError> {
+        let text = match self.layout {
+            Layout::Manifests => manifests(&self.path)?,
+            Layout::Subcharts | Layout::Whole => helm(&self.helm, &self.arguments(parts)).await?,
+        };
+        let mut objects = parse(&text).map_err(|reason| self.document(reason))?;
+        objects
+            .retain(|object| object.metadata.name.as_deref().is_none_or(|name| self.layout.has(parts, name)));
+        Ok(objects)
+    }
+
+    /// Reads the values that the chart itself sets.
+    ///
+    /// # Errors
+    /// When helm fails, or the values are no mapping.
+    pub async fn own_values(&self) -> Result<serde_json::Value, ChartError> {
+        let args = ["show".to_owned(), "values".to_owned(), self.path.display().to_string()];
+        let text = helm(&self.helm, &args).await?;
+        serde_saphyr::from_str(&text).map_err(|e| self.document(e.to_string()))
     }
 
     /// Renders the chart's ConfigMap alone, as a manifest: the template that a rebase needs.
@@ -75,15 +95,17 @@ impl Chart {
     /// # Errors
     /// When helm fails, or the chart has no ConfigMap.
     pub async fn config_map(&self) -> Result<String, ChartError> {
-        let only = [("agent.enabled", "false"), ("operator.enabled", "false")];
-        let objects = self.render(&only).await?;
-        let found = objects.iter().find(|object| object.metadata.name.as_deref() == Some(crate::CONFIG_MAP));
-        let document = |reason: String| ChartError::Document { chart: self.path.clone(), reason };
-        let found = found.ok_or_else(|| document(format!("there is no {}", crate::CONFIG_MAP)))?;
-        serde_saphyr::to_string(found).map_err(|e| document(e.to_string()))
+        let objects = self.render(Parts::All).await?;
+        let found = find(&objects, "ConfigMap", crate::CONFIG_MAP);
+        let found = found.ok_or_else(|| self.document(format!("there is no {}", crate::CONFIG_MAP)))?;
+        serde_saphyr::to_string(found).map_err(|e| self.document(e.to_string()))
     }
 
-    fn arguments(&self, more: &[(&str, &str)]) -> Vec<String> {
+    fn document(&self, reason: String) -> ChartError {
+        ChartError::Document { chart: self.path.clone(), reason }
+    }
+
+    fn arguments(&self, parts: Parts) -> Vec<String> {
         let mut args = vec![
             "template".to_owned(),
             "cilium".to_owned(),
@@ -91,13 +113,53 @@ impl Chart {
             format!("--namespace={}", crate::NAMESPACE),
             format!("--kube-version={}", self.kubernetes),
         ];
+        args.extend(self.values_files.iter().map(|file| format!("--values={}", file.display())));
         let own = self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        for (key, value) in own.chain(more.iter().copied()) {
+        for (key, value) in own.chain(self.layout.values(parts).iter().copied()) {
             // A comma separates pairs, so one inside a value is escaped.
             args.extend(["--set".to_owned(), format!("{key}={}", value.replace(',', "\\,"))]);
         }
         args
     }
+}
+
+/// The text of a manifest, or of every manifest in a folder, in order of name.
+fn manifests(path: &Path) -> Result<String, ChartError> {
+    let read_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ChartError::Read { path, source }
+    };
+    if path.is_file() {
+        return std::fs::read_to_string(path).map_err(read_error(path));
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(read_error(path))? {
+        let file = entry.map_err(read_error(path))?.path();
+        if file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).map_err(read_error(file)));
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n---\n"))
+}
+
+/// Runs helm and returns what it prints.
+///
+/// # Errors
+/// When it cannot be started, or ends with another code than 0.
+pub async fn helm(program: &Path, args: &[String]) -> Result<String, ChartError> {
+    let output = command(program)
+        .args(args)
+        .output()
+        .await
+        .map_err(|source| ChartError::Start { helm: program.to_owned(), source })?;
+    if !output.status.success() {
+        let command = format!("{} {}", program.display(), args.join(" "));
+        let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(ChartError::Helm { command, output });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn command(program: &Path) -> Command {
@@ -107,6 +169,15 @@ fn command(program: &Path) -> Command {
     let mut command = Command::from(command);
     command.kill_on_drop(true);
     command
+}
+
+/// The object of a kind and a name among rendered ones.
+#[must_use]
+pub fn find<'a>(rendered: &'a [DynamicObject], kind: &str, name: &str) -> Option<&'a DynamicObject> {
+    rendered.iter().find(|object| {
+        object.types.as_ref().is_some_and(|types| types.kind == kind)
+            && object.metadata.name.as_deref() == Some(name)
+    })
 }
 
 /// Reads a stream of YAML documents; empty ones are left out.
@@ -131,29 +202,55 @@ mod tests {
         assert_eq!(objects[0].data["data"]["k"], "on");
     }
 
-    #[test]
-    fn values_of_a_rendering_follow_those_of_the_chart() {
-        let chart = Chart {
-            helm: "helm".into(),
-            path: "chart".into(),
+    fn chart(layout: Layout, path: &Path) -> Chart {
+        Chart {
+            helm: "/no/helm".into(),
+            path: path.to_owned(),
             kubernetes: "v1.34.4".to_owned(),
-            values: vec![("global.tag".to_owned(), "v1".to_owned())],
-        };
-        let args = chart.arguments(&[("config.enabled", "false"), ("list", "a,b")]);
-        assert_eq!(
-            args[5..],
-            ["--set", "global.tag=v1", "--set", "config.enabled=false", "--set", "list=a\\,b"]
-        );
+            layout,
+            values_files: vec!["values.yaml".into()],
+            values: vec![("global.tag".to_owned(), "v1".to_owned()), ("list".to_owned(), "a,b".to_owned())],
+        }
+    }
+
+    #[test]
+    fn what_leaves_parts_out_follows_the_values() {
+        let args = chart(Layout::Subcharts, Path::new("chart")).arguments(Parts::WithoutConfig);
+        let expected = [
+            "--values=values.yaml",
+            "--set",
+            "global.tag=v1",
+            "--set",
+            "list=a\\,b",
+            "--set",
+            "config.enabled=false",
+        ];
+        assert_eq!(args[5..], expected);
     }
 
     #[tokio::test]
     async fn missing_helm_is_named() {
-        let chart = Chart {
-            helm: "/no/helm".into(),
-            path: "c".into(),
-            kubernetes: "v1.34.4".to_owned(),
-            values: vec![],
+        let error = chart(Layout::Whole, Path::new("c")).render(Parts::All).await.unwrap_err();
+        assert_eq!(error.to_string(), "/no/helm could not be started");
+    }
+
+    #[tokio::test]
+    async fn manifests_of_a_folder_are_read_in_order_without_helm() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+        for (file, name) in
+            [("2.yaml", "cilium-pre-flight-check"), ("1.yaml", "cilium-config"), ("3.yml", "cilium")]
+        {
+            std::fs::write(folder.path().join(file), object(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("notes.txt"), "no manifest").unwrap();
+        let chart = chart(Layout::Manifests, folder.path());
+        let names = async |parts| {
+            let objects = chart.render(parts).await.unwrap();
+            objects.into_iter().filter_map(|object| object.metadata.name).collect::<Vec<_>>()
         };
-        assert_eq!(chart.render(&[]).await.unwrap_err().to_string(), "/no/helm could not be started");
+        assert_eq!(names(Parts::All).await, ["cilium-config", "cilium"]);
+        assert_eq!(names(Parts::WithoutConfig).await, ["cilium"]);
+        assert_eq!(names(Parts::Preflight).await, ["cilium-pre-flight-check"]);
     }
 }

@@ -15,9 +15,10 @@ use crate::beside::{self, BesideError};
 use crate::chart::{Chart, ChartError};
 use crate::config;
 use crate::exec::{self, ExecError, Said};
+use crate::layout::Parts;
 use crate::rollback::{self, UndoError};
 use crate::scrape::{self, ScrapeError};
-use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, rollout};
+use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PROXY, rollout};
 
 /// A step of the guide that failed.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +101,7 @@ impl Subject {
         chart: &Chart,
         config: &BTreeMap<String, String>,
     ) -> Result<(), SubjectError> {
-        let mut objects = chart.render(&[]).await?;
+        let mut objects = chart.render(Parts::All).await?;
         for object in &mut objects {
             if object.metadata.name.as_deref() == Some(CONFIG_MAP) {
                 for (key, value) in config {
@@ -151,24 +152,13 @@ impl Subject {
         Ok(())
     }
 
-    /// Upgrades to another minor version the way the guide calls Option B: everything that the new chart renders
-    /// but the ConfigMap is applied.
+    /// Upgrades to another version by applying what its chart renders: without the ConfigMap, the guide's Option B; with
+    /// it, Option A.
     ///
     /// # Errors
-    /// When the chart cannot be rendered, an object is refused, or the rollout does not end.
-    pub async fn upgrade_minor(&self, chart: &Chart) -> Result<(), SubjectError> {
-        let objects = chart.render(&[("config.enabled", "false")]).await?;
-        apply::apply(&self.client, &objects).await?;
-        self.rollout_status().await
-    }
-
-    /// Upgrades to another version the way the guide calls Option A: everything that the new chart renders is applied,
-    /// and the ConfigMap is the chart's afterwards.
-    ///
-    /// # Errors
-    /// When the chart cannot be rendered, an object is refused, or the rollout does not end.
-    pub async fn upgrade_with_config(&self, chart: &Chart) -> Result<(), SubjectError> {
-        apply::apply(&self.client, &chart.render(&[]).await?).await?;
+    /// When an object is refused, or the rollout does not end.
+    pub async fn upgrade(&self, rendered: &[DynamicObject]) -> Result<(), SubjectError> {
+        apply::apply(&self.client, rendered).await?;
         self.rollout_status().await
     }
 
@@ -212,12 +202,17 @@ impl Subject {
         Ok(revision)
     }
 
-    /// Waits until the agents, and the operator where there is one, have rolled out.
+    /// Waits until the agents, and the proxy and the operator where there are such, have rolled out.
     ///
     /// # Errors
     /// When they have not before the deadline: the last state is in the message.
     pub async fn rollout_status(&self) -> Result<(), SubjectError> {
-        rollout::daemon_set(&self.daemon_sets(), DAEMONSET, self.deadline).await?;
+        let daemon_sets = self.daemon_sets();
+        rollout::daemon_set(&daemon_sets, DAEMONSET, self.deadline).await?;
+        let proxy = daemon_sets.get_opt(PROXY).await;
+        if proxy.map_err(request(format!("DaemonSet {PROXY} could not be read")))?.is_some() {
+            rollout::daemon_set(&daemon_sets, PROXY, self.deadline).await?;
+        }
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
         let operator = deployments.get_opt(OPERATOR).await;
         if operator.map_err(request(format!("Deployment {OPERATOR} could not be read")))?.is_some() {

@@ -10,6 +10,8 @@ mod config;
 mod driver;
 mod exec;
 mod identities;
+mod layout;
+mod obstacle;
 mod policy;
 mod preflight;
 mod rollback;
@@ -21,11 +23,13 @@ use std::collections::BTreeMap;
 
 pub use apply::ApplyError;
 pub use beside::BesideError;
-pub use chart::{Chart, ChartError};
+pub use chart::{Chart, ChartError, find, helm};
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
 pub use exec::{ExecError, Said};
 pub use identities::{Fate, Migrated};
+pub use layout::{Layout, Parts};
+pub use obstacle::{Obstacle, ignored_values};
 pub use policy::{Grant, HttpRule, policies, policy};
 pub use scrape::ScrapeError;
 pub use snapshot::Snapshot;
@@ -45,12 +49,16 @@ pub const PREFLIGHT: &str = "cilium-pre-flight-check";
 /// Group, version and kind of its policies.
 pub const POLICY: (&str, &str, &str) = ("cilium.io", "v2", "CiliumNetworkPolicy");
 
-/// The part that a pod of the subject plays: `agent`, `operator`, `preflight`; none for other pods.
+/// The L7 proxy's DaemonSet, in versions that run it beside the agents.
+pub const PROXY: &str = "cilium-envoy";
+
+/// The part that a pod of the subject plays: `agent`, `proxy`, `operator`, `preflight`; none for other pods.
 #[must_use]
 pub fn role(labels: &BTreeMap<String, String>) -> Option<&'static str> {
     let label = |key: &str| labels.get(key).map(String::as_str);
     match (label("k8s-app"), label("name"), label("io.cilium/app")) {
         (Some(DAEMONSET), ..) => Some("agent"),
+        (Some(PROXY), ..) => Some("proxy"),
         (_, Some(OPERATOR), _) | (.., Some("operator")) => Some("operator"),
         (Some(app), ..) if app.starts_with(PREFLIGHT) => Some("preflight"),
         _ => None,
@@ -65,6 +73,7 @@ mod tests {
 
     #[rstest]
     #[case::agent("k8s-app", "cilium", Some("agent"))]
+    #[case::proxy("k8s-app", "cilium-envoy", Some("proxy"))]
     #[case::operator("name", "cilium-operator", Some("operator"))]
     #[case::preflight("k8s-app", "cilium-pre-flight-check", Some("preflight"))]
     #[case::validator("k8s-app", "cilium-pre-flight-check-deployment", Some("preflight"))]

@@ -5,13 +5,16 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DynamicObject, ListParams};
 
 use crate::chart::Chart;
 use crate::driver::request;
+use crate::layout::Parts;
 use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, Subject, SubjectError, apply, exec};
 
 const EVERY: Duration = Duration::from_millis(50);
+/// How the names of its own objects begin.
+const OWN: &str = "cilium-pre-flight";
 
 impl Subject {
     /// Runs the pre-flight DaemonSet of a version until as many of its pods are ready as there are agents, and
@@ -30,17 +33,12 @@ impl Subject {
         chart: &Chart,
         work: impl AsyncFnOnce(String) -> Result<T, SubjectError>,
     ) -> Result<Option<T>, SubjectError> {
-        let only = [
-            ("preflight.enabled", "true"),
-            ("agent.enabled", "false"),
-            ("config.enabled", "false"),
-            ("operator.enabled", "false"),
-        ];
-        let objects = chart.render(&only).await?;
+        let objects = chart.render(Parts::Preflight).await?;
         if objects.is_empty() {
             return Ok(None);
         }
-        apply::create(&self.client, &objects).await?;
+        // From 1.17 on a namespace comes with it, and with what is installed then: who finds it there may not take it away.
+        let objects = apply::create(&self.client, &objects, OWN).await?;
         let done = match self.preflight_ready().await {
             Ok(ready) => work(ready).await,
             Err(e) => Err(e.into()),
@@ -49,7 +47,7 @@ impl Subject {
         let deleted = apply::delete(&self.client, &objects).await;
         let done = done?;
         deleted?;
-        self.preflight_gone().await?;
+        self.preflight_gone(&objects).await?;
         Ok(Some(done))
     }
 
@@ -68,11 +66,10 @@ impl Subject {
         wait::until(condition, self.deadline, EVERY, probe).await
     }
 
-    async fn preflight_gone(&self) -> Result<(), Timeout> {
-        let api = self.daemon_sets();
-        let probe = async || match api.get_opt(PREFLIGHT).await {
+    async fn preflight_gone(&self, objects: &[DynamicObject]) -> Result<(), Timeout> {
+        let probe = async || match apply::remaining(&self.client, objects).await {
             Ok(None) => Ok(()),
-            Ok(Some(_)) => Err("it is still there".to_owned()),
+            Ok(Some(object)) => Err(format!("{object} is still there")),
             Err(e) => Err(e.to_string()),
         };
         wait::until("the pre-flight check to be deleted", self.deadline, EVERY, probe).await

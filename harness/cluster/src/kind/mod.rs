@@ -51,6 +51,8 @@ pub struct KindRequest {
     pub logs: PathBuf,
     /// Images to load into every node.
     pub images: Vec<Image>,
+    /// Archives of further images, OCI's or Docker's, loaded into each node.
+    pub archives: Vec<PathBuf>,
 }
 
 /// A kind cluster. Its containers outlive this process: [`collect`] removes what is left of a dead one.
@@ -134,8 +136,10 @@ impl Kind {
         progress("loading the images into the nodes".to_owned());
         let archive = folder.join("images.tar");
         write_archive(&archive, &request.images)?;
-        let imports = self.nodes.iter().map(|node| docker::import(node, &archive));
-        futures_util::future::try_join_all(imports).await?;
+        for archive in std::iter::once(&archive).chain(&request.archives) {
+            let imports = self.nodes.iter().map(|node| docker::import(node, archive));
+            futures_util::future::try_join_all(imports).await?;
+        }
         std::fs::remove_file(&archive).map_err(io("the archive of the images could not be removed"))?;
         let client = crate::client(&kubeconfig).await?;
         self.entry.api = api_address(&kubeconfig)?;

@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeSpec, Pki, Report, Spec};
 use super::weight::Share;
-use super::{Role, cgroup, fds, node_config};
+use super::{Outside, Role, cgroup, fds, node_config};
 use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
 use crate::ledger::{Entry, Held, Ledger, LedgerError, cgroup_name, write_private};
@@ -41,6 +41,8 @@ pub struct SandboxRequest {
     pub logs: PathBuf,
     /// Images to load into every node; the first is the pause image.
     pub images: Vec<Image>,
+    /// Archives of further images, OCI's or Docker's, loaded into each node.
+    pub archives: Vec<PathBuf>,
     /// What it gets of the processors.
     pub share: Share,
 }
@@ -217,6 +219,12 @@ impl Sandbox {
         node_names(self.entry.nodes as u8)
     }
 
+    /// The host outside of the cluster.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        Outside::new(self.held.folder())
+    }
+
     /// Returns a function that tells the memory that its processes and its tmpfs hold now, bytes.
     pub fn memory_meter(&self) -> impl Fn() -> Option<u64> + Send + use<> {
         let cgroup = self.entry.cgroup.clone();
@@ -281,7 +289,7 @@ fn prepare(
         folder: held.folder().to_owned(),
         logs: request.logs.clone(),
         programs,
-        images,
+        images: std::iter::once(images).chain(request.archives.iter().cloned()).collect(),
         pause_image: request.images.first().map(|i| i.reference.clone()).unwrap_or_default(),
         cni: request.cni,
         pki: pki(&authority)?,

@@ -1,6 +1,6 @@
 //! A real multi-node cluster in namespaces of this machine, without a container engine on the host.
 //!
-//! `host` is this side of it; `init`, `supervisor`, `node` and `node_role` run inside.
+//! `host` is this side of it; `init`, `supervisor`, `node`, `node_role` and `outside` run inside.
 
 mod cgroup;
 mod fds;
@@ -11,6 +11,7 @@ mod netfilter;
 mod node;
 mod node_config;
 mod node_role;
+mod outside;
 mod spec;
 mod supervisor;
 mod weight;
@@ -19,6 +20,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec, set_dormant};
+pub use outside::Outside;
 pub use spec::Cni;
 pub(crate) use spec::DNS_ADDRESS;
 pub use weight::{Share, Weight, can_weigh};
@@ -37,10 +39,12 @@ pub enum Role {
     Supervisor,
     /// A node.
     Node,
+    /// The host outside of the cluster.
+    Outside,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Outer, Self::Init, Self::Supervisor, Self::Node];
+    const ALL: [Self; 5] = [Self::Outer, Self::Init, Self::Supervisor, Self::Node, Self::Outside];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -48,6 +52,7 @@ impl Role {
             Self::Init => "seatrial-sandbox-init",
             Self::Supervisor => "seatrial-sandbox-supervisor",
             Self::Node => "seatrial-sandbox-node",
+            Self::Outside => "seatrial-sandbox-outside",
         }
     }
 
@@ -66,6 +71,7 @@ impl Role {
             Self::Init => init::init(),
             Self::Supervisor => supervisor::supervisor(),
             Self::Node => node_role::node(&name),
+            Self::Outside => outside::outside(&name),
         };
         ended.unwrap_or_else(|e| {
             let message = format!("{}: {e}", self.name());

@@ -43,7 +43,7 @@ impl NodeProcess {
             other => return Err(format!("{name}: did not enter its namespaces: {other:?}")),
         }
         let process = child.id().ok_or_else(|| format!("{name}: ended at once"))?;
-        wire(index, process).await?;
+        wire(&format!("veth{index}"), process).await?;
         let start = serde_json::to_string(&NodeStart {
             node: node.clone(),
             index,
@@ -70,22 +70,22 @@ impl NodeProcess {
     }
 }
 
-/// Joins the node's network namespace to the bridge.
-async fn wire(index: u8, process: u32) -> Result<(), String> {
-    let batch = format!(
-        "link add veth{index} type veth peer name eth0 netns {process}\nlink set veth{index} master br0 up\n"
-    );
+/// Joins the network namespace of a process to the bridge, where its end of the link has this name.
+pub(super) async fn wire(link: &str, process: u32) -> Result<(), String> {
+    let batch =
+        format!("link add {link} type veth peer name eth0 netns {process}\nlink set {link} master br0 up\n");
     Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await.map_err(|e| e.to_string())?;
     Ok(())
 }
 
-async fn next_report(reports: &mut Lines<BufReader<ChildStdout>>) -> Option<Report> {
+/// Reads the next report of a process; `None` when it has ended.
+pub(super) async fn next_report(reports: &mut Lines<BufReader<ChildStdout>>) -> Option<Report> {
     let line = reports.next_line().await.ok()??;
     serde_json::from_str(&line).ok()
 }
 
-/// Hands the node's reports on, and says when it fails or ends.
-fn follow(
+/// Hands the reports of a process on, and says when it fails or ends.
+pub(super) fn follow(
     name: String,
     mut child: Child,
     mut reports: Lines<BufReader<ChildStdout>>,

@@ -19,7 +19,7 @@ use crate::spawn::{Daemon, Log, Run};
 use crate::{clock, wait};
 
 /// Weight of a node beside each thread of the control plane, eighths.
-const NODE_WEIGHT: u32 = 8 * 8;
+pub(super) const NODE_WEIGHT: u32 = 8 * 8;
 /// Where containerd puts its containers.
 const PODS: &str = "k8s.io";
 /// Weight of a node's pods beside each thread of its containerd and its kubelet, eighths.
@@ -74,7 +74,9 @@ async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String,
     watch(Daemon::start("containerd", Path::new("containerd"), &args, &containerd_log)?, failures.clone());
     let images = async {
         containerd_is_up().await?;
-        import(&start.images).await?;
+        for archive in &start.images {
+            import(archive).await?;
+        }
         report(&Report::Progress { message: "containerd is up, images are loaded".to_owned() });
         Ok::<_, Failure>(())
     };
@@ -90,7 +92,7 @@ async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String,
     failed.recv().await.ok_or_else(|| "nothing is watched".into())
 }
 
-/// Loads an OCI archive into this node's containerd.
+/// Loads an archive of images into this node's containerd.
 async fn import(archive: &Path) -> Result<(), Failure> {
     let archive = archive.to_string_lossy();
     Run::new("ctr").args(["-n", "k8s.io", "images", "import", &archive]).output().await?;

@@ -27,7 +27,7 @@ pub(crate) struct Spec {
     pub(crate) folder: PathBuf,
     pub(crate) logs: PathBuf,
     pub(crate) programs: BTreeMap<String, PathBuf>,
-    pub(crate) images: PathBuf,
+    pub(crate) images: Vec<PathBuf>,
     pub(crate) pause_image: String,
     pub(crate) cni: Cni,
     pub(crate) pki: Pki,
@@ -73,7 +73,7 @@ pub(crate) struct NodeStart {
     pub(crate) socket: PathBuf,
     pub(crate) logs: PathBuf,
     pub(crate) programs: BTreeMap<String, PathBuf>,
-    pub(crate) images: PathBuf,
+    pub(crate) images: Vec<PathBuf>,
     pub(crate) pause_image: String,
     pub(crate) cni: Cni,
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::fds::{self, Handed};
 use super::node::NodeProcess;
+use super::outside;
 use super::spec::{API_PORT, CONTROL_PLANE, POD_CIDR, Pki, Report, SERVICE_CIDR, Spec};
 use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
@@ -91,7 +92,8 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
             (1..).zip(&spec.nodes).map(|(index, node)| NodeProcess::start(spec, node, index, &failures));
         futures_util::future::try_join_all(starts).await
     };
-    let (mut nodes, ()) = tokio::try_join!(nodes, api_server(spec, &failures))?;
+    let outside = outside::start(spec, &failures);
+    let (mut nodes, (), ()) = tokio::try_join!(nodes, api_server(spec, &failures), outside)?;
     for node in &mut nodes {
         node.api_is_up().await?;
     }

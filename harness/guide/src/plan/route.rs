@@ -1,6 +1,6 @@
 //! Staging: the shortest way through listed hops, latest patch first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::catalogue;
 use crate::data::Confidence;
@@ -92,7 +92,8 @@ pub fn plan_for(
         return Err(PlanError::NotAnUpgrade { from: from.clone(), to: to.clone() });
     }
     let (low, high) = if down { (to, from) } else { (from, to) };
-    let stops = stops(low, high).ok_or_else(|| PlanError::NoRoute { from: from.clone(), to: to.clone() })?;
+    let stops = stops(low, high, facts.available)
+        .ok_or_else(|| PlanError::NoRoute { from: from.clone(), to: to.clone() })?;
     let hops = stops.windows(2).filter_map(|pair| match pair {
         [low, high] if down => stage(high, low, facts),
         [low, high] => stage(low, high, facts),
@@ -118,11 +119,16 @@ pub fn plan_for(
 /// Finds the releases to stop at, from the lower end to the upper one.
 ///
 /// Before a hop to another minor comes the latest patch of the lower one, as the guide asks for.
-fn stops(low: &Version, high: &Version) -> Option<Vec<Version>> {
+fn stops(low: &Version, high: &Version, available: Option<&BTreeSet<Version>>) -> Option<Vec<Version>> {
     let mut stops = vec![low.clone()];
     if low.minor() != high.minor() {
-        for minor in route(low.minor(), high)? {
-            stops.push(catalogue::line(minor)?.latest.clone());
+        for minor in route(low.minor(), high, available)? {
+            // The start is there whatever else can be had.
+            match latest(minor, available) {
+                Some(latest) => stops.push(latest.clone()),
+                None if minor == low.minor() => {}
+                None => return None,
+            }
         }
     }
     stops.push(high.clone());
@@ -130,8 +136,16 @@ fn stops(low: &Version, high: &Version) -> Option<Vec<Version>> {
     Some(stops)
 }
 
+/// The latest patch of a minor that can be had.
+fn latest(minor: Minor, available: Option<&BTreeSet<Version>>) -> Option<&Version> {
+    match available {
+        None => Some(&catalogue::line(minor)?.latest),
+        Some(available) => available.iter().rfind(|version| version.minor() == minor),
+    }
+}
+
 /// Finds the fewest minors to pass, the first included and the last not; of equally short ways the one with the later stops.
-fn route(first: Minor, high: &Version) -> Option<Vec<Minor>> {
+fn route(first: Minor, high: &Version, available: Option<&BTreeSet<Version>>) -> Option<Vec<Minor>> {
     let last = high.minor();
     let mut before = BTreeMap::new();
     let mut queue = VecDeque::from([first]);
@@ -142,9 +156,10 @@ fn route(first: Minor, high: &Version) -> Option<Vec<Minor>> {
             path.reverse();
             return Some(path);
         }
-        let from = &catalogue::line(minor)?.latest;
+        let from = latest(minor, available).unwrap_or(&catalogue::line(minor)?.latest);
         for next in catalogue::lines().iter().rev().filter(|line| line.minor > minor && line.minor <= last) {
-            let to = if next.minor == last { high } else { &next.latest };
+            let to = if next.minor == last { Some(high) } else { latest(next.minor, available) };
+            let Some(to) = to else { continue };
             if !before.contains_key(&next.minor) && transition::listed(from, to).is_some() {
                 before.insert(next.minor, minor);
                 queue.push_back(next.minor);
@@ -247,6 +262,24 @@ mod tests {
     #[case::down_to_an_older_patch("1.6.4", "1.5.3", "1.6.4 → 1.5.13 → 1.5.3")]
     fn stages(#[case] from: &str, #[case] to: &str, #[case] way: &str) {
         assert_eq!(arrows(&plan_with(&version(from), &version(to), DOWN).unwrap()), way);
+    }
+
+    #[rstest]
+    #[case::what_there_is(&["1.6.12", "1.7.1", "1.8.0", "1.8.2"], "1.6.12 → 1.7.1 → 1.8.2 → 1.9.18")]
+    #[case::not_even_the_start(&["1.7.1", "1.8.0"], "1.6.12 → 1.7.1 → 1.8.0 → 1.9.18")]
+    fn stops_where_a_version_can_be_had(#[case] available: &[&str], #[case] way: &str) {
+        let available = available.iter().map(|text| version(text)).collect();
+        let facts = Facts { available: Some(&available), ..Facts::default() };
+        let plan = plan_for(&version("1.6.12"), &version("1.9.18"), Options::default(), &facts).unwrap();
+        assert_eq!(arrows(&plan), way);
+    }
+
+    #[test]
+    fn there_is_no_way_through_a_minor_that_cannot_be_had() {
+        let available = BTreeSet::from([version("1.7.1")]);
+        let facts = Facts { available: Some(&available), ..Facts::default() };
+        let error = plan_for(&version("1.6.12"), &version("1.9.18"), Options::default(), &facts).unwrap_err();
+        assert!(matches!(error, PlanError::NoRoute { .. }), "{error}");
     }
 
     #[test]

@@ -1,13 +1,12 @@
-//! When an answer reached this host, as the kernel saw it: a prober that is held up reads it later.
+//! When an answer reached this host, as the kernel saw it: it is read when the prober comes to it.
 
 use std::io::{self, IoSliceMut};
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 use crate::clock;
 
@@ -17,11 +16,10 @@ pub(super) fn stamp(socket: &impl AsFd) -> io::Result<()> {
 }
 
 /// Receives a datagram; returns its length and when it arrived, ns of CLOCK_MONOTONIC.
-pub(super) async fn receive(socket: &UdpSocket, bytes: &mut [u8]) -> io::Result<(usize, u64)> {
-    socket.async_io(Interest::READABLE, || receive_now(socket, bytes)).await
-}
-
-fn receive_now(socket: &UdpSocket, bytes: &mut [u8]) -> io::Result<(usize, u64)> {
+///
+/// # Errors
+/// What the socket says; of the kind `WouldBlock` when there is none.
+pub(super) fn receive(socket: &UdpSocket, bytes: &mut [u8]) -> io::Result<(usize, u64)> {
     let mut control = cmsg_space!(TimeSpec);
     let mut parts = [IoSliceMut::new(bytes)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::held::Answer;
@@ -67,7 +68,7 @@ fn question(query: &Query, id: u16) -> Option<Vec<u8>> {
 }
 
 async fn over_udp(target: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = packet::open(target)?;
+    let socket = UdpSocket::from_std(packet::connected(target)?)?;
     socket.send(question).await?;
     let mut answer = vec![0; LONGEST];
     let length = socket.recv(&mut answer).await?;
@@ -150,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_up_tells_addresses_and_refusals() {
-        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
         let serve = async {
             let mut bytes = [0; LONGEST];

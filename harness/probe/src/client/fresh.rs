@@ -1,14 +1,15 @@
 //! A connection a probe: own source port, no pool, no retry.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::held::{Answer, Link as _, within};
 use super::keep_alive::KeepAlive;
 use super::recorder::{Probe, Recorder};
-use super::stream::{self, Echo};
-use super::{Due, dns};
+use super::stream::Echo;
+use super::{Due, dns, source_port};
 use crate::flow::{FlowSpec, Kind, Protocol};
 use crate::sample::Class;
 
@@ -19,12 +20,13 @@ pub(super) async fn run(
     mut probes: UnboundedReceiver<Due>,
     recorder: Recorder,
 ) {
+    let flow = Rc::new(flow);
     while let Some(due) = probes.recv().await {
         let probe = Probe::begin(due);
         if recorder.missed(&flow, &probe) {
             continue;
         }
-        let (flow, recorder, probe) = (flow.clone(), recorder.clone(), probe.sent());
+        let (flow, recorder, probe) = (Rc::clone(&flow), recorder.clone(), probe.sent());
         tokio::task::spawn_local(async move {
             match within(flow.deadline(), exchange(&flow, target, probe.seq)).await {
                 Ok(Answer::Right) => recorder.answered(&flow, &probe),
@@ -39,15 +41,16 @@ pub(super) async fn run(
 ///
 /// The connection ends by reset (no linger): the answer is complete by then, and neither side keeps it in
 /// TIME_WAIT, so that ports do not run out.
-async fn exchange(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
+async fn exchange(flow: &Rc<FlowSpec>, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
     if flow.kind == Kind::Dns {
         return dns::ask(flow, target, seq).await;
     }
     let io = |error: std::io::Error| Class::of_error(&error);
-    let stream = stream::connect(target).await.map_err(io)?;
+    // One request goes out, and nothing before it that the kernel could want to wait for.
+    let stream = source_port::connect(target).await.map_err(io)?;
     stream.set_zero_linger().map_err(io)?;
     if flow.protocol == Protocol::Http {
-        let mut link = KeepAlive::over(stream, flow.clone()).await?;
+        let mut link = KeepAlive::over(stream, Rc::clone(flow)).await?;
         link.send(seq)?;
         return link.answer().await;
     }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -30,7 +31,7 @@ const GIVE_UP_NS: u64 = 15_000_000_000;
 /// A connection that carries numbered requests and brings their answers back in order.
 pub(super) trait Link: Sized + 'static {
     /// Opens it.
-    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class>;
+    async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class>;
     /// Says whether it can take a request now.
     fn is_free(&self) -> bool;
     /// Sends a request.
@@ -64,8 +65,13 @@ enum Event<L> {
 
 /// Probes a held connection until the schedule ends.
 pub(super) async fn run<L: Link>(flow: FlowSpec, mut probes: UnboundedReceiver<Due>, recorder: Recorder) {
-    let mut held =
-        Held::<L> { flow, recorder, state: State::Down, pending: VecDeque::new(), waiting: VecDeque::new() };
+    let mut held = Held::<L> {
+        flow: Rc::new(flow),
+        recorder,
+        state: State::Down,
+        pending: VecDeque::new(),
+        waiting: VecDeque::new(),
+    };
     loop {
         tokio::select! {
             biased;
@@ -94,7 +100,7 @@ impl<L: Link> State<L> {
 }
 
 struct Held<L> {
-    flow: FlowSpec,
+    flow: Rc<FlowSpec>,
     recorder: Recorder,
     state: State<L>,
     /// Sent, not answered.
@@ -122,7 +128,7 @@ impl<L: Link> Held<L> {
     }
 
     fn open(&self) -> State<L> {
-        let (flow, limit) = (self.flow.clone(), self.flow.deadline());
+        let (flow, limit) = (Rc::clone(&self.flow), self.flow.deadline());
         State::Opening(Box::pin(async move {
             let target = flow.target().ok_or(Class::Unreachable)?;
             within(limit, L::open(flow, target)).await

@@ -1,11 +1,10 @@
 //! ICMP echo: answered by the kernel of the other end, whatever runs there.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
-use tokio::net::UdpSocket;
 
 use super::arrival;
 use super::packet::Datagrams;
@@ -41,7 +40,7 @@ pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
     connect(&socket, &SocketAddr::new(target.ip(), 0))?;
     arrival::stamp(&socket)?;
     // Send and receive are all that is asked of it, and they are the same for every kind of datagram.
-    Ok((UdpSocket::from_std(socket.into())?, Icmp { raw, token: now_ns() }))
+    Ok((socket.into(), Icmp { raw, token: now_ns() }))
 }
 
 impl Datagrams for Icmp {

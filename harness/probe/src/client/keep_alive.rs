@@ -1,70 +1,47 @@
-//! HTTP/1.1 keep-alive and HTTP/2: one request at a time on one connection, with no pool and no hidden retry.
+//! HTTP/1.1 keep-alive: one request at a time on one connection, with no pool and no hidden retry.
 
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::{http1, http2};
-use hyper::{Request, Response, StatusCode};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
 use super::stream;
-use crate::flow::{FlowSpec, Protocol};
+use crate::exchange::TOKEN_HEADER;
+use crate::flow::FlowSpec;
 use crate::sample::Class;
-use crate::server::{OwnThread, TOKEN_HEADER};
 
 type Body = Empty<Bytes>;
-type Coming<T> = Pin<Box<dyn Future<Output = hyper::Result<T>>>>;
+type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+type Exchange = Pin<Box<dyn Future<Output = hyper::Result<Answer>>>>;
 
-/// Sends requests in one of the versions.
-enum Sender {
-    One(http1::SendRequest<Body>),
-    Two(http2::SendRequest<Body>),
-}
-
-/// An HTTP connection; one of HTTP/1.1 advances only while [`Link::answer`] is awaited.
+/// An HTTP connection; it advances only while [`Link::answer`] is awaited.
 pub(super) struct KeepAlive {
-    flow: FlowSpec,
-    sender: Sender,
-    connection: Coming<()>,
-    exchange: Option<Coming<Answer>>,
+    flow: Rc<FlowSpec>,
+    sender: http1::SendRequest<Body>,
+    connection: Connection,
+    exchange: Option<Exchange>,
 }
 
 impl KeepAlive {
     /// Speaks HTTP over a connection that is open.
-    pub(super) async fn over(stream: TcpStream, flow: FlowSpec) -> Result<Self, Class> {
-        let stream = TokioIo::new(stream);
-        let (sender, connection): (_, Coming<()>) = if flow.protocol == Protocol::Http2 {
-            let made = http2::handshake(OwnThread, stream).await;
-            let (sender, connection) = made.map_err(|error| class_of(&error))?;
-            (Sender::Two(sender), Box::pin(connection))
-        } else {
-            let made = http1::handshake(stream).await;
-            let (sender, connection) = made.map_err(|error| class_of(&error))?;
-            (Sender::One(sender), Box::pin(connection))
-        };
+    pub(super) async fn over(stream: TcpStream, flow: Rc<FlowSpec>) -> Result<Self, Class> {
+        let made = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = made.map_err(|error| class_of(&error))?;
         Ok(Self { flow, sender, connection, exchange: None })
     }
 
-    /// The request for a probe: the server's name is a header, or a part of the address in HTTP/2.
-    fn request(&self, token: &str) -> Result<Request<Body>, Class> {
-        let host = self.flow.service.as_deref().unwrap_or(&self.flow.server.pod);
-        let path = self.flow.http_path.as_deref().unwrap_or("/");
-        let request = match self.sender {
-            Sender::One(_) => Request::get(path).header(hyper::header::HOST, host),
-            Sender::Two(_) => Request::get(format!("http://{host}{path}")),
-        };
-        request.header(TOKEN_HEADER, token).body(Empty::new()).map_err(|_| Class::Unreachable)
-    }
-
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Class>> {
-        let ended = match self.connection.as_mut().poll(cx) {
+        let ended = match Pin::new(&mut self.connection).poll(cx) {
             Poll::Pending => None,
             Poll::Ready(Ok(())) => Some(Class::Closed),
             Poll::Ready(Err(error)) => Some(class_of(&error)),
@@ -84,7 +61,7 @@ impl KeepAlive {
 }
 
 impl Link for KeepAlive {
-    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+    async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
         let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
         Self::over(stream, flow).await
     }
@@ -95,11 +72,10 @@ impl Link for KeepAlive {
 
     fn send(&mut self, seq: u32) -> Result<(), Class> {
         let token = seq.to_string();
-        let request = self.request(&token)?;
-        let response: Coming<Response<Incoming>> = match &mut self.sender {
-            Sender::One(sender) => Box::pin(sender.send_request(request)),
-            Sender::Two(sender) => Box::pin(sender.send_request(request)),
-        };
+        let (host, path) = self.flow.http_target();
+        let request = Request::get(path).header(hyper::header::HOST, host).header(TOKEN_HEADER, &token);
+        let request = request.body(Empty::new()).map_err(|_| Class::Unreachable)?;
+        let response = self.sender.send_request(request);
         self.exchange = Some(Box::pin(async move {
             let response = response.await?;
             let status = response.status();

@@ -1,17 +1,19 @@
 //! The prober: an open loop on an absolute schedule.
 //!
-//! One thread. The scheduler waits on one timer, hands every probe that has fallen due to its flow's task,
-//! and has what was decided printed every 100 ms. A probe is due at start + k·period whatever became of the
-//! ones before: a prober that was held up catches up, and the due times stay what they were.
+//! One thread. The scheduler waits on one timer, sends every datagram that has fallen due, hands every other probe to the
+//! task of its flow, and has what was decided printed every 100 ms. A probe is due at start + k·period whatever became of
+//! the ones before: a prober that was held up catches up, and the due times stay what they were.
 
 mod arrival;
 mod dns;
 mod fresh;
 mod held;
+mod http2;
 mod icmp;
 mod keep_alive;
 mod packet;
 mod recorder;
+mod source_port;
 mod stream;
 
 use std::io::{self, Write};
@@ -19,8 +21,7 @@ use std::sync::mpsc;
 use std::thread;
 
 pub(crate) use dns::look_up;
-pub(crate) use packet::LONGEST;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
 use crate::clock::{self, Timer};
@@ -39,11 +40,14 @@ const SLOT_NS: u64 = 10_000_000;
 const MANY_FLOWS: usize = 100;
 const SMALL_SLOT_NS: u64 = 1_000_000;
 
+/// The environment variable that holds a prober's flows as JSON.
+pub(crate) const FLOWS_VARIABLE: &str = "SEATRIAL_FLOWS";
+
 /// Why a prober cannot run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// Its flows cannot be read.
-    #[error("{} does not hold flows; the harness sets it as JSON", crate::role::FLOWS_VARIABLE)]
+    #[error("{} does not hold flows; the harness sets it as JSON", FLOWS_VARIABLE)]
     Flows(#[source] serde_json::Error),
     /// A flow cannot be probed as described.
     #[error("flow {flow}: {why}")]
@@ -127,10 +131,13 @@ fn send(output: &mpsc::Sender<Output>, what: Output) -> Result<(), ClientError> 
     })
 }
 
+/// Takes a probe that is due: sends it, or hands it to the task of its flow.
+type Take = Box<dyn FnMut(Due)>;
+
 struct Lane {
     due: Due,
     period_ns: u64,
-    probes: UnboundedSender<Due>,
+    take: Take,
 }
 
 async fn schedule(
@@ -150,8 +157,8 @@ async fn schedule(
         let slot = index as u64 % (period_ns / slot_ns).max(1);
         let due = Due { seq: 0, at_ns: start_ns + slot * slot_ns };
         starts.push(Start { flow: flow.id.clone(), start_ns: due.at_ns, period_ns });
-        let probes = spawn(flow, ledger.recorder(index))?;
-        lanes.push(Lane { due, period_ns, probes });
+        let take = begin(flow, ledger.recorder(index))?;
+        lanes.push(Lane { due, period_ns, take });
     }
     send(&output, Output::Start(starts))?;
 
@@ -167,8 +174,7 @@ async fn schedule(
         let now = clock::now_ns();
         for (index, lane) in lanes.iter_mut().enumerate() {
             while lane.due.at_ns <= now && !stopped {
-                // A task that ended by panic has taken the process's health with it; nothing to hand over.
-                let _gone = lane.probes.send(lane.due);
+                (lane.take)(lane.due);
                 lane.due = Due { seq: lane.due.seq + 1, at_ns: lane.due.at_ns + lane.period_ns };
             }
             ledger.planned(index, lane.due.seq);
@@ -185,8 +191,8 @@ async fn schedule(
     }
 }
 
-/// Starts the task of a flow.
-fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, ClientError> {
+/// Opens the socket of a flow, or starts its task.
+fn begin(flow: FlowSpec, recorder: Recorder) -> Result<Take, ClientError> {
     let refuse = |flow: &FlowSpec, why| Err(ClientError::Flow { flow: flow.id.clone(), why });
     let Some(target) = flow.target() else { return refuse(&flow, "it has no address") };
     if flow.period_ns == 0 {
@@ -198,18 +204,21 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         (Kind::Packet | Kind::Canary | Kind::Deny, Protocol::Udp) => {
             let own = packet::open(target).map_err(socket("open a UDP socket"))?;
             let udp = packet::Udp { bytes: flow.bytes.into() };
-            tokio::task::spawn_local(packet::run(flow, own, udp, inbox, recorder));
+            return Ok(Box::new(packet::prober(flow, own, udp, recorder)));
         }
         (Kind::Packet, Protocol::Icmp) => {
             let (own, icmp) = icmp::open(target)
                 .map_err(socket("open an ICMP socket; its container needs the capability NET_RAW"))?;
-            tokio::task::spawn_local(packet::run(flow, own, icmp, inbox, recorder));
+            return Ok(Box::new(packet::prober(flow, own, icmp, recorder)));
         }
         (Kind::Held, Protocol::Tcp) => {
             tokio::task::spawn_local(held::run::<stream::Echo>(flow, inbox, recorder));
         }
-        (Kind::Held, Protocol::Http | Protocol::Http2) => {
+        (Kind::Held, Protocol::Http) => {
             tokio::task::spawn_local(held::run::<keep_alive::KeepAlive>(flow, inbox, recorder));
+        }
+        (Kind::Held, Protocol::Http2) => {
+            tokio::task::spawn_local(held::run::<http2::Http2>(flow, inbox, recorder));
         }
         (Kind::Dns, Protocol::Udp | Protocol::Tcp) if !flow.query.as_ref().is_some_and(dns::can_ask) => {
             return refuse(&flow, "it has no name to ask for");
@@ -220,5 +229,8 @@ fn spawn(flow: FlowSpec, recorder: Recorder) -> Result<UnboundedSender<Due>, Cli
         }
         _ => return refuse(&flow, "its kind does not go with its protocol"),
     }
-    Ok(probes)
+    Ok(Box::new(move |due| {
+        // A task that ended by panic has taken the process's health with it; nothing to hand over.
+        let _gone = probes.send(due);
+    }))
 }

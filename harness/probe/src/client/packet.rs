@@ -1,22 +1,18 @@
 //! Datagrams that are echoed, each numbered, none repeated.
+//!
+//! The kernel notes when an answer arrives, so nobody waits for one: answers are read when the next probe of the flow is
+//! due. To be woken for each would cost as much processor time as all the rest of a probe.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::recorder::{Probe, Recorder};
 use super::{Due, arrival};
 use crate::clock::now_ns;
+use crate::exchange::{LONGEST, NUMBER};
 use crate::flow::FlowSpec;
 use crate::sample::Class;
-
-/// Bytes of a number.
-const NUMBER: usize = 4;
-/// Bytes of the longest datagram.
-pub(crate) const LONGEST: usize = 2_048;
 
 /// How numbers travel in datagrams and back.
 pub(super) trait Datagrams: 'static {
@@ -45,45 +41,39 @@ impl Datagrams for Udp {
     }
 }
 
-/// Opens a UDP socket that talks to `target` alone.
+/// Opens a UDP socket that talks to `target` alone, and notes when each datagram arrives.
 pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = connected(target)?;
+    arrival::stamp(&socket)?;
+    Ok(socket)
+}
+
+/// Opens a UDP socket that talks to `target` alone and never blocks.
+pub(super) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
     let local: SocketAddr = match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = std::net::UdpSocket::bind(local)?;
+    let socket = UdpSocket::bind(local)?;
     socket.set_nonblocking(true)?;
     socket.connect(target)?;
-    arrival::stamp(&socket)?;
-    UdpSocket::from_std(socket)
+    Ok(socket)
 }
 
-/// Sends what falls due and records what comes back.
-pub(super) async fn run<D: Datagrams>(
+/// Returns what sends a probe that is due, after it has recorded what came back for those before.
+pub(super) fn prober<D: Datagrams>(
     flow: FlowSpec,
     socket: UdpSocket,
     datagrams: D,
-    mut probes: UnboundedReceiver<Due>,
     recorder: Recorder,
-) {
+) -> impl FnMut(Due) + 'static {
     let mut packets = Packets { flow, datagrams, recorder, pending: VecDeque::new() };
     let mut answer = [0u8; LONGEST];
-    loop {
-        tokio::select! {
-            biased;
-            got = arrival::receive(&socket, &mut answer) => match got {
-                Ok((length, at_ns)) => packets.answered(&answer[..length], at_ns),
-                Err(error) => packets.failed(&error),
-            },
-            // Here nothing is left to receive: what is still out has not been answered.
-            due = probes.recv() => {
-                packets.expire();
-                match due {
-                    Some(due) => packets.send(&socket, due),
-                    None => return,
-                }
-            }
-        }
+    move |due| {
+        packets.receive(&socket, &mut answer);
+        // Nothing is left to receive: what is still out has not been answered.
+        packets.expire();
+        packets.send(&socket, due);
     }
 }
 
@@ -101,17 +91,28 @@ impl<D: Datagrams> Packets<D> {
             return;
         }
         let (probe, request) = (probe.sent(), self.datagrams.request(due.seq));
-        let mut result = socket.try_send(&request);
+        let mut result = socket.send(&request);
         // The kernel reports the ICMP error of an earlier datagram here, instead of sending.
         if let Err(error) = &result
             && error.kind() == io::ErrorKind::ConnectionRefused
         {
             self.failed(error);
-            result = socket.try_send(&request);
+            result = socket.send(&request);
         }
         match result {
             Ok(_) => self.pending.push_back(probe),
             Err(error) => self.recorder.ended(&probe, Class::of_error(&error)),
+        }
+    }
+
+    /// Reads answers as long as any is out. One that comes after its deadline lies there until others are out.
+    fn receive(&mut self, socket: &UdpSocket, answer: &mut [u8]) {
+        while !self.pending.is_empty() {
+            match arrival::receive(socket, answer) {
+                Ok((length, at_ns)) => self.answered(&answer[..length], at_ns),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => self.failed(&error),
+            }
         }
     }
 

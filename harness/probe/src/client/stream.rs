@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
+use super::source_port;
+use crate::exchange::NUMBER;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
-
-/// Bytes of a number in the stream.
-const NUMBER: usize = 4;
 
 /// A TCP connection to an echo server.
 pub(super) struct Echo {
@@ -29,13 +29,13 @@ pub(super) struct Echo {
 
 /// Opens a TCP connection.
 pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(target).await?;
+    let stream = source_port::connect(target).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 impl Link for Echo {
-    async fn open(flow: FlowSpec, target: SocketAddr) -> Result<Self, Class> {
+    async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
         let stream = connect(target).await.map_err(|error| Class::of_error(&error))?;
         Ok(Self::over(stream, flow.bytes.into()))
     }
@@ -60,21 +60,18 @@ impl Link for Echo {
                 self.back.drain(..self.frame);
                 return Ok(if right { Answer::Right } else { Answer::Other(Class::WrongAnswer) });
             }
-            let interest = if self.out.is_empty() {
-                Interest::READABLE
-            } else {
-                Interest::READABLE | Interest::WRITABLE
-            };
-            let ready = self.stream.ready(interest).await.map_err(|error| Class::of_error(&error))?;
-            if ready.is_writable() {
-                self.write()?;
-            }
-            if ready.is_readable() {
-                match self.stream.try_read_buf(&mut self.back) {
-                    Ok(0) => return Err(Class::Closed),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(Class::of_error(&error)),
+            let (mut reading, writing) = self.stream.split();
+            let failed = |error: io::Error| Class::of_error(&error);
+            tokio::select! {
+                biased;
+                read = reading.read_buf(&mut self.back) => {
+                    if read.map_err(failed)? == 0 {
+                        return Err(Class::Closed);
+                    }
+                }
+                writable = writing.writable(), if !self.out.is_empty() => {
+                    writable.map_err(failed)?;
+                    self.write()?;
                 }
             }
         }

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::watch::Placed;
 use super::{DeployError, ServiceName, Target};
-use crate::flow::{End, FlowSpec, Kind};
+use crate::flow::{End, FlowSpec, Kind, Via};
 use crate::traffic::Traffic;
 
 /// The domain of a cluster's Services.
@@ -39,6 +39,9 @@ pub(super) async fn fill(
         true => Some(find_dns(client, &target.dns).await?),
         false => None,
     };
+    for flow in traffic.flows.iter_mut().filter(|flow| flow.path.via == Via::NodePort) {
+        on_node(client, target, flow).await?;
+    }
     for flow in &mut traffic.flows {
         match &dns {
             Some(dns) if flow.kind == Kind::Dns => ask(flow, dns, target, &cluster_ips),
@@ -70,6 +73,39 @@ fn ask(flow: &mut FlowSpec, dns: &Dns, target: &Target, cluster_ips: &Placed) {
     }
 }
 
+/// Points a flow at the port that its Service has on a node.
+async fn on_node(client: &Client, target: &Target, flow: &mut FlowSpec) -> Result<(), DeployError> {
+    let (Some(name), Some(entry)) = (&flow.service, &flow.entry) else {
+        return Err(DeployError::NoServer(flow.id.clone()));
+    };
+    let name = ServiceName { namespace: target.namespace.clone(), name: name.clone() };
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node = nodes.get(entry).await.map_err(|source| DeployError::Api {
+        doing: "read",
+        object: format!("node {entry}"),
+        source: Box::new(source),
+    })?;
+    let service = read(client, &name).await?;
+    let (Some(address), Some(port)) = (internal_ip(&node), node_port(&service, flow.port)) else {
+        return Err(DeployError::NoNodePort { service: name, node: entry.clone() });
+    };
+    (flow.address, flow.port) = (Some(address), port);
+    Ok(())
+}
+
+/// The address by which other nodes reach a node.
+fn internal_ip(node: &Node) -> Option<IpAddr> {
+    let addresses = node.status.as_ref()?.addresses.as_deref()?;
+    addresses.iter().find(|address| address.type_ == "InternalIP")?.address.parse().ok()
+}
+
+/// The port on every node that stands for one of a Service.
+fn node_port(service: &Service, port: u16) -> Option<u16> {
+    let ports = service.spec.as_ref()?.ports.as_deref()?;
+    let own = ports.iter().find(|own| own.port == i32::from(port))?;
+    u16::try_from(own.node_port?).ok()
+}
+
 async fn find_dns(client: &Client, name: &ServiceName) -> Result<Dns, DeployError> {
     let address = cluster_ip(client, name).await?;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &name.namespace);
@@ -86,13 +122,17 @@ async fn find_dns(client: &Client, name: &ServiceName) -> Result<Dns, DeployErro
     Ok(Dns { address, nodes })
 }
 
-async fn cluster_ip(client: &Client, name: &ServiceName) -> Result<IpAddr, DeployError> {
+async fn read(client: &Client, name: &ServiceName) -> Result<Service, DeployError> {
     let services: Api<Service> = Api::namespaced(client.clone(), &name.namespace);
-    let service = services.get(&name.name).await.map_err(|source| DeployError::Api {
+    services.get(&name.name).await.map_err(|source| DeployError::Api {
         doing: "read",
         object: format!("service {name}"),
         source: Box::new(source),
-    })?;
+    })
+}
+
+async fn cluster_ip(client: &Client, name: &ServiceName) -> Result<IpAddr, DeployError> {
+    let service = read(client, name).await?;
     let address = service.spec.and_then(|spec| spec.cluster_ip).and_then(|ip| ip.parse().ok());
     address.ok_or_else(|| DeployError::NoAddress(name.to_string()))
 }
@@ -101,9 +141,21 @@ async fn cluster_ip(client: &Client, name: &ServiceName) -> Result<IpAddr, Deplo
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde_json::json;
+
     use super::*;
     use crate::flow::tests::flow;
     use crate::flow::{Layer, Protocol, Query};
+
+    #[test]
+    fn a_service_on_nodes_is_asked_at_the_nodes_own_address_and_port() {
+        let service = json!({"spec": {"ports": [{"port": 7000}, {"port": 7001, "nodePort": 30_123}]}});
+        let service: Service = serde_json::from_value(service).unwrap();
+        assert_eq!([7000, 7001, 7002].map(|port| node_port(&service, port)), [None, Some(30_123), None]);
+        let addresses = json!([{"type": "Hostname", "address": "node1"}, {"type": "InternalIP", "address": "10.250.0.11"}]);
+        let node: Node = serde_json::from_value(json!({"status": {"addresses": addresses}})).unwrap();
+        assert_eq!(internal_ip(&node), Some([10, 250, 0, 11].into()));
+    }
 
     #[test]
     fn a_question_names_the_service_in_full_and_knows_its_answer() {

@@ -7,6 +7,7 @@ mod addresses;
 mod ask;
 mod new_pods;
 mod objects;
+mod outside;
 mod session;
 mod spare;
 mod watch;
@@ -22,16 +23,19 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
 use crate::attribution::Observed;
 use crate::collect;
 use crate::node::Changes;
+use crate::processors::Looks;
 use crate::store::{Store, StoreError};
-use crate::traffic::{Part, Traffic};
+use crate::traffic::{Part, ProbePod, Traffic};
 pub use ask::Asker;
+pub use outside::{OutsideHost, Printed};
 pub use session::{Delivered, Session};
 pub use spare::Spare;
-use watch::Wanted;
+use watch::{Placed, Wanted};
 
 /// Longest time for pods to come up.
 const PODS_UP: Duration = Duration::from_secs(60);
@@ -88,6 +92,28 @@ pub enum DeployError {
     /// A Service has no address of its own.
     #[error("service {0} has no ClusterIP; flows to it need one")]
     NoAddress(String),
+    /// A Service has no port on a node.
+    #[error("service {service} has no port on node {node}; flows from outside of the cluster need one")]
+    NoNodePort {
+        /// The Service.
+        service: ServiceName,
+        /// The node.
+        node: String,
+    },
+    /// A flow needs a host outside of the cluster, and there is none.
+    #[error(
+        "{0} must run outside of the cluster, where this provider has no host; the traffic plan is broken"
+    )]
+    NoOutside(String),
+    /// The host outside of the cluster does not play a role.
+    #[error("{name} cannot be started outside of the cluster")]
+    Outside {
+        /// Name of the prober or server.
+        name: String,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// A pod could not ask for a name.
     #[error("pod {pod} cannot ask for {name}: {why}")]
     Ask {
@@ -101,6 +127,9 @@ pub enum DeployError {
     /// The samples cannot be kept.
     #[error("samples cannot be kept")]
     Store(#[from] StoreError),
+    /// What the watchers of nodes say cannot be kept.
+    #[error("what the nodes' processors were short of cannot be kept beside the samples")]
+    Looks(#[source] std::io::Error),
 }
 
 /// The first step.
@@ -112,16 +141,27 @@ pub struct Servers {
     client: Client,
     target: Target,
     traffic: Traffic,
+    outside: Option<Arc<dyn OutsideHost>>,
+    /// What follows the servers outside of the cluster.
+    followers: JoinSet<()>,
 }
 
 impl Deployment {
     /// Makes the namespace, the servers and the services, and waits until every server is ready.
     ///
+    /// Traffic that was planned for a host outside of the cluster needs that host.
+    ///
     /// # Errors
     ///
     /// When an object is refused, or a server is not ready in time; says which and why.
-    pub async fn servers(client: Client, target: Target, traffic: &Traffic) -> Result<Servers, DeployError> {
-        let mut servers = Servers { client, target, traffic: traffic.clone() };
+    pub async fn servers(
+        client: Client,
+        target: Target,
+        outside: Option<Arc<dyn OutsideHost>>,
+        traffic: &Traffic,
+    ) -> Result<Servers, DeployError> {
+        let mut servers =
+            Servers { client, target, traffic: traffic.clone(), outside, followers: JoinSet::new() };
         let namespaces: Api<Namespace> = Api::all(servers.client.clone());
         create(&namespaces, "namespace", &objects::namespace(&servers.target)).await?;
         servers.wait_for_account().await?;
@@ -136,12 +176,19 @@ impl Deployment {
             create(&slices, "endpoint slice", &slice).await?;
         }
         let pods: Api<Pod> = servers.api();
-        let mut wanted = Vec::new();
+        let (mut wanted, mut placed) = (Vec::new(), Placed::new());
         for pod in traffic.pods.iter().filter(|pod| pod.part.is_server()) {
-            create(&pods, "pod", &objects::server(&servers.target, pod)).await?;
-            wanted.push(pod.name.clone());
+            if pod.part.is_outside() {
+                let host = servers.host_of(pod)?;
+                placed.insert(pod.name.clone(), host.address());
+                let serving = outside::serve(host, pod).await?;
+                servers.followers.spawn(serving);
+            } else {
+                create(&pods, "pod", &objects::server(&servers.target, pod)).await?;
+                wanted.push(pod.name.clone());
+            }
         }
-        let placed = watch::pods_up(&pods, &wanted, Wanted::Ready, PODS_UP).await?;
+        placed.append(&mut watch::pods_up(&pods, &wanted, Wanted::Ready, PODS_UP).await?);
         addresses::fill(&servers.client, &servers.target, &placed, &mut servers.traffic).await?;
         Ok(servers)
     }
@@ -161,44 +208,75 @@ impl Servers {
     ///
     /// When a pod is refused or does not start in time, or the folder cannot be made.
     pub async fn clients(
-        self,
+        mut self,
         samples_dir: &Path,
         seen: UnboundedSender<Observed>,
     ) -> Result<Session, DeployError> {
         let store = Arc::new(Store::create(samples_dir, self.traffic.flows.iter().cloned())?);
-        let pods: Api<Pod> = self.api();
-        let mut probers = Vec::new();
-        for pod in self.traffic.pods.iter().filter(|pod| pod.part.is_client()) {
-            let flows: Vec<_> = self.traffic.flows_of(&pod.name).collect();
-            create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
-            probers.push(pod.name.clone());
-        }
-        let mut watchers = Vec::new();
-        for pod in self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch) {
-            create(&pods, "pod", &objects::node_watch(&self.target, pod)).await?;
-            watchers.push((pod.name.clone(), pod.node.clone()));
-        }
+        let looks = Arc::new(Looks::create(samples_dir).map_err(DeployError::Looks)?);
+        let mut followers = std::mem::take(&mut self.followers);
+        // A pod takes longest to its first answer: the first new ones come up beside the probers.
+        self.make_new_pods(&store, &mut followers);
+        let probers = self.make_probers().await?;
+        let watchers = self.make_watchers().await?;
         let started: Vec<_> = probers.iter().chain(watchers.iter().map(|(pod, _)| pod)).cloned().collect();
+        let pods: Api<Pod> = self.api();
         watch::pods_up(&pods, &started, Wanted::Started, PODS_UP).await?;
-        let mut followers = Vec::new();
-        for pod in probers {
+        for prober in probers {
             let (pods, store) = (pods.clone(), Arc::clone(&store));
-            followers.push(tokio::spawn(async move {
-                let prober = pod.clone();
-                collect::follow(pods, pod, move |line| store.take(&prober, line)).await;
-            }));
+            followers.spawn(async move {
+                collect::follow(pods, prober.clone(), move |line| store.take(&prober, line)).await;
+            });
         }
         for (pod, node) in watchers {
-            let changes = Changes::new(node, seen.clone());
-            followers.push(tokio::spawn(collect::follow(pods.clone(), pod, move |line| changes.take(line))));
+            let changes = Changes::new(node, seen.clone(), Arc::clone(&looks));
+            followers.spawn(collect::follow(pods.clone(), pod, move |line| changes.take(line)));
         }
+        for pod in self.traffic.pods.iter().filter(|pod| pod.part.is_client() && pod.part.is_outside()) {
+            let flows: Vec<_> = self.traffic.flows_of(&pod.name).collect();
+            let store = Arc::clone(&store);
+            followers.spawn(outside::probe(self.host_of(pod)?, pod, &flows, store).await?);
+        }
+        Ok(Session {
+            client: self.client,
+            target: self.target,
+            traffic: self.traffic,
+            store,
+            looks,
+            followers,
+        })
+    }
+
+    /// Makes the pods that ask from the beginning to the end; returns their names.
+    async fn make_probers(&self) -> Result<Vec<String>, DeployError> {
+        let pods: Api<Pod> = self.api();
+        let mut made = Vec::new();
+        for pod in self.traffic.pods.iter().filter(|pod| pod.part.is_client() && !pod.part.is_outside()) {
+            let flows: Vec<_> = self.traffic.flows_of(&pod.name).collect();
+            create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
+            made.push(pod.name.clone());
+        }
+        Ok(made)
+    }
+
+    /// Makes the watchers of nodes; returns their names and their nodes.
+    async fn make_watchers(&self) -> Result<Vec<(String, String)>, DeployError> {
+        let pods: Api<Pod> = self.api();
+        let mut made = Vec::new();
+        for pod in self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch) {
+            create(&pods, "pod", &objects::node_watch(&self.target, pod)).await?;
+            made.push((pod.name.clone(), pod.node.clone()));
+        }
+        Ok(made)
+    }
+
+    /// Begins to make new pods.
+    fn make_new_pods(&self, store: &Arc<Store>, followers: &mut JoinSet<()>) {
         let new_pods = self.traffic.pods.iter().filter(|pod| pod.part == Part::NewPod);
         for (index, flow) in new_pods.flat_map(|pod| self.traffic.flows_of(&pod.name)).enumerate() {
-            let maker =
-                new_pods::Maker { pods: pods.clone(), target: self.target.clone(), flow: flow.clone() };
-            followers.push(tokio::spawn(new_pods::run(maker, index, Arc::clone(&store))));
+            let maker = new_pods::Maker { pods: self.api(), target: self.target.clone(), flow: flow.clone() };
+            followers.spawn(new_pods::run(maker, index, Arc::clone(store)));
         }
-        Ok(Session::new(self.client, self.target, self.traffic, store, followers))
     }
 
     fn api<K>(&self) -> Api<K>
@@ -206,6 +284,11 @@ impl Servers {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), &self.target.namespace)
+    }
+
+    /// The host outside of the cluster, for what must run there.
+    fn host_of(&self, planned: &ProbePod) -> Result<&dyn OutsideHost, DeployError> {
+        self.outside.as_deref().ok_or_else(|| DeployError::NoOutside(planned.name.clone()))
     }
 
     /// Pods are refused until their namespace has its default account.

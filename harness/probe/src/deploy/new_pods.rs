@@ -28,8 +28,10 @@ use crate::wire::{self, Line, Start};
 const TRY_NS: u64 = 20_000_000;
 /// After this a try is given up.
 const TRY_LIMIT_NS: u64 = 300_000_000;
-/// Flows start so far apart that no two pods are made at once, and no run waits long for the first of each.
+/// Flows start so far apart that no two pods are made at once, and none keeps a run waiting for its first one.
 const APART_NS: u64 = 1_500_000_000;
+/// So many flows are kept apart.
+const SLOTS: u64 = 2;
 
 /// What makes the pods of one flow.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ pub(super) async fn run(maker: Maker, index: usize, store: Arc<Store>) {
 async fn keep_making(maker: Maker, index: usize, store: &Store) -> io::Result<()> {
     let timer = Timer::new()?;
     let (prober, period_ns) = (maker.flow.client.pod.clone(), maker.flow.period_ns);
-    let start_ns = now_ns() + APART_NS * index as u64 % period_ns;
+    let start_ns = now_ns() + APART_NS * (index as u64 % SLOTS);
     store.take(&prober, &wire::start_line(&[Start { flow: maker.flow.id.clone(), start_ns, period_ns }]));
     let mut made = JoinSet::new();
     let mut planned = 0;

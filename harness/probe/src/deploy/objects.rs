@@ -13,8 +13,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Target;
 use super::addresses::SERVICE_LABEL;
+use crate::client::FLOWS_VARIABLE;
 use crate::flow::{FlowSpec, Protocol};
-use crate::role::{CLIENT_NAME, FLOWS_VARIABLE, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
+use crate::role::{CLIENT_NAME, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
 use crate::traffic::{OUTSIDE_PORT, OutsideName, ProbePod, ProbeService};
 
 /// Label that holds the run id.
@@ -43,6 +44,7 @@ pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
     let spec = ServiceSpec {
         selector: Some(planned.selector.clone()),
         ports: Some(ports.collect()),
+        type_: planned.on_nodes.then(|| "NodePort".into()),
         ..Default::default()
     };
     Service {
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_prober_gets_its_own_flows_and_is_not_restarted() {
-        let traffic = Traffic::standard(&["node1".into(), "node2".into()], &Settings::default());
+        let traffic = Traffic::standard(&["node1".into(), "node2".into()], true, &Settings::default());
         let planned = traffic.pods.iter().find(|pod| pod.name == "client-1").unwrap();
         let flows: Vec<_> = traffic.flows_of("client-1").collect();
         let spec = client(&target(), planned, &flows).spec.unwrap();
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn everything_carries_the_run() {
-        let traffic = Traffic::standard(&["node1".into()], &Settings::default());
+        let traffic = Traffic::standard(&["node1".into()], true, &Settings::default());
         let mut labels = vec![namespace(&target()).metadata.labels];
         labels.extend(traffic.services.iter().map(|s| service(&target(), s).metadata.labels));
         labels.extend(traffic.pods.iter().map(|p| server(&target(), p).metadata.labels));
@@ -200,12 +202,12 @@ mod tests {
     #[test]
     fn an_address_outside_of_the_cluster_gets_its_name_and_its_host() {
         let settings = Settings { names: true, ..Settings::default() };
-        let traffic = Traffic::standard(&["node1".into()], &settings);
+        let traffic = Traffic::standard(&["node1".into()], true, &settings);
         let (service, slice) = outside(&target(), &traffic.names[0]);
         assert_eq!(service.spec.unwrap().cluster_ip.as_deref(), Some("None"));
         assert_eq!(slice.metadata.labels.unwrap()[SERVICE_LABEL], "outside");
         assert_eq!(slice.endpoints[0].addresses, ["192.0.2.10"]);
-        let planned = traffic.pods.iter().find(|pod| pod.name == "outside-server").unwrap();
+        let planned = traffic.pods.iter().find(|pod| pod.name == "named-server").unwrap();
         let container = server(&target(), planned).spec.unwrap().containers.remove(0);
         assert_eq!(container.args.unwrap(), ["address:192.0.2.10", "address:192.0.2.11", "tcp:27002"]);
         assert!(container.security_context.is_some());
@@ -213,9 +215,12 @@ mod tests {
 
     #[test]
     fn a_service_selects_the_server_of_its_name_or_all_that_policies_select() {
-        let traffic = Traffic::standard(&["node1".into(), "node2".into()], &Settings::default());
+        let traffic = Traffic::standard(&["node1".into(), "node2".into()], true, &Settings::default());
         for planned in &traffic.services {
-            let selector = service(&target(), planned).spec.unwrap().selector.unwrap();
+            let spec = service(&target(), planned).spec.unwrap();
+            let on_nodes = spec.type_.as_deref() == Some("NodePort");
+            assert_eq!(on_nodes, planned.name == "open-server", "{}", planned.name);
+            let selector = spec.selector.unwrap();
             let selected: Vec<_> = traffic
                 .pods
                 .iter()

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Asker, DeployError, Spare, Target};
 use crate::clock::now_ns;
+use crate::processors::{Look, Looks};
 use crate::sample::FlowSamples;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::traffic::Traffic;
 
 /// Good samples in a row that a fast flow must have before it counts as flowing.
@@ -19,34 +20,27 @@ const STEADY: usize = 10;
 const LAST_SAMPLES: Duration = Duration::from_secs(3);
 
 /// Everything that was delivered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Delivered {
     /// The samples, flow by flow, in the order of the traffic plan.
     pub flows: Vec<FlowSamples>,
     /// Why not all of them are on disk.
-    pub failure: Option<StoreError>,
+    pub failure: Option<DeployError>,
+    /// What the processors of the nodes were short of.
+    pub processors: Vec<Look>,
 }
 
 /// Probers that run, and the collection of their samples.
 pub struct Session {
-    client: Client,
-    target: Target,
-    traffic: Traffic,
-    store: Arc<Store>,
-    followers: Vec<JoinHandle<()>>,
+    pub(super) client: Client,
+    pub(super) target: Target,
+    pub(super) traffic: Traffic,
+    pub(super) store: Arc<Store>,
+    pub(super) looks: Arc<Looks>,
+    pub(super) followers: JoinSet<()>,
 }
 
 impl Session {
-    pub(super) fn new(
-        client: Client,
-        target: Target,
-        traffic: Traffic,
-        store: Arc<Store>,
-        followers: Vec<JoinHandle<()>>,
-    ) -> Self {
-        Self { client, target, traffic, store, followers }
-    }
-
     /// Returns the traffic, with the address of every flow filled in.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
@@ -108,11 +102,13 @@ impl Session {
             }
         }
         let (flows, failure) = self.store.samples(end_ns);
-        Delivered { flows, failure }
+        let (processors, unkept) = self.looks.all();
+        let failure = failure.map(DeployError::from).or(unkept.map(DeployError::Looks));
+        Delivered { flows, failure, processors }
     }
 
     /// Ends the collection, and makes no new pods any more; what there is goes with the namespace.
-    pub fn stop(self) {
-        self.followers.iter().for_each(JoinHandle::abort);
+    pub fn stop(mut self) {
+        self.followers.abort_all();
     }
 }

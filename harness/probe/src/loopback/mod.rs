@@ -1,5 +1,6 @@
 //! The whole way on real sockets: prober, server, lines, store, outages. Needs no root.
 
+mod http2;
 mod questions;
 
 use std::future::pending;
@@ -14,11 +15,12 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::{Timer, now_ns};
+use crate::exchange::Listener;
 use crate::flow::{FlowSpec, Kind, Layer, Protocol};
 use crate::noise::Noise;
 use crate::outage::{Outage, outages};
 use crate::sample::{Class, FlowSamples};
-use crate::server::{self, Listener};
+use crate::server;
 use crate::store::Store;
 use crate::{client, flow};
 

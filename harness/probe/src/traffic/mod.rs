@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::exchange::Listener;
 use crate::flow::{FlowSpec, Kind, Policy, Protocol};
-use crate::server::Listener;
 pub use part::{Part, ProbePod};
 pub use settings::Settings;
 
@@ -30,25 +30,27 @@ pub const CLOSED_PORT: u16 = 7002;
 pub const HTTP_PORT: u16 = 8080;
 /// HTTP, granted to clients by method and path: `GET /public`.
 pub const L7_PORT: u16 = 8081;
-/// HTTP/2 without TLS, where no policy selects the server.
+/// HTTP/2 without TLS, granted to clients by port alone.
 pub const HTTP2_PORT: u16 = 8082;
 /// UDP echo of the canary and of pods that ask a host, on the host's own address.
 pub const CANARY_PORT: u16 = 27_000;
 /// TCP echo for pods that ask a host, on the host's own address.
 pub const HOST_PORT: u16 = 27_001;
-/// TCP echo on addresses outside of the cluster.
+/// TCP echo on addresses, and on a host, outside of the cluster.
 pub const OUTSIDE_PORT: u16 = 27_002;
 /// An address outside of the cluster that has a name, and one that has none; both belong to nobody (RFC 5737).
 pub const OUTSIDE: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 10), Ipv4Addr::new(192, 0, 2, 11)];
 /// The Service without an address of its own that gives the first of [`OUTSIDE`] its name.
 pub const OUTSIDE_NAME: &str = "outside";
+/// What stands for a node where an end of a flow is on a host outside of the cluster.
+pub const OUTSIDE_HOST: &str = "outside";
 /// The port of every DNS server.
 const DNS_PORT: u16 = 53;
 
 /// The Service behind which all servers are that policies select.
 pub(crate) const ALL_SERVERS: &str = "servers";
 
-/// A ClusterIP Service.
+/// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeService {
     /// Name.
@@ -57,6 +59,8 @@ pub struct ProbeService {
     pub selector: BTreeMap<String, String>,
     /// Ports.
     pub ports: Vec<Listener>,
+    /// Whether every node answers for it, on ports of its own (NodePort).
+    pub on_nodes: bool,
 }
 
 /// What an HTTP policy lets through.
@@ -108,13 +112,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Plans the standard traffic for a cluster of these nodes; empty when there are none.
+    /// Plans the standard traffic for a cluster of these nodes, and for a host `outside` of it where there is one; empty
+    /// when there are no nodes.
     ///
-    /// Clients are on the first node; servers on the first three. With one node there are no cross-node
-    /// flows, and the canary stays on its host.
+    /// What passes policies is asked from the first node, and most of the rest from the second; servers are on the first
+    /// three. With one node there are no cross-node flows, and the canary stays on its host.
     #[must_use]
-    pub fn standard(nodes: &[String], settings: &Settings) -> Self {
-        plan::standard(nodes, settings)
+    pub fn standard(nodes: &[String], outside: bool, settings: &Settings) -> Self {
+        plan::standard(nodes, outside, settings)
     }
 
     /// Plans the traffic by which the measurement itself is measured: a packet flow and a held TCP flow from
@@ -177,19 +182,23 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::flow::{Expectation, Layer, Place};
+    use crate::flow::{Expectation, Layer, Place, Via};
 
     fn plan(nodes: usize) -> Traffic {
+        plan_at(nodes, true)
+    }
+
+    fn plan_at(nodes: usize, outside: bool) -> Traffic {
         let nodes: Vec<_> = (1..=nodes).map(|n| format!("node{n}")).collect();
-        Traffic::standard(&nodes, &Settings::default())
+        Traffic::standard(&nodes, outside, &Settings::default())
     }
 
     #[rstest]
     #[case::none(0, 0)]
-    #[case::one(1, 29)]
-    #[case::two(2, 43)]
-    #[case::three(3, 55)]
-    #[case::five_has_three_servers(5, 55)]
+    #[case::one(1, 32)]
+    #[case::two(2, 47)]
+    #[case::three(3, 60)]
+    #[case::five_has_three_servers(5, 60)]
     fn every_flow_is_whole_and_named_once(#[case] nodes: usize, #[case] flows: usize) {
         let traffic = plan(nodes);
         assert_eq!(traffic.flows.len(), flows);
@@ -248,6 +257,7 @@ mod tests {
         elsewhere.flows[0].address = Some(Ipv4Addr::LOCALHOST.into());
         assert_eq!(elsewhere.fingerprint(), plan(2).fingerprint());
         assert_ne!(plan(3).fingerprint(), plan(2).fingerprint());
+        assert_ne!(plan_at(2, false).fingerprint(), plan(2).fingerprint());
         let mut slower = plan(2);
         slower.flows[0].period_ns += 1;
         assert_ne!(slower.fingerprint(), plan(2).fingerprint());
@@ -256,7 +266,7 @@ mod tests {
     #[test]
     fn names_bring_a_pod_that_asks_one_address_and_must_not_reach_another() {
         let nodes = ["node1".to_owned(), "node2".to_owned()];
-        let traffic = Traffic::standard(&nodes, &Settings { names: true, ..Settings::default() });
+        let traffic = Traffic::standard(&nodes, true, &Settings { names: true, ..Settings::default() });
         let plain = plan(2);
         assert!(traffic.flows.starts_with(&plain.flows) && plain.names.is_empty());
         let more = traffic.flows[plain.flows.len()..].iter();
@@ -271,6 +281,53 @@ mod tests {
             ]
         );
         assert_eq!(traffic.names, [OutsideName { name: "outside".into(), address: OUTSIDE[0] }]);
+    }
+
+    #[test]
+    fn without_a_host_outside_nothing_is_asked_from_there_or_there() {
+        let (all, inside) = (plan(2), plan_at(2, false));
+        let outside =
+            |flow: &&FlowSpec| [&flow.client, &flow.server].iter().any(|end| end.node == OUTSIDE_HOST);
+        let ids: Vec<_> = all.flows.iter().filter(outside).map(|flow| flow.id.as_str()).collect();
+        assert_eq!(
+            ids,
+            ["new-tcp/outside-to-pod/node-port/no-policy", "new-tcp/pod-to-outside/outside/no-policy"]
+        );
+        assert_eq!(inside.flows.len(), all.flows.len() - ids.len());
+        assert!(!inside.pods.iter().any(|pod| pod.part.is_outside()));
+        assert!(!inside.services.iter().any(|service| service.on_nodes));
+    }
+
+    #[test]
+    fn a_node_port_is_asked_on_a_node_that_does_not_hold_the_server() {
+        let traffic = plan(3);
+        let flow = traffic.flows.iter().find(|flow| flow.path.via == Via::NodePort).unwrap();
+        assert_eq!(
+            (flow.node_of_client(), flow.server.to_string().as_str()),
+            ("node1", "open-server on node2")
+        );
+        assert_eq!(flow.client.to_string(), "outside-client on outside");
+        let service = traffic.services.iter().find(|service| Some(&service.name) == flow.service.as_ref());
+        assert!(service.unwrap().on_nodes);
+    }
+
+    #[test]
+    fn the_second_node_asks_what_passes_no_policy_and_the_first_all_that_does() {
+        let traffic = plan(2);
+        let asked: Vec<_> = traffic.flows_of("client-2").collect();
+        assert!(asked.len() >= 10, "{asked:#?}");
+        for flow in asked {
+            assert_eq!(
+                (flow.client.node.as_str(), flow.path.policy),
+                ("node2", Policy::NoPolicy),
+                "{}",
+                flow.id
+            );
+            assert_ne!(flow.server.node, "node2", "{}", flow.id);
+        }
+        let policed = traffic.flows.iter().filter(|flow| flow.path.policy != Policy::NoPolicy);
+        assert!(policed.into_iter().all(|flow| flow.client.node == "node1"));
+        assert!(!plan(1).pods.iter().any(|pod| pod.name == "client-2"));
     }
 
     #[test]
@@ -292,6 +349,9 @@ mod tests {
     #[case("packet-udp/cross-node/pod-ip/no-policy", Layer::L3)]
     #[case("held-tcp/cross-node/cluster-ip/l4-policy", Layer::L4)]
     #[case("held-http/same-node/cluster-ip/l7-policy", Layer::L7)]
+    #[case("held-http2/same-node/pod-ip/l4-policy", Layer::L4)]
+    #[case("held-http2/cross-node/pod-ip/l4-policy", Layer::L4)]
+    #[case("held-http2/cross-node/pod-ip/no-policy", Layer::L4)]
     #[case("held-http/cross-node/pod-ip/l7-policy", Layer::L7)]
     #[case("new-http/cross-node/pod-ip/l4-policy", Layer::L4)]
     #[case("new-http/cross-node/pod-ip/l7-policy", Layer::L7)]
@@ -302,6 +362,8 @@ mod tests {
     #[case("packet-icmp/cross-node/pod-ip/no-policy", Layer::L3)]
     #[case("packet-udp/host-to-pod/pod-ip/no-policy", Layer::L3)]
     #[case("new-tcp/pod-to-host/host-ip/no-policy", Layer::L4)]
+    #[case("new-tcp/outside-to-pod/node-port/no-policy", Layer::L4)]
+    #[case("new-tcp/pod-to-outside/outside/no-policy", Layer::L4)]
     #[case("new-tcp/any-node/cluster-ip/l4-policy", Layer::L4)]
     #[case("dns-udp/any-node/cluster-ip/no-policy", Layer::L4)]
     #[case("dns-tcp/any-node/cluster-ip/no-policy", Layer::L4)]

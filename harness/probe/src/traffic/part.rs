@@ -9,8 +9,8 @@ use super::{
     CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT,
     PART_LABEL, TCP_PORT, UDP_PORT,
 };
+use crate::exchange::Listener;
 use crate::flow::Protocol;
-use crate::server::Listener;
 
 /// What a probe pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,11 @@ pub enum Part {
     NewPod,
     /// Asks addresses outside of the cluster, and knows them without asking for their names.
     NameClient,
-    /// Answers on addresses outside of the cluster.
+    /// Answers on addresses that belong to nobody, one of which has a name.
+    NamedServer,
+    /// Asks from a host outside of the cluster.
+    OutsideClient,
+    /// Answers on a host outside of the cluster.
     OutsideServer,
 }
 
@@ -52,6 +56,8 @@ impl Part {
             Self::NodeWatch => "node-watch",
             Self::NewPod => "new-pod",
             Self::NameClient => "name-client",
+            Self::NamedServer => "named-server",
+            Self::OutsideClient => "outside-client",
             Self::OutsideServer => "outside-server",
         }
     }
@@ -59,7 +65,10 @@ impl Part {
     /// Says whether it asks from the beginning to the end.
     #[must_use]
     pub fn is_client(self) -> bool {
-        matches!(self, Self::Client | Self::Stranger | Self::HostClient | Self::NameClient)
+        matches!(
+            self,
+            Self::Client | Self::Stranger | Self::HostClient | Self::NameClient | Self::OutsideClient
+        )
     }
 
     /// Says whether it answers.
@@ -71,7 +80,13 @@ impl Part {
     /// Says whether it lives in the host's network.
     #[must_use]
     pub fn is_on_host(self) -> bool {
-        matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch | Self::OutsideServer)
+        matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch | Self::NamedServer)
+    }
+
+    /// Says whether it is outside of the cluster, and no pod at all.
+    #[must_use]
+    pub fn is_outside(self) -> bool {
+        matches!(self, Self::OutsideClient | Self::OutsideServer)
     }
 
     /// Returns the labels by which policies and Services select all pods of this part.
@@ -83,7 +98,7 @@ impl Part {
     /// Returns the addresses that it gives its host, besides those that the host has.
     #[must_use]
     pub fn addresses(self) -> &'static [Ipv4Addr] {
-        if self == Self::OutsideServer { &OUTSIDE } else { &[] }
+        if self == Self::NamedServer { &OUTSIDE } else { &[] }
     }
 
     pub(super) fn listeners(self) -> Vec<Listener> {
@@ -95,6 +110,7 @@ impl Part {
                 listener(Protocol::Tcp, CLOSED_PORT),
                 listener(Protocol::Http, HTTP_PORT),
                 listener(Protocol::Http, L7_PORT),
+                listener(Protocol::Http2, HTTP2_PORT),
             ],
             Self::OpenServer => vec![
                 listener(Protocol::Udp, UDP_PORT),
@@ -104,23 +120,24 @@ impl Part {
             Self::HostServer => {
                 vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]
             }
-            Self::OutsideServer => vec![listener(Protocol::Tcp, OUTSIDE_PORT)],
+            Self::NamedServer | Self::OutsideServer => vec![listener(Protocol::Tcp, OUTSIDE_PORT)],
             Self::Client
             | Self::Stranger
             | Self::HostClient
             | Self::NodeWatch
             | Self::NewPod
-            | Self::NameClient => Vec::new(),
+            | Self::NameClient
+            | Self::OutsideClient => Vec::new(),
         }
     }
 }
 
-/// A pod that takes part in the traffic.
+/// A pod, or what stands for one outside of the cluster, that takes part in the traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbePod {
     /// Name.
     pub name: String,
-    /// Node on which it must run.
+    /// Node on which it must run; [`super::OUTSIDE_HOST`] where it is outside of the cluster.
     pub node: String,
     /// What it is.
     pub part: Part,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::rows::{self, Row};
 use super::{
-    ALL_SERVERS, Grant, HTTP_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_NAME, OutsideName, Part,
-    ProbePod, ProbeService, Settings, TCP_PORT, Traffic, UDP_PORT,
+    ALL_SERVERS, Grant, HTTP_PORT, HTTP2_PORT, HttpRule, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_HOST,
+    OUTSIDE_NAME, OutsideName, Part, ProbePod, ProbeService, Settings, TCP_PORT, Traffic, UDP_PORT,
 };
+use crate::exchange::{Listener, PUBLIC_PATH};
 use crate::flow::{End, Expectation, FlowSpec, Kind, Layer, Path, Place, Policy, Protocol, Query, Via};
-use crate::server::PUBLIC_PATH;
 
 /// Stands for the cluster's DNS Service until the cluster tells where it is.
 const DNS: &str = "cluster-dns";
@@ -19,24 +19,36 @@ const MOST_SERVERS: usize = 3;
 const MOST_NEW_POD_NODES: usize = 2;
 
 /// Plans the standard traffic.
-pub(super) fn standard(nodes: &[String], settings: &Settings) -> Traffic {
+pub(super) fn standard(nodes: &[String], outside: bool, settings: &Settings) -> Traffic {
     let mut plan =
         Plan { traffic: Traffic { grants: grants(), ..Traffic::default() }, settings: settings.clone() };
     let Some(near) = nodes.first() else { return plan.traffic };
     let far = nodes.get(1).unwrap_or(near);
+    // Each node asks a part: no processor time that probes take on one may be missing to its agent.
+    let (back, open) =
+        if near == far { ("client-1", "open-server") } else { ("client-2", "open-server-near") };
     plan.pod("client-1", near, Part::Client);
+    if back != "client-1" {
+        plan.pod(back, far, Part::Client);
+    }
     plan.pod("stranger", near, Part::Stranger);
-    plan.pod("host-client", near, Part::HostClient);
-    plan.pod("host-server", far, Part::HostServer);
+    plan.pod("host-client", far, Part::HostClient);
+    plan.pod("host-server", near, Part::HostServer);
     plan.servers(&nodes[..nodes.len().min(MOST_SERVERS)]);
     plan.open_servers(near, far);
-    plan.flows("host-client", "open-server", &rows::from_host(settings));
-    plan.flows("client-1", "host-server", &rows::to_host(settings));
-    plan.flows("client-1", DNS, &rows::to_dns(settings));
+    plan.flows(back, open, &rows::to_open_server(settings));
+    plan.flows("host-client", open, &rows::from_host(settings));
+    plan.flows(back, "host-server", &rows::to_host(settings));
+    let [udp, tcp] = rows::to_dns(settings);
+    plan.flows(back, DNS, &[udp]);
+    plan.flows("client-1", DNS, &[tcp]);
     plan.new_pods(&nodes[..nodes.len().min(MOST_NEW_POD_NODES)]);
     plan.flows("host-client", "host-server", &[rows::canary(settings)]);
     for (number, node) in (1..).zip(nodes) {
         plan.pod(&format!("node-watch-{number}"), node, Part::NodeWatch);
+    }
+    if outside {
+        plan.outside(near, back);
     }
     if settings.names {
         plan.names(near);
@@ -55,6 +67,7 @@ pub(super) fn calibration(nodes: &[String], rate: u32) -> Traffic {
     plan.pod("open-server", far, Part::OpenServer);
     plan.flows("client-1", "open-server", &rows::to_calibrate(rate));
     plan.flows("host-client", "host-server", &[rows::canary(&plan.settings)]);
+    plan.pod("node-watch-1", near, Part::NodeWatch);
     plan.traffic
 }
 
@@ -72,11 +85,12 @@ impl Plan {
 
     fn service(&mut self, name: &str, selector: BTreeMap<String, String>) {
         let ports = Part::Server.listeners();
-        self.traffic.services.push(ProbeService { name: name.into(), selector, ports });
+        let service = ProbeService { name: name.into(), selector, ports, on_nodes: false };
+        self.traffic.services.push(service);
     }
 
     fn service_of(&mut self, pod: &str) {
-        self.service(pod, BTreeMap::from([(NAME_LABEL.to_owned(), pod.to_owned())]));
+        self.service(pod, named(pod));
     }
 
     /// Plans the servers that policies select, each with its Service, and one Service of them all.
@@ -97,12 +111,14 @@ impl Plan {
         self.flows("client-1", ALL_SERVERS, &rows::to_all_servers(&self.settings));
     }
 
+    /// Plans the servers that no policy selects, which one client pings on both nodes.
     fn open_servers(&mut self, near: &str, far: &str) {
+        let ping = [rows::ping(&self.settings)];
         self.pod("open-server", far, Part::OpenServer);
-        self.flows("client-1", "open-server", &rows::to_far_open_server(&self.settings));
+        self.flows("client-1", "open-server", &ping);
         if near != far {
             self.pod("open-server-near", near, Part::OpenServer);
-            self.flows("client-1", "open-server-near", &rows::to_near_open_server(&self.settings));
+            self.flows("client-1", "open-server-near", &ping);
         }
     }
 
@@ -118,15 +134,27 @@ impl Plan {
         }
     }
 
+    /// Plans what asks from a host outside of the cluster, over a port of a node, and what is asked there by a pod.
+    fn outside(&mut self, entry: &str, client: &str) {
+        let row = rows::from_outside(&self.settings);
+        let ports = vec![Listener { protocol: row.protocol, port: row.port }];
+        let (name, selector) = ("open-server".to_owned(), named("open-server"));
+        self.traffic.services.push(ProbeService { name, selector, ports, on_nodes: true });
+        self.pod("outside-client", OUTSIDE_HOST, Part::OutsideClient);
+        self.pod("outside-server", OUTSIDE_HOST, Part::OutsideServer);
+        self.flow("outside-client", "open-server", &row).entry = Some(entry.into());
+        self.flows(client, "outside-server", &[rows::to_outside(&self.settings)]);
+    }
+
     /// Plans a pod that knows an address outside of the cluster, which has a name there, and tries one that has none.
     fn names(&mut self, node: &str) {
         let [named, nameless] = OUTSIDE;
         self.traffic.names.push(OutsideName { name: OUTSIDE_NAME.into(), address: named });
-        self.pod("outside-server", node, Part::OutsideServer);
+        self.pod("named-server", node, Part::NamedServer);
         self.pod("name-client", node, Part::NameClient);
-        for (row, name) in rows::to_outside(&self.settings) {
+        for (row, name) in rows::to_names(&self.settings) {
             let address = if row.kind == Kind::Deny { nameless } else { named };
-            let flow = self.flow("name-client", "outside-server", &row);
+            let flow = self.flow("name-client", "named-server", &row);
             let path = flow.id.split_once('/').map_or_else(String::new, |(_, path)| path.to_owned());
             flow.id = format!("{name}/{path}");
             flow.address = Some(address.into());
@@ -142,7 +170,7 @@ impl Plan {
     fn flow(&mut self, client: &str, server: &str, row: &Row) -> &mut FlowSpec {
         let server_nodes = self.nodes_behind(server);
         let path = Path { place: self.place(client, server), via: row.via, policy: row.policy };
-        let service = (row.via == Via::ClusterIp).then(|| server.to_owned());
+        let service = matches!(row.via, Via::ClusterIp | Via::NodePort).then(|| server.to_owned());
         // A Service stands where its servers are; nothing is known of the DNS server yet.
         let server = match self.planned(server) {
             Some(pod) => End { pod: pod.name.clone(), node: pod.node.clone() },
@@ -163,6 +191,7 @@ impl Plan {
             protocol: row.protocol,
             layer: layer(row),
             service,
+            entry: None,
             client: End {
                 pod: client.into(),
                 node: self.planned(client).map(|pod| pod.node.clone()).unwrap_or_default(),
@@ -199,12 +228,19 @@ impl Plan {
             return Place::AnyNode;
         };
         match (client.part.is_on_host(), server.part.is_on_host()) {
+            _ if client.part.is_outside() => Place::OutsideToPod,
+            _ if server.part.is_outside() => Place::PodToOutside,
             (true, false) => Place::HostToPod,
             (false, true) => Place::PodToHost,
             _ if client.node == server.node => Place::SameNode,
             _ => Place::CrossNode,
         }
     }
+}
+
+/// The labels that select one pod.
+fn named(pod: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(NAME_LABEL.to_owned(), pod.to_owned())])
 }
 
 fn layer(row: &Row) -> Layer {
@@ -224,6 +260,7 @@ fn grants() -> Vec<Grant> {
         (Protocol::Udp, UDP_PORT, Vec::new()),
         (Protocol::Tcp, TCP_PORT, Vec::new()),
         (Protocol::Tcp, HTTP_PORT, Vec::new()),
+        (Protocol::Tcp, HTTP2_PORT, Vec::new()),
         (Protocol::Tcp, L7_PORT, vec![public]),
     ]
     .into_iter()
@@ -241,6 +278,7 @@ fn grants() -> Vec<Grant> {
 fn slug(words: &str) -> String {
     match words {
         "ClusterIP" => "cluster-ip".into(),
+        "NodePort" => "node-port".into(),
         words => words.trim_start_matches("L3/").to_lowercase().replace(' ', "-"),
     }
 }

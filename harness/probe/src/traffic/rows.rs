@@ -4,8 +4,8 @@ use super::{
     CANARY_PORT, CLOSED_PORT, DNS_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, OUTSIDE_PORT, Settings,
     TCP_PORT, UDP_PORT,
 };
+use crate::exchange::{PRIVATE_PATH, PUBLIC_PATH};
 use crate::flow::{Kind, Policy, Protocol, Via};
-use crate::server::{PRIVATE_PATH, PUBLIC_PATH};
 
 use Kind as K;
 use Policy as P;
@@ -42,9 +42,12 @@ pub(super) fn to_servers(settings: &Settings) -> Vec<Row> {
     // Behind a Service only the first packet of a socket is looked up: the others go as those to the pod do.
     [
         (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate, &both[..1]),
-        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 2, &both[1..]),
-        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, both),
-        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, both),
+        (K::Packet, T::Udp, P::L4Policy, UDP_PORT, settings.packet_rate / 4, &both[1..]),
+        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate, &both[..1]),
+        (K::Held, T::Tcp, P::L4Policy, TCP_PORT, settings.held_rate / 2, &both[1..]),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate, &both[..1]),
+        (K::Held, T::Http, P::L7Policy, L7_PORT, settings.held_http_rate / 2, &both[1..]),
+        (K::Held, T::Http2, P::L4Policy, HTTP2_PORT, settings.held_http2_rate, &both[..1]),
         (K::New, T::Tcp, P::L4Policy, TCP_PORT, settings.new_rate, &[Via::ClusterIp]),
         (K::New, T::Http, P::L4Policy, HTTP_PORT, settings.new_rate, &[Via::PodIp]),
         (K::New, T::Http, P::L7Policy, L7_PORT, settings.new_rate, &[Via::PodIp]),
@@ -76,13 +79,13 @@ pub(super) fn to_all_servers(settings: &Settings) -> [Row; 1] {
     [row(K::New, T::Tcp, P::L4Policy, Via::ClusterIp, TCP_PORT, settings.low_rate)]
 }
 
-/// From the client to the open server of its own node.
-pub(super) fn to_near_open_server(settings: &Settings) -> [Row; 1] {
-    [row(K::Packet, T::Icmp, P::NoPolicy, Via::PodIp, 0, settings.low_rate)]
+/// From a client to an open server, whose kernel answers.
+pub(super) fn ping(settings: &Settings) -> Row {
+    row(K::Packet, T::Icmp, P::NoPolicy, Via::PodIp, 0, settings.low_rate)
 }
 
-/// From the client to the open server of another node.
-pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 8] {
+/// From a client to the open server of another node.
+pub(super) fn to_open_server(settings: &Settings) -> [Row; 7] {
     let row = |kind, protocol, port, rate| row(kind, protocol, P::NoPolicy, Via::PodIp, port, rate);
     let large = |kind, protocol, port, bytes| Row { bytes, ..row(kind, protocol, port, settings.low_rate) };
     [
@@ -90,7 +93,6 @@ pub(super) fn to_far_open_server(settings: &Settings) -> [Row; 8] {
         large(K::Packet, T::Udp, UDP_PORT, OVER_TUNNEL_MTU),
         large(K::Packet, T::Udp, UDP_PORT, OVER_MTU),
         large(K::Held, T::Tcp, TCP_PORT, OVER_MTU),
-        row(K::Packet, T::Icmp, 0, settings.low_rate),
         row(K::Held, T::Tcp, TCP_PORT, settings.held_rate),
         row(K::Held, T::Http2, HTTP2_PORT, settings.low_rate),
         row(K::New, T::Tcp, TCP_PORT, settings.new_rate),
@@ -115,14 +117,24 @@ pub(super) fn to_host(settings: &Settings) -> [Row; 2] {
     [row(K::Packet, T::Udp, CANARY_PORT), row(K::New, T::Tcp, HOST_PORT)]
 }
 
-/// From the client to the cluster's DNS.
+/// From clients to the cluster's DNS, over UDP and over TCP.
 pub(super) fn to_dns(settings: &Settings) -> [Row; 2] {
     let row = |protocol, rate| row(K::Dns, protocol, P::NoPolicy, Via::ClusterIp, DNS_PORT, rate);
     [row(T::Udp, settings.dns_rate), row(T::Tcp, settings.dns_tcp_rate)]
 }
 
+/// From a host outside of the cluster to the open server, over a port of a node.
+pub(super) fn from_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::NodePort, TCP_PORT, settings.new_rate)
+}
+
+/// From the client to a host outside of the cluster.
+pub(super) fn to_outside(settings: &Settings) -> Row {
+    row(K::New, T::Tcp, P::NoPolicy, Via::Outside, OUTSIDE_PORT, settings.new_rate)
+}
+
 /// To an address outside of the cluster, by the name of which it was allowed, and to one that was not.
-pub(super) fn to_outside(settings: &Settings) -> [(Row, &'static str); 3] {
+pub(super) fn to_names(settings: &Settings) -> [(Row, &'static str); 3] {
     let row = |kind, rate| row(kind, T::Tcp, P::L4Policy, Via::Outside, OUTSIDE_PORT, rate);
     [
         (row(K::Held, settings.held_rate), "held-tcp"),

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Packets a second.
+    /// Packets a second; a quarter as many through a Service.
     pub packet_rate: u32,
-    /// Echoes a second on a held connection.
+    /// Echoes a second on a held connection; half as many through a Service.
     pub held_rate: u32,
-    /// Requests a second on a held HTTP connection.
+    /// Requests a second on a held HTTP connection; half as many through a Service.
     pub held_http_rate: u32,
+    /// Requests a second on a held HTTP/2 connection through a policy on ports.
+    pub held_http2_rate: u32,
     /// New connections a second.
     pub new_rate: u32,
     /// Probes a second that must be blocked; a forbidden HTTP path is asked for at the rate of new connections.
@@ -47,6 +49,7 @@ impl Default for Settings {
             packet_rate: 100,
             held_rate: 25,
             held_http_rate: 20,
+            held_http2_rate: 10,
             new_rate: 10,
             deny_rate: 20,
             low_rate: 5,

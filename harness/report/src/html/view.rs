@@ -285,7 +285,7 @@ fn late(us: f64) -> String {
 }
 
 fn noise(noise: &Noise) -> Vec<(&'static str, String)> {
-    vec![
+    let mut rows = vec![
         (
             "Canary",
             if noise.canary_clean { "clean".to_owned() } else { format!("lost {}", noise.canary_lost) },
@@ -293,7 +293,10 @@ fn noise(noise: &Noise) -> Vec<(&'static str, String)> {
         ("Lateness, median", late(noise.lateness_p50_us)),
         ("Lateness, p99", late(noise.lateness_p99_us)),
         ("Lateness, worst", late(noise.lateness_max_us)),
-    ]
+    ];
+    rows.extend(noise.stolen_ms.map(|ms| ("Taken by the host", units::duration(ms))));
+    rows.extend(noise.cpu_pressure.map(|part| ("CPU pressure", format!("{:.0} %", part * 100.0))));
+    rows
 }
 
 fn facts(run: &Run) -> Vec<(String, String)> {

@@ -122,6 +122,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         keep: true,
         logs: logs.path().to_owned(),
         images: vec![bundle.role("pause"), dns.clone()],
+        archives: Vec::new(),
         share: Share::new(Weight::Most),
     })?;
     let components = Components::new(options.provider.place.components, paths::cache());

@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
         kernel: args.kernel,
         kubernetes: args.kubernetes,
         previously: args.previously,
+        available: None,
     };
     let options = Options { downgrade: args.downgrade, direct: args.direct };
     let mut plan = guide::plan_for(&from, &to, options, &facts).map_err(|e| match e {

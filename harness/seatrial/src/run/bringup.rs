@@ -1,5 +1,6 @@
 //! The cluster of a run: up before the first step, down after the last.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::logs;
 use super::measure::Window;
 use super::observe;
+use super::obstruct::Obstruction;
 use super::recorder::{Produced, Recorder};
 use super::request::Request;
 use super::turn::Standing;
@@ -29,6 +31,8 @@ pub(crate) struct State {
     pub(super) client: Option<kube::Client>,
     pub(crate) session: Option<Session>,
     pub(crate) windows: Vec<Window>,
+    /// What stood in the way of changes.
+    pub(crate) obstructions: Vec<Obstruction>,
     /// The change that did not end, where the procedure allows for that.
     pub(crate) stuck: Option<Stuck>,
     pub(super) watchers: Vec<JoinHandle<()>>,
@@ -71,7 +75,7 @@ pub(super) async fn boot(
     recorder: &Arc<Recorder>,
     ledger: &Ledger,
     components: &Components,
-    images: Vec<cluster::Image>,
+    (images, archives): (Vec<cluster::Image>, Vec<PathBuf>),
     state: &mut State,
 ) -> anyhow::Result<Booted> {
     let started_ns = probe::clock::now_ns();
@@ -82,6 +86,7 @@ pub(super) async fn boot(
         keep: request.keep,
         logs: recorder.folder().logs(),
         images,
+        archives,
         share: state.standing.share(),
     })?;
     let progress = |message| recorder.progress("cluster", message);

@@ -8,14 +8,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::turn::Turns;
-use cluster::{Component, Components, Ledger, wait};
+use cluster::{Cluster, Component, Ledger, Outside, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
+use kube::api::DynamicObject;
 use probe::deploy::{Asker, ServiceName, Session, Spare, Target};
 use probe::traffic::{Settings, Traffic};
 use report::run::TimedObservation;
 use serde_json::Value;
-use subject::Subject;
+use subject::{Parts, Subject};
 
 use super::bringup::{Booted, State, Stuck, boot};
 use super::identities;
@@ -23,6 +24,8 @@ use super::inject::Disturbed;
 use super::look::{Look, Seen};
 use super::measure::Window;
 use super::observe;
+use super::obstruct::{self, Obstruction, Rendered};
+use super::outside;
 use super::procedure::{Action, Hop, PolicyChange, SETTLE, SOAK, Step, Way};
 use super::recorder::Recorder;
 use super::request::Request;
@@ -51,25 +54,26 @@ pub(crate) async fn drive(
 ) -> anyhow::Result<()> {
     let turns = Turns::new(&paths::state());
     state.standing = Standing::before_boot(request, recorder, &turns).await?;
-    let components = Components::new(request.provider.place.components.clone(), paths::cache());
+    let components = request.provider.components();
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
     let versions = request.procedure.versions();
-    let prepared = subjects::prepare(request.subject, &versions, &bundle, &components).await?;
+    let prepared = subjects::prepare(&request.subject, &versions, &bundle, &components, &helm).await?;
     let probe_image = bundle.role("probe");
 
     let dns_image = bundle.role(cluster::dns::ROLE);
 
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
     images.extend(prepared.images());
-    let booted =
-        recorder.step("cluster", boot(request, recorder, ledger, &components, images, state)).await?;
+    let booted = recorder
+        .step("cluster", boot(request, recorder, ledger, &components, (images, prepared.archives()), state))
+        .await?;
     let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
     state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
 
     let facts = subjects::Facts::read(&client, helm, &kubernetes, api).await?;
-    let releases = prepared.releases(&facts)?;
+    let releases = prepared.releases(&facts).await?;
     let subject = Subject::new(client.clone(), ROLLOUT);
     subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
     let first = &request.procedure.first;
@@ -91,7 +95,8 @@ pub(crate) async fn drive(
     recorder.step(&format!("install {first}"), install).await?;
     executor.snapshots.take("installed").await?;
 
-    let wanted = wanted(request, &facts, &probe_image.reference);
+    let outside = state.cluster.as_ref().and_then(Cluster::outside);
+    let wanted = wanted(request, &facts, &probe_image.reference, outside);
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
     state.standing.before_baseline(recorder).await?;
     traffic::measured_from_now(state).await?;
@@ -115,12 +120,12 @@ async fn install(
     Ok(subject.deployment_status(cluster::dns::NAME).await?)
 }
 
-/// The traffic that the request asks for on these nodes.
-fn wanted(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
+/// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
+fn wanted(request: &Request, facts: &subjects::Facts, image: &str, outside: Option<Outside>) -> Wanted {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let settings = Settings { names: request.names, ..Settings::default() };
     Wanted {
-        traffic: Traffic::standard(&nodes, &settings),
+        traffic: Traffic::standard(&nodes, outside.is_some(), &settings),
         target: Target {
             namespace: NAMESPACE.to_owned(),
             run_id: request.id.clone(),
@@ -130,6 +135,7 @@ fn wanted(request: &Request, facts: &subjects::Facts, image: &str) -> Wanted {
                 name: cluster::dns::NAME.to_owned(),
             },
         },
+        outside: outside.map(outside::host),
         required: Some(request.required.clone()),
         policies: request
             .policies
@@ -167,13 +173,29 @@ struct Executor<'a> {
 impl Executor<'_> {
     async fn follow(&mut self, steps: &[Step], state: &mut State) -> anyhow::Result<()> {
         for (step, left) in steps.iter().zip((0..steps.len()).rev()) {
+            let recorder = self.recorder;
+            // What is not the upgrade's work is done before its traffic is judged.
+            let rendered = match obstruct::applies(step) {
+                None => Vec::new(),
+                Some((hop, parts)) => {
+                    let name = format!("manifests {}", hop.to);
+                    let rendered = recorder.step(&name, self.render(step, hop, parts)).await?;
+                    let blocked = rendered.obstructions.iter().find(|obstruction| obstruction.blocks);
+                    let blocked = blocked.map(Obstruction::summary);
+                    state.obstructions.extend(rendered.obstructions);
+                    if let Some(why) = blocked {
+                        recorder.progress(&name, format!("the procedure ends here: {why}"));
+                        return Ok(());
+                    }
+                    rendered.objects
+                }
+            };
             match &step.action {
                 Action::Change(hop, _) => state.windows.push(Window::opened(hop)),
                 Action::Settle(_) | Action::Wait(_) if left == 0 => state.standing.calm(),
                 _ => {}
             }
-            let recorder = self.recorder;
-            match recorder.step(&step.name, self.take(step, left)).await {
+            match recorder.step(&step.name, self.take(step, &rendered, left)).await {
                 Err(e) if step.may_fail => {
                     let reason = errors::line(&e);
                     self.recorder.progress(&step.name, format!("the procedure ends here: {reason}"));
@@ -195,8 +217,21 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Takes a step before the `left` others; returns what there is to say about it.
-    async fn take(&mut self, step: &Step, left: usize) -> anyhow::Result<Option<String>> {
+    async fn render(&self, step: &Step, hop: &Hop, parts: Parts) -> anyhow::Result<Rendered> {
+        let release = match &step.action {
+            Action::Change(_, Way::Chart(tag)) => &tagged(self.release(&hop.to)?, tag.as_deref()),
+            _ => self.release(&hop.to)?,
+        };
+        obstruct::render(&self.subject, hop, release, parts).await
+    }
+
+    /// Takes a step before the `left` others, with what was rendered for it; returns what there is to say about it.
+    async fn take(
+        &mut self,
+        step: &Step,
+        rendered: &[DynamicObject],
+        left: usize,
+    ) -> anyhow::Result<Option<String>> {
         let subject = match step.within {
             Some(within) => self.subject.clone().within(within),
             None => self.subject.clone(),
@@ -213,9 +248,9 @@ impl Executor<'_> {
             }
             Action::Rebase { from, to } => self.rebase(from, to).await.map(Some),
             Action::Change(hop, way) => match &step.meanwhile {
-                None => self.change(&subject, hop, way).await,
+                None => self.change(&subject, hop, way, rendered).await,
                 Some(policies) => {
-                    let change = self.change(&subject, hop, way);
+                    let change = self.change(&subject, hop, way, rendered);
                     let (done, ()) = tokio::try_join!(change, self.while_an_agent_is_away(policies))?;
                     Ok(done)
                 }
@@ -259,11 +294,16 @@ impl Executor<'_> {
         }
     }
 
-    async fn change(&self, subject: &Subject, hop: &Hop, way: &Way) -> anyhow::Result<Option<String>> {
+    async fn change(
+        &self,
+        subject: &Subject,
+        hop: &Hop,
+        way: &Way,
+        rendered: &[DynamicObject],
+    ) -> anyhow::Result<Option<String>> {
         let release = self.release(&hop.to)?;
         match way {
-            Way::Chart(tag) => subject.upgrade_minor(&tagged(release, tag.as_deref()).chart).await?,
-            Way::ChartAndConfig => subject.upgrade_with_config(&release.chart).await?,
+            Way::Chart(_) | Way::ChartAndConfig => subject.upgrade(rendered).await?,
             Way::Image => subject.set_image(&release.image).await?,
             Way::Undo => return roll_back(subject, release).await.map(Some),
             Way::Restart => subject.restart(&jiff::Timestamp::now().to_string()).await?,

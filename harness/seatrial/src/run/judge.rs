@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use probe::attribution::{Observed, Rules};
 use probe::budget::{Budgets, Restart, Words};
+use probe::deploy::{Delivered, DeployError};
 use probe::flow::Layer;
 use probe::noise::Noise;
+use probe::processors::{Look, Shortage};
 use probe::sample::FlowSamples;
-use probe::store::StoreError;
 use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, TimedObservation, Verdict};
 
 use super::brief::Brief;
 use super::bringup::{State, Stuck};
 use super::measure::{self, Transition};
+use super::obstruct::Obstruction;
 use super::recorder::Recorder;
 use super::traffic::Lacking;
 use crate::errors;
@@ -33,19 +35,19 @@ pub(crate) struct Judged {
 pub(crate) struct Measured {
     flows: Vec<FlowSamples>,
     /// Why not all of it is on disk.
-    failure: Option<StoreError>,
+    failure: Option<DeployError>,
+    processors: Vec<Look>,
     until_ns: u64,
 }
 
 impl Measured {
     /// Ends the measurement; where there was no traffic, nothing was measured.
     pub(crate) async fn end(state: &State) -> Self {
-        let delivered = match &state.session {
-            Some(session) => Some(session.finish().await),
-            None => None,
+        let Delivered { flows, failure, processors } = match &state.session {
+            Some(session) => session.finish().await,
+            None => Delivered::default(),
         };
-        let (flows, failure) = delivered.map_or((Vec::new(), None), |d| (d.flows, d.failure));
-        Self { flows, failure, until_ns: probe::clock::now_ns() }
+        Self { flows, failure, processors, until_ns: probe::clock::now_ns() }
     }
 }
 
@@ -58,8 +60,7 @@ pub(crate) fn outcome(
     interrupted: bool,
     failure: Option<&anyhow::Error>,
 ) -> Judged {
-    let Measured { flows, failure: store_failure, until_ns } = measured;
-    let mut judged = judged(brief, recorder, state, &flows, until_ns);
+    let mut judged = judged(brief, recorder, state, &measured);
     if interrupted {
         judged.verdict = Verdict::Interrupted;
         judged.reason = "stopped by the user; what was measured until then is reported".to_owned();
@@ -67,17 +68,19 @@ pub(crate) fn outcome(
         let lacking = failure.is::<Lacking>();
         judged.verdict = if lacking { Verdict::Skipped } else { Verdict::Errored };
         judged.reason = errors::line(failure);
-    } else if let Some(failure) = store_failure {
+    } else if let Some(failure) = measured.failure {
         judged.verdict = Verdict::Errored;
         judged.reason = errors::line(&failure.into());
     }
     judged
 }
 
-fn judged(brief: &Brief, recorder: &Recorder, state: &State, flows: &[FlowSamples], until_ns: u64) -> Judged {
-    let windows = &state.windows;
+fn judged(brief: &Brief, recorder: &Recorder, state: &State, measured: &Measured) -> Judged {
+    let Measured { flows, processors, until_ns, .. } = measured;
+    let (windows, until_ns) = (&state.windows, *until_ns);
     let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
     let noise = Noise::of(flows, from_ns, until_ns);
+    let shortage = Shortage::of(processors, from_ns, until_ns);
     let (observations, steps) = recorder.with(|run| (run.observations.clone(), run.steps.clone()));
     let seen: Vec<Observed> = observations.iter().map(|o| observed(o, recorder)).collect();
     let rules = Rules::standard();
@@ -93,6 +96,7 @@ fn judged(brief: &Brief, recorder: &Recorder, state: &State, flows: &[FlowSample
             Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
         }
     }
+    state.obstructions.iter().for_each(|obstruction| judgement.obstructed(obstruction));
     if let Some(stuck) = &state.stuck {
         judgement.stuck(stuck);
     }
@@ -106,6 +110,8 @@ fn judged(brief: &Brief, recorder: &Recorder, state: &State, flows: &[FlowSample
             lateness_p50_us: noise.lateness_p50_us as f64,
             lateness_p99_us: noise.lateness_p99_us as f64,
             lateness_max_us: noise.lateness_max_us as f64,
+            stolen_ms: shortage.stolen_ms.map(|ms| ms as f64),
+            cpu_pressure: shortage.pressure,
         },
         flows: reported,
         findings: judgement.findings,
@@ -194,6 +200,18 @@ impl<'a> Judgement<'a> {
                 "during {}; the flow's outages and their causes are in the report",
                 transition.name
             ),
+            reproduce: self.brief.again.clone(),
+        });
+    }
+
+    /// What the guide names and this upgrade meets is to be known, though nothing was lost by it.
+    fn obstructed(&mut self, obstruction: &Obstruction) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: Some(obstruction.hazard.to_owned()),
+            flow: None,
+            summary: obstruction.summary(),
+            evidence: obstruction.evidence.clone(),
             reproduce: self.brief.again.clone(),
         });
     }

@@ -66,7 +66,7 @@ pub(crate) fn flow(
         layer: layer(spec.layer),
         client: end(&spec.client),
         server: end(&spec.server),
-        client_node: spec.client.node.clone(),
+        client_node: spec.node_of_client().to_owned(),
         server_node: spec.server.node.clone(),
         period_ms: ms(spec.period_ns),
         window_ms: summary.window_ns.map_or((0.0, 0.0), |(from, to)| (recorder.ms(from), recorder.ms(to))),

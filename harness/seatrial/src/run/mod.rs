@@ -11,6 +11,8 @@ mod logs;
 pub(crate) mod look;
 mod measure;
 mod observe;
+mod obstruct;
+mod outside;
 pub(crate) mod procedure;
 pub(crate) mod recipe;
 mod recorder;
@@ -20,21 +22,38 @@ mod traffic;
 mod turn;
 pub(crate) mod watch;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
-use cluster::Ledger;
+use cluster::{Component, Ledger};
 use report::run::Run;
 
 pub(crate) use request::Args;
 
-use crate::{errors, paths};
+use crate::{errors, exit, paths};
 use bringup::State;
+use procedure::Procedure;
 use recorder::Recorder;
 use request::Request;
 
 /// Runs the command to its report and returns the exit code.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
-    Ok(execute(&Request::from_args(args)?).await?.exit_code)
+    if args.print_images {
+        return print_images(&args).await;
+    }
+    Ok(execute(&Request::from_args(args).await?).await?.exit_code)
+}
+
+/// Prints the images of every version on the way, one a line, for a registry or an archive of one's own.
+async fn print_images(args: &Args) -> anyhow::Result<u8> {
+    let components = args.provider.components();
+    let (subject, plan) = args.plan(&components).await?;
+    let versions = Procedure::of_plan(&plan, args.rollback).versions();
+    let helm = components.resolve(Component::Helm, &|_| ()).await?;
+    for image in subject.images(&versions, &helm).await? {
+        writeln!(std::io::stdout(), "{image}")?;
+    }
+    Ok(exit::PASSED)
 }
 
 /// Carries a request out, from the cluster to the report, and returns the record.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use guide::{Plan, PlanError, Version, VersionSpec};
+use cluster::Components;
+use guide::{Facts, Options, Plan, PlanError};
 use probe::budget::Budgets;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::recipe::{Recipe, Story};
 use crate::commands::cluster::new_id;
 use crate::exit::Usage;
 use crate::provider::Provider;
-use crate::subjects::SubjectName;
+use crate::subjects::{Choice, SubjectArgs};
 
 /// Arguments of `seatrial run`.
 #[derive(Debug, ClapArgs)]
@@ -25,10 +26,9 @@ pub(crate) struct Args {
     to: String,
     /// Roll back afterwards with `rollout undo`, and measure that as well.
     #[arg(long)]
-    rollback: bool,
-    /// What is upgraded.
-    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
-    subject: SubjectName,
+    pub(super) rollback: bool,
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// Number of nodes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
     #[arg(conflicts_with = "kind_config")]
@@ -49,11 +49,33 @@ pub(crate) struct Args {
     /// Leave the cluster running.
     #[arg(long)]
     keep: bool,
+    /// Print the images that Cilium's charts use on this way, and do nothing else.
+    #[arg(long, requires = "charts")]
+    pub(super) print_images: bool,
     /// List the flows that lost nothing as well.
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
-    provider: Provider,
+    pub(super) provider: Provider,
+}
+
+impl Args {
+    /// The subject that was chosen, and the way to go with it.
+    pub(super) async fn plan(&self, components: &Components) -> anyhow::Result<(Choice, Plan)> {
+        let mut subject = self.subject.choose()?;
+        self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
+        subject.ask(components).await?;
+        let (from, to) = (subject.resolve(&self.from)?, subject.resolve(&self.to)?);
+        let facts = Facts { available: subject.available(), ..Facts::default() };
+        let plan = guide::plan_for(&from, &to, Options::default(), &facts).map_err(|e| match e {
+            PlanError::NotAnUpgrade { .. } => Usage(format!(
+                "{to} is not newer than {from}: name the versions the other way round, and add --rollback to \
+                 measure the way back"
+            )),
+            e => Usage(e.to_string()),
+        })?;
+        Ok((subject, plan))
+    }
 }
 
 /// A checked request.
@@ -67,7 +89,7 @@ pub(crate) struct Request {
     pub(crate) recipe: Recipe,
     /// What flows may lose, where the standard budgets do not hold.
     pub(crate) budgets: Option<Budgets>,
-    pub(crate) subject: SubjectName,
+    pub(crate) subject: Choice,
     pub(crate) nodes: u8,
     pub(crate) config: BTreeMap<String, String>,
     /// Policies that are there before any traffic: the `spec` of each, by name.
@@ -84,18 +106,11 @@ pub(crate) struct Request {
 
 impl Request {
     /// Checks the arguments; nothing was created when it fails.
-    pub(crate) fn from_args(args: Args) -> anyhow::Result<Self> {
-        let (from, to) = (version(&args.from)?, version(&args.to)?);
-        let plan = guide::plan(&from, &to).map_err(|e| match e {
-            PlanError::NotAnUpgrade { .. } => Usage(format!(
-                "{to} is not newer than {from}: name the versions the other way round, and add --rollback to \
-                 measure the way back"
-            )),
-            e => Usage(e.to_string()),
-        })?;
+    pub(crate) async fn from_args(args: Args) -> anyhow::Result<Self> {
+        let (subject, plan) = args.plan(&args.provider.components()).await?;
         let procedure = Procedure::of_plan(&plan, args.rollback);
         for version in procedure.versions() {
-            args.subject.supports(&version)?;
+            subject.supports(&version)?;
         }
         let config = match &args.config {
             None => BTreeMap::new(),
@@ -124,10 +139,10 @@ impl Request {
         Ok(Self {
             id: new_id(),
             again,
-            recipe: Recipe::new(args.subject.name(), args.nodes, config.clone(), story),
+            recipe: Recipe::new(subject.option(), args.nodes, config.clone(), story),
             procedure,
             budgets,
-            subject: args.subject,
+            subject,
             nodes: args.nodes,
             config,
             policies: BTreeMap::new(),
@@ -155,14 +170,10 @@ fn again(plan: &Plan, args: &Args) -> String {
     let files = file("config", &args.config) + &file("budgets", &args.budgets);
     let required: String = args.require.iter().map(|part| format!(" --require {part}")).collect();
     format!(
-        "seatrial run {} {}{rollback}{nodes}{files}{required}{}",
+        "seatrial run {} {}{rollback}{nodes}{}{files}{required}{}",
         plan.from,
         plan.to,
+        args.subject.again(),
         args.provider.again()
     )
-}
-
-fn version(text: &str) -> Result<Version, Usage> {
-    let spec: VersionSpec = text.parse().map_err(|e| Usage(format!("{e}")))?;
-    guide::resolve(&spec).map_err(|e| Usage(e.to_string()))
 }

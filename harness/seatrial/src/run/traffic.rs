@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::DynamicObject;
-use probe::deploy::{Deployment, Target};
+use probe::deploy::{Deployment, OutsideHost, Target};
 use probe::traffic::Traffic;
 use subject::Subject;
 use tokio::sync::mpsc::unbounded_channel;
@@ -27,6 +27,8 @@ pub(super) struct Lacking(String);
 pub(super) struct Wanted {
     pub(super) traffic: Traffic,
     pub(super) target: Target,
+    /// The host outside of the cluster, where there is one.
+    pub(super) outside: Option<Arc<dyn OutsideHost>>,
     /// Parts of flow ids that must be among it, and every kind; none where a cluster is taken as it is.
     pub(super) required: Option<Vec<String>>,
     /// Policies beside those that the traffic needs.
@@ -42,7 +44,7 @@ impl Wanted {
         subject: &Subject,
         state: &mut State,
     ) -> anyhow::Result<String> {
-        let Self { traffic, target, required, policies } = self;
+        let Self { traffic, target, outside, required, policies } = self;
         let lacking = required.map_or_else(Vec::new, |required| traffic.lacks(&required));
         if !lacking.is_empty() {
             return Err(Lacking(lacking.join(", ")).into());
@@ -50,7 +52,7 @@ impl Wanted {
         recorder.with(|run| run.probing = traffic.fingerprint());
         let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), target.run_id.clone())]);
         let granted = subject::policies(&target.namespace, &labels, &grants(&traffic));
-        let servers = Deployment::servers(client.clone(), target, &traffic).await?;
+        let servers = Deployment::servers(client.clone(), target, outside, &traffic).await?;
         subject.apply(&granted).await?;
         subject.apply(&policies).await?;
         let (seen, inbox) = unbounded_channel();

@@ -23,7 +23,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::exit::{self, Usage};
 use crate::provider::Provider;
-use crate::subjects::SubjectName;
+use crate::subjects::SubjectArgs;
 pub(crate) use file::Arm;
 use file::Scenario;
 
@@ -42,7 +42,7 @@ pub(crate) enum Command {
         name: String,
     },
     /// Run scenarios, each arm on a fresh cluster, and judge them.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Hold recorded runs against what their scenarios expect, or against the other arm's expectation.
     Judge(judge::JudgeArgs),
 }
@@ -63,9 +63,8 @@ pub(crate) struct RunArgs {
     /// Run this arm only.
     #[arg(long, value_enum)]
     arm: Option<Arm>,
-    /// What is upgraded.
-    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
-    subject: SubjectName,
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// Folder for the runs' folders.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,

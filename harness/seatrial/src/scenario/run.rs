@@ -14,6 +14,7 @@ use crate::run;
 use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
+use crate::subjects::Choice;
 
 /// One arm, planned.
 struct Trial<'a> {
@@ -35,11 +36,14 @@ pub(super) enum Outcome {
 /// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
 pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let sources = args.scenarios.iter().map(|named| super::read(named)).collect::<Result<Vec<_>, Usage>>()?;
+    let mut subject = args.subject.choose()?;
+    args.provider.can_pull(subject.needs_registry())?;
+    subject.ask(&args.provider.components()).await?;
     let mut trials = Vec::new();
     for source in &sources {
         let arms = source.scenario.arms().into_iter().filter(|arm| args.arm.is_none_or(|only| only == *arm));
         for arm in arms {
-            trials.push(plan(args, source, arm)?);
+            trials.push(plan(&subject, source, arm)?);
         }
     }
     if trials.is_empty() {
@@ -51,7 +55,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     }
     let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
-        let (outcome, folder) = trial.run(args, number).await?;
+        let (outcome, folder) = trial.run(args, &subject, number).await?;
         folders.extend(folder);
         let interrupted = matches!(outcome, Outcome::Unjudged(Verdict::Interrupted, _));
         write!(out, "{}", trial.say(&outcome))?;
@@ -70,11 +74,11 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     Ok(code(&outcomes))
 }
 
-fn plan<'a>(args: &RunArgs, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
+fn plan<'a>(subject: &Choice, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
     let way = match procedure(&source.file, &source.scenario, arm) {
         Ok(procedure) => {
             for version in procedure.versions() {
-                args.subject.supports(&version)?;
+                subject.supports(&version)?;
             }
             Ok(procedure)
         }
@@ -92,7 +96,12 @@ impl Trial<'_> {
     }
 
     /// Runs it where there is a way; returns what came of it, and the folder of the run.
-    async fn run(&self, args: &RunArgs, number: usize) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
+    async fn run(
+        &self,
+        args: &RunArgs,
+        subject: &Choice,
+        number: usize,
+    ) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
         let expected = self.source.scenario.expected(self.arm);
         let procedure = match (&self.way, &expected.refused) {
             (Err(why), Some(words)) if why.contains(words) => return Ok((Outcome::AsExpected, None)),
@@ -104,7 +113,7 @@ impl Trial<'_> {
             }
             (Ok(procedure), None) => procedure,
         };
-        let request = self.request(args, procedure.clone(), number)?;
+        let request = self.request(args, subject, procedure.clone(), number)?;
         let folder = request.out.join(&request.id);
         let run = run::execute(&request).await?;
         let outcome = match run.verdict {
@@ -118,7 +127,13 @@ impl Trial<'_> {
         Ok((outcome, Some(folder)))
     }
 
-    fn request(&self, args: &RunArgs, procedure: Procedure, number: usize) -> anyhow::Result<Request> {
+    fn request(
+        &self,
+        args: &RunArgs,
+        subject: &Choice,
+        procedure: Procedure,
+        number: usize,
+    ) -> anyhow::Result<Request> {
         let scenario = &self.source.scenario;
         let story = Story::Scenario {
             name: scenario.name.value.clone(),
@@ -131,14 +146,15 @@ impl Trial<'_> {
             id: format!("{}-{number}", new_id()),
             procedure,
             again: format!(
-                "seatrial scenario run {} --arm {}{}",
+                "seatrial scenario run {} --arm {}{}{}",
                 self.source.file,
                 self.arm,
+                args.subject.again(),
                 args.provider.again()
             ),
-            recipe: Recipe::new(args.subject.name(), scenario.nodes, config.clone(), story),
+            recipe: Recipe::new(subject.option(), scenario.nodes, config.clone(), story),
             budgets: scenario.budgets.clone(),
-            subject: args.subject,
+            subject: subject.clone(),
             nodes: scenario.nodes,
             config,
             policies: scenario.install.policies.clone(),

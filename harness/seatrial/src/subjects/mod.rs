@@ -1,41 +1,22 @@
 //! Subjects, chosen by name: what images they need and what charts they are installed from.
 
+mod cilium;
+mod options;
 mod standin;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 use cluster::{Components, Image};
 use guide::Version;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DynamicObject, ListParams};
+use serde_json::Value;
 use subject::Chart;
 
+pub(crate) use options::{Choice, SubjectArgs, SubjectName};
+
 use crate::bundle::Bundle;
-use crate::exit::Usage;
-
-/// What can be upgraded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SubjectName {
-    /// Our own small agent that plays Cilium 1.0 to 1.6; needs no image registry.
-    Standin,
-}
-
-impl SubjectName {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Standin => "standin",
-        }
-    }
-
-    /// Whether it can run a version.
-    pub(crate) fn supports(self, version: &Version) -> Result<(), Usage> {
-        match self {
-            Self::Standin => standin::supports(version),
-        }
-    }
-}
 
 /// What a subject is told about the cluster it goes to.
 #[derive(Debug)]
@@ -83,26 +64,31 @@ pub(crate) struct Release {
     pub(crate) chart: Chart,
     /// The agents' image.
     pub(crate) image: String,
+    /// The values that the user gave for it; null where there are none.
+    pub(crate) given: Value,
 }
 
 /// A subject of which everything is at hand.
 #[derive(Debug)]
 pub(crate) enum Prepared {
     Standin(standin::Prepared),
+    Cilium(cilium::Prepared),
 }
 
-/// Makes images and charts for the versions, in order.
+/// Makes images and charts for the versions, in order; the first is the one that is installed.
 pub(crate) async fn prepare(
-    name: SubjectName,
+    choice: &Choice,
     versions: &[Version],
     bundle: &Bundle,
     components: &Components,
+    helm: &Path,
 ) -> anyhow::Result<Prepared> {
-    match name {
-        SubjectName::Standin => {
-            Ok(Prepared::Standin(standin::Prepared::new(versions, bundle, components).await?))
+    Ok(match choice {
+        Choice::Standin => Prepared::Standin(standin::Prepared::new(versions, bundle, components).await?),
+        Choice::Cilium(source) => {
+            Prepared::Cilium(cilium::Prepared::new(source, versions, bundle, helm).await?)
         }
-    }
+    })
 }
 
 impl Prepared {
@@ -110,13 +96,23 @@ impl Prepared {
     pub(crate) fn images(&self) -> Vec<Image> {
         match self {
             Self::Standin(standin) => standin.images(),
+            Self::Cilium(cilium) => cilium.images(),
+        }
+    }
+
+    /// Archives of images that every node needs.
+    pub(crate) fn archives(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Standin(_) => Vec::new(),
+            Self::Cilium(cilium) => cilium.archives(),
         }
     }
 
     /// One release a version, in order.
-    pub(crate) fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
+    pub(crate) async fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
         match self {
             Self::Standin(standin) => standin.releases(facts),
+            Self::Cilium(cilium) => cilium.releases(facts).await,
         }
     }
 
@@ -124,6 +120,7 @@ impl Prepared {
     pub(crate) fn prerequisites(&self, facts: &Facts) -> Vec<DynamicObject> {
         match self {
             Self::Standin(standin) => standin.prerequisites(facts),
+            Self::Cilium(cilium) => cilium.prerequisites(),
         }
     }
 }

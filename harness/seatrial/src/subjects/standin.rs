@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use cluster::{Component, Components, Image};
 use guide::Version;
 use kube::api::DynamicObject;
-use serde_json::json;
-use subject::Chart;
+use serde_json::{Value, json};
+use subject::{Chart, Layout};
 use tempfile::TempDir;
 
 use super::{Facts, Release};
@@ -69,11 +69,14 @@ impl Prepared {
         let endpoint = endpoint(facts).context("the cluster has no nodes")?;
         let release = |version: &Version| Release {
             version: version.clone(),
+            given: Value::Null,
             image: format!("{}/cilium:{}", self.registry, version.tag()),
             chart: Chart {
                 helm: facts.helm.clone(),
                 path: self.charts.path().join(version.minor().to_string()),
                 kubernetes: facts.kubernetes.clone(),
+                layout: Layout::Subcharts,
+                values_files: Vec::new(),
                 values: vec![
                     // Upstream looks every 30 s; a kubelet that looks often tells readiness when it happens.
                     ("agent.readiness.initialDelaySeconds".to_owned(), "0".to_owned()),

@@ -34,6 +34,7 @@ use crate::behaviour::conntrack_gc::Bounds;
 use crate::behaviour::identity_backend::Backend;
 use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
+use crate::cni::{self, install::InstallError};
 use crate::datapath::conntrack::{self, ConntrackError};
 use crate::datapath::netlink::{Netlink, NetlinkError};
 use crate::datapath::nft::ToolError;
@@ -46,6 +47,7 @@ use crate::identity::kvstore::{Addresses, Kvstore};
 use crate::identity::local::Local;
 use crate::kubernetes::ClientError;
 use crate::proxy::Proxy;
+use crate::shim;
 use crate::version::{Version, VersionError};
 use crate::wait::pause;
 use api::{Reply, Request};
@@ -104,6 +106,9 @@ pub(crate) enum AgentError {
     /// The API server.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The configuration of the CNI plugin.
+    #[error(transparent)]
+    Cni(#[from] InstallError),
     /// The name of the node.
     #[error("K8S_NODE_NAME is not set; the DaemonSet has to set it to spec.nodeName")]
     Nameless,
@@ -160,6 +165,11 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let status = Arc::new(Status::starting());
     let agent: Arc<OnceLock<Arc<Agent>>> = Arc::default();
     listen(status.clone(), agent.clone())?;
+    let asked = status.clone();
+    tokio::spawn(shim::answer_health_checks(move || asked.problem().is_none()));
+    if shim::writes_cni_conf() {
+        cni::install::install_conf()?;
+    }
 
     let netlink = Netlink::open()?;
     node::prepare(&netlink).await?;

@@ -45,11 +45,20 @@ pub(crate) enum InstallError {
 
 /// Installs what `cni-install.sh` installs upstream.
 pub(crate) fn install() -> Result<(), InstallError> {
-    let host = PathBuf::from(std::env::var_os("HOST_PREFIX").unwrap_or_else(|| "/host".into()));
+    install_plugin()?;
+    install_conf()
+}
+
+/// Installs the plugin alone.
+pub(crate) fn install_plugin() -> Result<(), InstallError> {
+    copy_plugin(&host().join("opt/cni/bin"))
+}
+
+/// Installs the plugin's configuration alone.
+pub(crate) fn install_conf() -> Result<(), InstallError> {
     let custom = std::env::var("CILIUM_CUSTOM_CNI_CONF").is_ok_and(|it| it == "true");
-    install_plugin(&host.join("opt/cni/bin"))?;
     let behaviours = Behaviours::of(Version::from_env()?)?;
-    let conf = host.join("etc/cni/net.d").join(CONF);
+    let conf = host().join("etc/cni/net.d").join(CONF);
     if behaviours.cni_conf.writes(conf.exists(), custom) {
         write_atomically(&conf, CONF_TEXT.as_bytes(), 0o644).map_err(file_error(&conf))?;
     }
@@ -64,7 +73,12 @@ pub(crate) fn uninstall() {
     tracing::info!("the CNI configuration stays for the next agent");
 }
 
-fn install_plugin(bin: &Path) -> Result<(), InstallError> {
+/// Where the node's folders are mounted.
+fn host() -> PathBuf {
+    PathBuf::from(std::env::var_os("HOST_PREFIX").unwrap_or_else(|| "/host".into()))
+}
+
+fn copy_plugin(bin: &Path) -> Result<(), InstallError> {
     let program = Path::new("/proc/self/exe");
     let libraries = mapped_files().map_err(file_error(Path::new("/proc/self/maps")))?;
     let is_loader = |path: &&PathBuf| file_name(path).starts_with("ld-");
@@ -184,7 +198,7 @@ mod tests {
     #[test]
     fn the_installed_plugin_runs_with_its_own_libraries() {
         let folder = tempfile::tempdir().unwrap();
-        install_plugin(folder.path()).unwrap();
+        copy_plugin(folder.path()).unwrap();
         let payload = folder.path().join(PAYLOAD);
         assert!(payload.join(PLUGIN).exists());
         assert!(std::fs::read_dir(&payload).unwrap().count() >= 3, "program, loader and libc");

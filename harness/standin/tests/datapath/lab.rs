@@ -1,7 +1,7 @@
-//! Two nodes, four pods.
+//! Two nodes, four pods, and a host outside of the cluster.
 //!
 //! Node 0 runs client, stranger and a server; node 1 runs another server. Servers answer HTTP on port 8080 and echo
-//! packets on port 7000; the service spreads over both.
+//! packets on port 7000; the service spreads over both. The host outside has a wire to each node and knows no pod network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -39,7 +39,10 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 3);
 pub(super) const NEAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 4), 8080);
 pub(super) const REMOTE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 244, 1, 2), 8080);
 pub(super) const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 80);
-const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 250, 0, 11), Ipv4Addr::new(10, 250, 0, 12)];
+/// The port on which every node answers for the service.
+pub(super) const NODE_PORT: u16 = 30_080;
+pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 200);
+pub(super) const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 250, 0, 11), Ipv4Addr::new(10, 250, 0, 12)];
 
 /// A network namespace that lives as long as this value and the sockets made in it.
 pub(super) struct Netns(File);
@@ -89,6 +92,7 @@ pub(super) struct Lab {
     pub(super) stranger: Netns,
     pub(super) near: Netns,
     _remote: Netns,
+    pub(super) outside: Netns,
     /// What becomes of TCP packets of connections that are not tracked.
     pub(super) unknown_tcp: UnknownTcp,
     /// Where dropped packets are queued.
@@ -114,6 +118,10 @@ impl Lab {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let [mut first, mut second] = [0, 1].map(make_node);
         join(&first.netns, &second.netns);
+        let outside = Netns::new();
+        for (node, wire) in [(&first, "out0"), (&second, "out1")] {
+            reach(node, &outside, wire);
+        }
         let client = first.add_pod("client", CLIENT, 300);
         let stranger = first.add_pod("stranger", STRANGER, 301);
         let near = first.add_pod("server", *NEAR.ip(), 302);
@@ -127,6 +135,7 @@ impl Lab {
             stranger,
             near,
             _remote: remote,
+            outside,
             unknown_tcp: UnknownTcp::default(),
             events: None,
             collection: None,
@@ -303,6 +312,25 @@ fn join(first: &Netns, second: &Netns) {
     }
 }
 
+/// Joins a node and the host outside by a wire of their own, named the same at both ends.
+fn reach(node: &Node, outside: &Netns, wire: &str) {
+    let number = wire.as_bytes()[3];
+    node.netns.block_on(async || {
+        let [host, peer] = [3, 4].map(|end| VethEnd { name: wire, mac: [2, 0, 0, 0, number, end] });
+        Netlink::open().unwrap().add_veth(host, peer, outside.0.as_fd(), 1500).await.unwrap();
+    });
+    for (netns, own, other) in [(&node.netns, node.address.ip, OUTSIDE), (outside, OUTSIDE, node.address.ip)]
+    {
+        netns.block_on(async || {
+            let netlink = Netlink::open().unwrap();
+            let index = netlink.index(wire).await.unwrap().unwrap();
+            netlink.set_up(index).await.unwrap();
+            netlink.add_address(index, own).await.unwrap();
+            netlink.route_to_link(other, index, None).await.unwrap();
+        });
+    }
+}
+
 async fn apply(plan: &Plan) {
     let netlink = Netlink::open().unwrap();
     node::sync_routes(&netlink, &plan.routes).await.unwrap();
@@ -317,7 +345,7 @@ fn frontends() -> Vec<Frontend> {
         ip: *SERVICE.ip(),
         transport,
         port,
-        node_port: None,
+        node_port: (port == 80).then_some(NODE_PORT),
         backends: target.map_or(BTreeSet::new(), |port| {
             [NEAR, REMOTE].map(|server| (*server.ip(), port)).into_iter().collect()
         }),

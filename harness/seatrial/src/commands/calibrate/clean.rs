@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use report::run::{Outcome, Run, Verdict};
+use report::summary::shortage;
 
 use super::Args;
 use crate::exit;
@@ -48,6 +49,9 @@ pub(super) async fn run(args: &Args, count: u32, out: &mut dyn Write) -> anyhow:
         record.noise.lateness_p99_us / 1e3,
         record.noise.lateness_max_us / 1e3,
     )?;
+    if let Some(shortage) = shortage(record.noise.stolen_ms, record.noise.cpu_pressure) {
+        writeln!(out, "machine      {shortage}")?;
+    }
     Ok(if alarms == 0 { exit::PASSED } else { exit::FINDINGS })
 }
 

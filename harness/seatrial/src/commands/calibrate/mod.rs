@@ -18,8 +18,10 @@ use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
 use probe::deploy::{Deployment, ServiceName, Session, Target};
 use probe::flow::Kind;
+use probe::processors::Shortage;
 use probe::traffic::{HTTP_PORT, Traffic};
 use report::run::Run;
+use report::summary::shortage;
 use serde::{Deserialize, Serialize};
 use subject::Subject;
 use tokio::sync::mpsc::unbounded_channel;
@@ -32,7 +34,7 @@ use crate::provider::Provider;
 use crate::run::procedure::{Procedure, Step};
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
-use crate::subjects::{self, SubjectName};
+use crate::subjects::{self, Choice};
 use crate::{errors, paths, run};
 
 /// Where the probes go.
@@ -56,9 +58,6 @@ pub(crate) struct Args {
     /// Probes a second on each flow.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000))]
     rate: u32,
-    /// What the traffic goes through.
-    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
-    subject: SubjectName,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -78,6 +77,12 @@ struct Calibration {
     schema: String,
     at: String,
     accuracy: Accuracy,
+    /// What the host took from the processors meanwhile, ms.
+    #[serde(default)]
+    stolen_ms: Option<u64>,
+    /// The part of the time in which some task waited for a processor.
+    #[serde(default)]
+    cpu_pressure: Option<f64>,
     comparisons: Vec<Comparison>,
 }
 
@@ -101,7 +106,7 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
     let Some((calibration, rivals)) = ended.transpose()? else { return Ok(exit::INTERRUPTED) };
     keep(&calibration)?;
     match args.output {
-        Output::Text => write!(out, "{rivals}{}", text(&calibration.accuracy))?,
+        Output::Text => write!(out, "{rivals}{}", text(&calibration))?,
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&calibration)?)?,
     }
     Ok(exit::PASSED)
@@ -116,11 +121,11 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
     let request = Request {
         id: new_id(),
-        recipe: Recipe::new(args.subject.name(), 2, BTreeMap::new(), story),
+        recipe: Recipe::new(Choice::Standin.option(), 2, BTreeMap::new(), story),
         procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,
-        subject: args.subject,
+        subject: Choice::Standin,
         nodes: 2,
         config: BTreeMap::new(),
         policies: BTreeMap::new(),
@@ -176,7 +181,7 @@ async fn measure(
     let version = version()?;
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
     let bundle = Bundle::new().await?;
-    let prepared = subjects::prepare(args.subject, &[version], &bundle, &components).await?;
+    let prepared = subjects::prepare(&Choice::Standin, &[version], &bundle, &components, &helm).await?;
     let (probe_image, dns_image) = (bundle.role("probe"), bundle.role(cluster::dns::ROLE));
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image];
     images.extend(prepared.images());
@@ -189,6 +194,7 @@ async fn measure(
         keep: false,
         logs: logs.to_owned(),
         images,
+        archives: prepared.archives(),
         share: Share::new(Weight::Most),
     };
     let sandbox = Sandbox::boot(request, &components, ledger, &|_| {}).await?;
@@ -201,7 +207,7 @@ async fn measure(
     let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api).await?;
     let subject = Subject::new(client.clone(), deadline);
     subject.apply(&prepared.prerequisites(&facts)).await?;
-    for release in prepared.releases(&facts)? {
+    for release in prepared.releases(&facts).await? {
         subject.install(&release.chart, &[].into()).await?;
     }
     cluster::nodes_ready(&client, 2, deadline).await?;
@@ -214,7 +220,7 @@ async fn measure(
         image: probe_image.reference,
         dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
     };
-    let servers = Deployment::servers(client, target, &traffic).await?;
+    let servers = Deployment::servers(client, target, None, &traffic).await?;
     let samples = tempfile::tempdir()?;
     // Nothing is put down to a cause here.
     let session = servers.clients(samples.path(), unbounded_channel().0).await?;
@@ -268,6 +274,7 @@ async fn analyse(session: &Session, injected: &[Injected], from_ns: u64) -> anyh
     if let Some(failure) = delivered.failure {
         return Err(failure.into());
     }
+    let shortage = Shortage::of(&delivered.processors, from_ns, to_ns);
     let (comparisons, false_alarms) = compare(injected, &delivered.flows, (from_ns, to_ns));
     let probed = delivered.flows.iter().find(|flow| flow.flow.kind == Kind::Packet);
     let period_ms = probed.map_or(0.0, |flow| flow.flow.period_ns as f64 / 1e6);
@@ -275,19 +282,22 @@ async fn analyse(session: &Session, injected: &[Injected], from_ns: u64) -> anyh
         schema: "seatrial/calibration/v1".to_owned(),
         at: jiff::Timestamp::now().to_string(),
         accuracy: Accuracy::of(&comparisons, false_alarms, period_ms),
+        stolen_ms: shortage.stolen_ms,
+        cpu_pressure: shortage.pressure,
         comparisons,
     })
 }
 
-fn text(accuracy: &Accuracy) -> String {
-    let a = accuracy;
+fn text(calibration: &Calibration) -> String {
+    let Calibration { accuracy: a, stolen_ms, cpu_pressure, .. } = calibration;
     format!(
         "injected     {} outages, {:.1} ms between two probes; injected lengths known to {:.1} ms\n\
          consistent   {} of {}\n\
          class right  {} of {}\n\
          false alarms {}\n\
          error        median {:.2} ms, 95 % {:.2} ms, worst {:.2} ms\n\
-         bracket      median {:.2} ms wide, worst {:.2} ms\n",
+         bracket      median {:.2} ms wide, worst {:.2} ms; {} of {} no wider than two periods and 2 ms\n\
+         machine      {}\n",
         a.injected,
         a.period_ms,
         a.injector_slack_median_ms,
@@ -301,5 +311,8 @@ fn text(accuracy: &Accuracy) -> String {
         a.error_max_ms,
         a.slack_median_ms,
         a.slack_max_ms,
+        a.narrow,
+        a.injected,
+        shortage(stolen_ms.map(|ms| ms as f64), *cpu_pressure).unwrap_or_else(|| "not known".to_owned()),
     )
 }

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// What is upgraded.
     #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
     subject: SubjectName,
+    /// Where Cilium's charts are, as the commands shall say it.
+    #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
+    charts: Option<String>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -50,6 +53,9 @@ enum Output {
 /// Runs the command.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let (mut trials, left_out) = trials::all(args.subject)?;
+    for trial in &mut trials {
+        trial.command.extend(args.charts.iter().flat_map(|charts| ["--charts".to_owned(), charts.clone()]));
+    }
     let weights: Vec<u64> = trials.iter().map(|trial| trial.seconds).collect();
     let of = args.shard.map(|shard| shard.of).or(args.shards).unwrap_or_else(|| match args.output {
         Output::Github => shards_for(weights.iter().sum()),

@@ -61,7 +61,7 @@ pub(crate) fn all(subject: SubjectName) -> anyhow::Result<(Vec<Trial>, Vec<LeftO
 }
 
 fn supported(subject: SubjectName, versions: &[Version]) -> Result<(), String> {
-    versions.iter().try_for_each(|version| subject.supports(version)).map_err(|e| e.to_string())
+    versions.iter().try_for_each(|version| subject.plays(version)).map_err(|e| e.to_string())
 }
 
 /// Whether the documented way of a scenario goes from one minor up to the other.

@@ -42,7 +42,13 @@ fn jobs() -> Vec<Value> {
     };
     assert!(Cli::try_parse_from(command.split(' ')).is_ok(), "`{command}` is no command");
     assert!(command.ends_with("--output github"), "{command}");
-    let args = Args { shard: None, shards: None, subject: SubjectName::Standin, output: Output::Github };
+    let args = Args {
+        shard: None,
+        shards: None,
+        subject: SubjectName::Standin,
+        charts: None,
+        output: Output::Github,
+    };
     let mut out = Vec::new();
     super::run(&args, &mut out).unwrap();
     let printed: Value = serde_json::from_slice(&out).unwrap();

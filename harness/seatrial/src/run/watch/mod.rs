@@ -222,9 +222,9 @@ impl Watch {
         });
         self.held = Some(self.access.enter(ledger, &target.run_id, nodes.len())?);
         self.state.watchers.extend(observe::watch(&self.client, &self.access.namespace, recorder));
-        let standard = Traffic::standard(nodes, &Settings::default());
+        let standard = Traffic::standard(nodes, false, &Settings::default());
         let traffic = if *policies { standard } else { standard.without_policies() };
-        let wanted = Wanted { traffic, target, required: None, policies: Vec::new() };
+        let wanted = Wanted { traffic, target, outside: None, required: None, policies: Vec::new() };
         let start = wanted.start(recorder, &self.client, &self.subject, &mut self.state);
         recorder.step("traffic", start).await?;
         traffic::measured_from_now(&mut self.state).await?;

@@ -1,0 +1,208 @@
+//! Cilium itself, from its charts or manifests; its images come from a registry, from archives, or are a shim.
+
+mod charts;
+mod shim;
+mod values;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cluster::{Components, Image};
+use guide::Version;
+use kube::api::DynamicObject;
+use serde_json::Value;
+use subject::{CONTAINER, Chart, DAEMONSET, Parts};
+
+use super::{Facts, Release};
+use crate::bundle::Bundle;
+use crate::exit::Usage;
+use charts::Charts;
+use values::Given;
+
+/// Where Cilium comes from, and what is set in its charts.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    charts: Charts,
+    files: Vec<Given<PathBuf>>,
+    pairs: Vec<Given<(String, String)>>,
+    archives: Vec<PathBuf>,
+    shim: bool,
+}
+
+impl Source {
+    /// Looks at what was named.
+    pub(super) fn open(
+        charts: &str,
+        files: &[String],
+        pairs: &[String],
+        archives: &[PathBuf],
+        shim: bool,
+    ) -> Result<Self, Usage> {
+        let source = Self {
+            charts: Charts::open(charts)?,
+            files: files.iter().map(|text| values::file(text)).collect::<Result<_, _>>()?,
+            pairs: pairs.iter().map(|text| values::pair(text)).collect::<Result<_, _>>()?,
+            archives: archives.iter().map(|path| archive(path)).collect::<Result<_, _>>()?,
+            shim,
+        };
+        // A file that is no mapping is said now, and not once a cluster is up.
+        let files: Vec<_> = source.files.iter().map(|given| given.any().clone()).collect();
+        values::merged(&files, &[])?;
+        Ok(source)
+    }
+
+    pub(super) fn is_shim(&self) -> bool {
+        self.shim
+    }
+
+    pub(super) fn needs_registry(&self) -> bool {
+        !self.shim && self.archives.is_empty()
+    }
+
+    /// Asks where the charts come from which there are.
+    pub(super) async fn ask(&mut self, components: &Components) -> anyhow::Result<()> {
+        self.charts.ask(components).await
+    }
+
+    pub(super) fn available(&self) -> &BTreeSet<Version> {
+        self.charts.available()
+    }
+
+    pub(super) fn supports(&self, version: &Version) -> Result<(), Usage> {
+        self.charts.supports(version)
+    }
+}
+
+fn archive(path: &Path) -> Result<PathBuf, Usage> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if absolute.is_file() {
+        return Ok(absolute);
+    }
+    Err(Usage(format!("the images {} cannot be loaded: it is no file", path.display())))
+}
+
+/// The charts of some versions, and the images that they need.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    source: Source,
+    versions: Vec<Version>,
+    images: Vec<Image>,
+}
+
+impl Prepared {
+    pub(super) async fn new(
+        source: &Source,
+        versions: &[Version],
+        bundle: &Bundle,
+        helm: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut prepared = Self { source: source.clone(), versions: versions.to_vec(), images: Vec::new() };
+        if source.shim {
+            let mut shim = shim::Shim::new(bundle).await?;
+            for version in versions {
+                shim.cover(version, &prepared.everything(version, helm).await?);
+            }
+            prepared.images = shim.images();
+        }
+        Ok(prepared)
+    }
+
+    pub(super) fn images(&self) -> Vec<Image> {
+        self.images.clone()
+    }
+
+    pub(super) fn archives(&self) -> Vec<PathBuf> {
+        self.source.archives.clone()
+    }
+
+    pub(super) async fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
+        let mut releases = Vec::new();
+        for version in &self.versions {
+            let chart = self.chart(version, facts).await?;
+            let objects = chart.render(Parts::All).await?;
+            let Some(image) = agent_image(&objects) else {
+                anyhow::bail!(
+                    "{} has no DaemonSet {DAEMONSET} with a container {CONTAINER}",
+                    chart.path.display()
+                );
+            };
+            let pairs: Vec<_> = self.pairs(version).collect();
+            let given = values::merged(&chart.values_files, &pairs)?;
+            releases.push(Release { version: version.clone(), chart, image, given });
+        }
+        Ok(releases)
+    }
+
+    pub(super) fn prerequisites(&self) -> Vec<DynamicObject> {
+        if self.source.shim { shim::permissions() } else { Vec::new() }
+    }
+
+    /// Every object of a version, those of its pre-flight check included; which images they use does not hang on where the
+    /// cluster is.
+    async fn everything(&self, version: &Version, helm: &Path) -> anyhow::Result<Vec<DynamicObject>> {
+        let facts = Facts {
+            helm: helm.to_owned(),
+            kubernetes: cluster::components::KUBERNETES.to_owned(),
+            api: ("127.0.0.1".to_owned(), 6443),
+            nodes: Vec::new(),
+        };
+        let chart = self.chart(version, &facts).await?;
+        let mut objects = chart.render(Parts::All).await?;
+        objects.extend(chart.render(Parts::Preflight).await?);
+        Ok(objects)
+    }
+
+    fn pairs(&self, version: &Version) -> impl Iterator<Item = (String, String)> {
+        self.source.pairs.iter().filter_map(|pair| pair.of(version).cloned())
+    }
+
+    async fn chart(&self, version: &Version, facts: &Facts) -> anyhow::Result<Chart> {
+        let (path, layout) = self.source.charts.get(version, &facts.helm).await?;
+        let first = self.versions.first().unwrap_or(version);
+        let mut pairs = values::of_cluster(version, first, facts);
+        if self.source.shim {
+            pairs.extend(shim::values(version));
+        }
+        // What the user gives comes last, and so it counts.
+        pairs.extend(self.pairs(version));
+        Ok(Chart {
+            helm: facts.helm.clone(),
+            path,
+            kubernetes: facts.kubernetes.clone(),
+            layout,
+            values_files: self.source.files.iter().filter_map(|file| file.of(version).cloned()).collect(),
+            values: pairs,
+        })
+    }
+}
+
+/// The images that the charts of these versions use, each once.
+pub(super) async fn images(
+    source: &Source,
+    versions: &[Version],
+    helm: &Path,
+) -> anyhow::Result<BTreeSet<String>> {
+    let prepared = Prepared { source: source.clone(), versions: versions.to_vec(), images: Vec::new() };
+    let mut images = BTreeSet::new();
+    for version in versions {
+        let objects = prepared.everything(version, helm).await?;
+        images.extend(containers(&objects).filter_map(|it| it["image"].as_str().map(str::to_owned)));
+    }
+    Ok(images)
+}
+
+/// The image of the agents' container.
+fn agent_image(objects: &[DynamicObject]) -> Option<String> {
+    let agents = subject::find(objects, "DaemonSet", DAEMONSET)?;
+    let containers = agents.data["spec"]["template"]["spec"]["containers"].as_array()?;
+    let agent = containers.iter().find(|container| container["name"] == CONTAINER)?;
+    agent["image"].as_str().map(str::to_owned)
+}
+
+/// Every container of the workloads among some objects, init containers included.
+fn containers(objects: &[DynamicObject]) -> impl Iterator<Item = &Value> {
+    objects.iter().flat_map(|object| {
+        let spec = &object.data["spec"]["template"]["spec"];
+        ["initContainers", "containers"].into_iter().filter_map(|key| spec[key].as_array()).flatten()
+    })
+}

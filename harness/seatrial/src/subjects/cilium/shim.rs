@@ -1,0 +1,199 @@
+//! Images under the names that charts use, where no registry is to be had: the stand-in as agent, and the rest idle.
+//!
+//! Shells and the small programs that pods of every era call are this machine's own; what would change a node, such as
+//! mounting file systems from an init container, succeeds and does nothing.
+
+use std::collections::BTreeMap;
+
+use cluster::Image;
+use cluster::images::host_program;
+use guide::Version;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use super::containers;
+use crate::bundle::Bundle;
+
+/// Programs that commands of charts call, and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 14] = [
+    ("sh", "dash"),
+    ("bash", "bash"),
+    ("cat", "coreutils"),
+    ("chmod", "coreutils"),
+    ("cp", "coreutils"),
+    ("echo", "coreutils"),
+    ("grep", "grep"),
+    ("ls", "coreutils"),
+    ("mkdir", "coreutils"),
+    ("rm", "coreutils"),
+    ("sleep", "coreutils"),
+    ("stat", "coreutils"),
+    ("touch", "coreutils"),
+    ("true", "coreutils"),
+];
+/// Paths at which charts look for parts that this program plays.
+const OURS: [&str; 7] = [
+    "/init-container.sh",
+    "/cni-install.sh",
+    "/cni-uninstall.sh",
+    "/install-plugin.sh",
+    "/usr/bin/cilium-dbg",
+    "/usr/bin/cilium-operator-generic",
+    "/usr/bin/cilium-envoy-starter",
+];
+/// What would change the node: `true` in their place.
+const IDLE: [&str; 6] = [
+    "/usr/bin/cilium-mount",
+    "/usr/bin/cilium-sysctlfix",
+    "/usr/bin/iptables-restore",
+    "/usr/bin/iptables-save",
+    "/usr/bin/mount",
+    "/usr/bin/nsenter",
+];
+
+/// The images of some charts.
+pub(super) struct Shim {
+    base: Image,
+    /// Environment by image.
+    wanted: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Shim {
+    /// Packs what all of them have in common.
+    pub(super) async fn new(bundle: &Bundle) -> anyhow::Result<Self> {
+        let programs = PROGRAMS.map(|(program, package)| host_program(program, package));
+        let programs = programs.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let names = PROGRAMS.iter().map(|(program, _)| *program).zip(&programs);
+        let ours = OURS.map(|path| (path, "/usr/bin/seatrial"));
+        let idle = IDLE.map(|path| (path, "/usr/bin/true"));
+        let links: Vec<_> = ours.into_iter().chain(idle).chain([("/bin", "usr/bin")]).collect();
+        let layer = bundle.layer("shim", names, &links).await?;
+        let mut base = bundle.named(String::new(), "cilium-operator", Vec::new());
+        base.layers.push(layer);
+        Ok(Self { base, wanted: BTreeMap::new() })
+    }
+
+    /// Adds the images that these objects of a version use.
+    pub(super) fn cover(&mut self, version: &Version, objects: &[DynamicObject]) {
+        let played = standin::shim::played(&version.tag());
+        for container in containers(objects) {
+            let Some(image) = container["image"].as_str() else { continue };
+            let environment = self.wanted.entry(image.to_owned()).or_default();
+            environment.insert(standin::shim::VERSION.to_owned(), played.clone());
+            if let Some(port) = health_port(container) {
+                environment.insert(standin::shim::HEALTH_PORT.to_owned(), port.to_string());
+            }
+        }
+    }
+
+    pub(super) fn images(self) -> Vec<Image> {
+        let image = |(reference, environment): (String, BTreeMap<String, String>)| Image {
+            reference,
+            env: environment.into_iter().collect(),
+            ..self.base.clone()
+        };
+        self.wanted.into_iter().map(image).collect()
+    }
+}
+
+/// The port at which a container is asked over HTTP how it is, whatever for; it may be given by its name.
+fn health_port(container: &Value) -> Option<u64> {
+    let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
+    probes.into_iter().find_map(|probe| {
+        let port = &container[probe]["httpGet"]["port"];
+        port.as_u64().or_else(|| {
+            let named = container["ports"].as_array()?.iter().find(|named| named["name"] == *port)?;
+            named["containerPort"].as_u64()
+        })
+    })
+}
+
+/// Values without which images of ours cannot be used: no digests, which ours do not have, and no list of capabilities,
+/// of which a machine may lack some.
+pub(super) fn values(version: &Version) -> Vec<(String, String)> {
+    let since = |minor| version.minor() >= guide::Minor::new(1, minor);
+    let mut values = Vec::new();
+    if since(9) {
+        for image in ["image", "operator.image", "preflight.image", "envoy.image", "preflight.envoy.image"] {
+            values.push((format!("{image}.useDigest"), "false".to_owned()));
+        }
+    }
+    if since(12) {
+        values.push(("securityContext.privileged".to_owned(), "true".to_owned()));
+        values.push(("envoy.securityContext.privileged".to_owned(), "true".to_owned()));
+    }
+    values
+}
+
+/// What the stand-in asks of the API server and charts of some versions do not grant to Cilium.
+pub(super) fn permissions() -> Vec<DynamicObject> {
+    let name = "seatrial-shim";
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let read = ["get", "list", "watch"];
+    let account =
+        |name: &str| json!({"kind": "ServiceAccount", "name": name, "namespace": subject::NAMESPACE});
+    let objects = [
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+            "rules": [
+                rule("", &["nodes", "pods", "services", "namespaces", "configmaps"], &read),
+                rule("discovery.k8s.io", &["endpointslices"], &read),
+                rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get", "list", "watch", "create"]),
+                rule("cilium.io", &["*"], &["*"]),
+            ],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [account("cilium"), account("cilium-pre-flight")],
+        }),
+    ];
+    let object = |value| match serde_json::from_value(value) {
+        Ok(object) => object,
+        Err(e) => unreachable!("a literal object has kind and name: {e}"),
+    };
+    objects.into_iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::roles::Role;
+
+    fn objects() -> Vec<DynamicObject> {
+        let template = json!({"spec": {
+            "initContainers": [{"name": "clean-cilium-state", "image": "registry/init:1"}],
+            "containers": [{
+                "name": "cilium-agent", "image": "registry/cilium:v1.9.18",
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 9876}},
+            }],
+        }});
+        let daemon_set = json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "cilium"},
+            "spec": {"template": template},
+        });
+        vec![serde_json::from_value(daemon_set).unwrap()]
+    }
+
+    #[test]
+    fn every_path_that_is_ours_is_a_role() {
+        for path in OURS {
+            assert!(Role::from_argv0(OsStr::new(path)).is_some(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_image_of_a_chart_is_covered() {
+        let bundle = Bundle::new().await.unwrap();
+        let mut shim = Shim::new(&bundle).await.unwrap();
+        shim.cover(&"1.9.18".parse().unwrap(), &objects());
+        let images = shim.images();
+        let references: Vec<_> = images.iter().map(|image| image.reference.as_str()).collect();
+        assert_eq!(references, ["registry/cilium:v1.9.18", "registry/init:1"]);
+        let environment: BTreeMap<_, _> = images[0].env.iter().cloned().collect();
+        assert_eq!(environment[standin::shim::HEALTH_PORT], "9876");
+        assert_eq!(environment[standin::shim::VERSION], "v1.6.12");
+    }
+}

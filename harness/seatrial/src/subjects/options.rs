@@ -1,0 +1,178 @@
+//! The options that choose a subject, checked before anything exists.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use cluster::Components;
+use guide::{Version, VersionSpec};
+
+use super::cilium::{self, Source};
+use super::standin;
+use crate::exit::Usage;
+
+/// What can be upgraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SubjectName {
+    /// Our own small agent that plays Cilium 1.0 to 1.6; needs no image registry.
+    Standin,
+    /// Cilium's own charts or manifests, of --charts.
+    Cilium,
+}
+
+impl SubjectName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Standin => "standin",
+            Self::Cilium => "cilium",
+        }
+    }
+
+    /// Whether there is a way to run a version of it: the stand-in plays it, or Cilium has published a chart.
+    pub(crate) fn plays(self, version: &Version) -> Result<(), Usage> {
+        match self {
+            Self::Standin => standin::supports(version),
+            Self::Cilium => {
+                let line = guide::catalogue::line(version.minor());
+                let charts = line.and_then(|line| line.chart.as_ref());
+                if charts.is_some_and(|charts| charts.contains(version)) {
+                    return Ok(());
+                }
+                Err(Usage(format!("there is no published chart of Cilium {version}")))
+            }
+        }
+    }
+}
+
+/// Which subject, and where it comes from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SubjectArgs {
+    /// What is upgraded.
+    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
+    subject: SubjectName,
+    /// Where Cilium's charts are: the address of a chart repository, or a folder with one for each version, as
+    /// cilium-1.6.12.tgz, as the folder of a chart, or as manifests in 1.5.13.yaml or in a folder 1.5.13.
+    #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
+    charts: Option<String>,
+    /// Values for the charts; for some versions alone with their minors before it, as in 1.7-1.8:FILE. May be given again.
+    #[arg(long, value_name = "[MINORS:]FILE", requires = "charts")]
+    values: Vec<String>,
+    /// One value, over those of files; likewise.
+    #[arg(long, value_name = "[MINORS:]KEY=VALUE", requires = "charts")]
+    set: Vec<String>,
+    /// Archive of images to load into every node, as `docker save` or an OCI tool writes it. May be given again.
+    #[arg(long, value_name = "FILE", requires = "charts")]
+    images: Vec<PathBuf>,
+    /// Put images of our own under the names that the charts use: the stand-in as agent, and the rest idle. What is tried
+    /// then are the charts and the procedure, and not Cilium.
+    #[arg(long, requires = "charts", conflicts_with = "images")]
+    shim: bool,
+}
+
+/// A subject that was chosen.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    Standin,
+    Cilium(Source),
+}
+
+impl SubjectArgs {
+    /// Reads what the options name.
+    pub(crate) fn choose(&self) -> Result<Choice, Usage> {
+        match (self.subject, &self.charts) {
+            (SubjectName::Standin, None) => Ok(Choice::Standin),
+            (SubjectName::Cilium, Some(charts)) => {
+                let source = Source::open(charts, &self.values, &self.set, &self.images, self.shim)?;
+                Ok(Choice::Cilium(source))
+            }
+            (SubjectName::Standin, Some(_)) => {
+                Err(Usage("the stand-in brings its own charts: --charts needs --subject cilium".to_owned()))
+            }
+            (SubjectName::Cilium, None) => Err(Usage("--subject cilium needs --charts".to_owned())),
+        }
+    }
+
+    /// The options that choose it again, as they follow a command.
+    pub(crate) fn again(&self) -> String {
+        let Some(charts) = &self.charts else { return String::new() };
+        let mut again = format!(" --subject {} --charts {charts}", self.subject.name());
+        again.extend(self.values.iter().map(|values| format!(" --values {values}")));
+        again.extend(self.set.iter().map(|set| format!(" --set '{set}'")));
+        again.extend(self.images.iter().map(|images| format!(" --images {}", images.display())));
+        if self.shim {
+            again.push_str(" --shim");
+        }
+        again
+    }
+}
+
+impl Choice {
+    /// Asks which versions there are, where that is known elsewhere alone; to be done before any of them is named.
+    pub(crate) async fn ask(&mut self, components: &Components) -> anyhow::Result<()> {
+        match self {
+            Self::Standin => Ok(()),
+            Self::Cilium(source) => source.ask(components).await,
+        }
+    }
+
+    /// What reports call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Standin => SubjectName::Standin.name(),
+            Self::Cilium(source) if source.is_shim() => "cilium's charts with images of the stand-in",
+            Self::Cilium(_) => SubjectName::Cilium.name(),
+        }
+    }
+
+    /// What the command line calls it.
+    pub(crate) fn option(&self) -> &'static str {
+        match self {
+            Self::Standin => SubjectName::Standin.name(),
+            Self::Cilium(_) => SubjectName::Cilium.name(),
+        }
+    }
+
+    /// Whether it can run a version.
+    pub(crate) fn supports(&self, version: &Version) -> Result<(), Usage> {
+        match self {
+            Self::Standin => standin::supports(version),
+            Self::Cilium(source) => source.supports(version),
+        }
+    }
+
+    /// Whether it can be installed on nodes that have no way to a registry.
+    pub(crate) fn needs_registry(&self) -> bool {
+        match self {
+            Self::Standin => false,
+            Self::Cilium(source) => source.needs_registry(),
+        }
+    }
+
+    /// The images that must come from elsewhere for these versions, each once.
+    pub(crate) async fn images(&self, versions: &[Version], helm: &Path) -> anyhow::Result<BTreeSet<String>> {
+        match self {
+            Self::Standin => Ok(BTreeSet::new()),
+            Self::Cilium(source) => cilium::images(source, versions, helm).await,
+        }
+    }
+
+    /// The versions that can be had, where not every release can.
+    pub(crate) fn available(&self) -> Option<&BTreeSet<Version>> {
+        match self {
+            Self::Standin => None,
+            Self::Cilium(source) => Some(source.available()),
+        }
+    }
+
+    /// The version that is meant: without a patch, the latest that can be had.
+    pub(crate) fn resolve(&self, text: &str) -> Result<Version, Usage> {
+        let spec: VersionSpec = text.parse().map_err(|e| Usage(format!("{e}")))?;
+        let known = guide::resolve(&spec).map_err(|e| Usage(e.to_string()))?;
+        let same = |version: &&Version| version.minor() == known.minor();
+        let had = self.available().and_then(|available| available.iter().rfind(same));
+        Ok(match (spec, had) {
+            (VersionSpec::Latest(_), Some(had)) => had.clone(),
+            _ => known,
+        })
+    }
+}

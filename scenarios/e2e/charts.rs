@@ -1,0 +1,164 @@
+//! Charts that are not the stand-in's own: chart after chart with our images under their names, and the hazards of charts.
+//!
+//! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, as `ci/charts` makes it: then those are taken as well.
+
+use std::path::Path;
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{cache, record, run, seatrial, tool};
+use crate::file_server::FileServer;
+
+/// The chart that has the traits of Cilium's.
+const TEMPLATES: [(&str, &str); 5] = [
+    ("_parts.tpl", include_str!("charts/templates/_parts.tpl")),
+    ("agent.yaml", include_str!("charts/templates/agent.yaml")),
+    ("config.yaml", include_str!("charts/templates/config.yaml")),
+    ("operator.yaml", include_str!("charts/templates/operator.yaml")),
+    ("preflight.yaml", include_str!("charts/templates/preflight.yaml")),
+];
+const VERSIONS: [(&str, &str); 4] = [
+    ("1.6.12", include_str!("charts/values-subcharts.yaml")),
+    ("1.7.1", include_str!("charts/values-subcharts.yaml")),
+    ("1.8.0", include_str!("charts/values-subcharts.yaml")),
+    ("1.9.18", include_str!("charts/values-whole.yaml")),
+];
+
+fn charts() -> Result<TempDir, Failed> {
+    let folder = tempfile::tempdir()?;
+    for (version, values) in VERSIONS {
+        let chart = folder.path().join(version);
+        std::fs::create_dir_all(chart.join("templates"))?;
+        std::fs::write(
+            chart.join("Chart.yaml"),
+            format!("apiVersion: v2\nname: cilium\nversion: {version}\n"),
+        )?;
+        std::fs::write(chart.join("values.yaml"), values)?;
+        for (name, text) in TEMPLATES {
+            std::fs::write(chart.join("templates").join(name), text)?;
+        }
+    }
+    Ok(folder)
+}
+
+/// What the guide says about the hazards of these charts, as values.
+const REMEDIES: [&str; 4] = [
+    "1.7-1.8:agent.keepDeprecatedLabels=true",
+    "1.8:agent.keepDeprecatedProbes=true",
+    "1.9-1.99:keepDeprecatedLabels=true",
+    "1.9-1.99:keepDeprecatedProbes=true",
+];
+
+/// The selector that loses a label ends the upgrade before anything is applied, and what to do is said.
+pub(crate) fn an_immutable_selector_is_found() -> Result<(), Failed> {
+    let charts = charts()?;
+    let record = upgraded(charts.path(), ["1.6", "1.7"], &[], 1)?;
+    let finding = &record["findings"][0];
+    let summary = "upgrade 1.6.12 -> 1.7.1 cannot be applied, immutable-selector: render with \
+                   agent.keepDeprecatedLabels=true";
+    if finding["hazard"] != "immutable-selector" || finding["summary"] != summary {
+        return Err(format!("this is not the documented hazard and its remedy: {finding}").into());
+    }
+    let applied = |step: &Value| step["name"].as_str().is_some_and(|name| name.starts_with("upgrade "));
+    if record["steps"].as_array().into_iter().flatten().any(applied) {
+        return Err("the upgrade went on".into());
+    }
+    Ok(())
+}
+
+/// With what the guide says, the same charts are upgraded one after the other and rolled back.
+pub(crate) fn stage_by_stage() -> Result<(), Failed> {
+    let charts = charts()?;
+    let record = upgraded(charts.path(), ["1.6", "1.9"], &REMEDIES, 0)?;
+    went(&record, &["1.6.12", "1.7.1", "1.8.0", "1.9.18", "1.8.0"])?;
+    let shim = "cilium's charts with images of the stand-in";
+    if record["subject"] != shim {
+        return Err(format!("the report does not say that the images are ours: {}", record["subject"]).into());
+    }
+    Ok(())
+}
+
+/// The same for Cilium's own charts, from the oldest that is there to the newest, over the latest of each minor between.
+pub(crate) fn of_cilium(folder: &Path) -> Result<(), Failed> {
+    let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let numbers = |name: String| -> Vec<u32> {
+        let version = name.trim_start_matches("cilium-").trim_end_matches(".tgz");
+        version.split('.').map_while(|part| part.parse().ok()).collect()
+    };
+    let mut versions: Vec<Vec<u32>> =
+        names.map(|name: std::io::Result<String>| name.map(numbers)).collect::<Result<_, _>>()?;
+    versions.sort();
+    let minor = |version: &[u32]| version.get(..2).map(<[u32]>::to_vec);
+    let stops = versions.iter().enumerate().filter(|(index, version)| {
+        let next = versions.get(index + 1);
+        *index == 0 || next.is_none_or(|next| minor(next) != minor(version))
+    });
+    let text = |version: &Vec<u32>| version.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    let way: Vec<String> = stops.map(|(_, version)| text(version)).collect();
+    let way: Vec<&str> = way.iter().map(String::as_str).collect();
+    let [first, .., last] = way[..] else {
+        return Err(format!("{} holds no two versions of Cilium's charts", folder.display()).into());
+    };
+    let record = upgraded(folder, [first, last], &REMEDIES, 0)?;
+    went(&record, &way)
+}
+
+/// The same charts in a repository: a version without a patch is the latest that it has, and one that it lacks is named.
+pub(crate) fn repository() -> Result<(), Failed> {
+    let (charts, folder) = (charts()?, tempfile::tempdir()?);
+    let mut index = vec!["apiVersion: v1".to_owned(), "entries:".to_owned(), "  cilium:".to_owned()];
+    for (version, _) in VERSIONS {
+        let archive = format!("cilium-{version}.tgz");
+        let rename = format!("s,^{version},cilium,");
+        let mut tar = tool("tar", &["--create", "--gzip", "--transform", &rename, "--file"]);
+        tar.arg(folder.path().join(&archive)).arg("--directory").arg(charts.path()).arg(version);
+        run(&mut tar)?.expect_code(0)?;
+        index.push(format!("  - {{apiVersion: v2, name: cilium, version: {version}, urls: [{archive}]}}"));
+    }
+    std::fs::write(folder.path().join("index.yaml"), index.join("\n"))?;
+    // What is fetched from here is of no use to anybody later.
+    let kept = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(cache().join("components"), kept.path().join("components"))?;
+    let server = FileServer::start(folder.path())?;
+    let images = |way: [&str; 2]| {
+        let mut command =
+            seatrial(&["run", "--subject", "cilium", "--print-images", "--charts", server.address()]);
+        run(command.args(way).env("SEATRIAL_CACHE", kept.path()))
+    };
+    images(["1.6", "1.9"])?.expect_code(0)?.expect_words(&["v1.6.12", "v1.7.1", "v1.8.0", "v1.9.18"])?;
+    let lacks = format!("there is no chart of Cilium 1.7.4 in {}, which has 1.7.1", server.address());
+    images(["1.6", "1.7.4"])?.expect_code(2)?.expect_words(&[&lacks])?;
+    let address = server.address().to_owned();
+    drop(server);
+    let mut command = seatrial(&["run", "1.6", "1.7", "--subject", "cilium", "--charts", &address, "--shim"]);
+    run(&mut command)?
+        .expect_code(2)?
+        .expect_words(&["is no chart repository that answers", "helm repo add"])?;
+    Ok(())
+}
+
+/// Runs an upgrade with charts and images of ours, and returns its record.
+fn upgraded(charts: &Path, versions: [&str; 2], set: &[&str], code: i32) -> Result<Value, Failed> {
+    let out = tempfile::tempdir()?;
+    let mut command = seatrial(&["run", "--rollback", "--subject", "cilium", "--shim", "--charts"]);
+    command.arg(charts).arg("--out").arg(out.path()).args(versions);
+    command.args(set.iter().flat_map(|pair| ["--set", pair]));
+    run(&mut command)?.expect_code(code)?;
+    let Some(folder) = std::fs::read_dir(out.path())?.next().transpose()? else {
+        return Err("the run left no folder".into());
+    };
+    record(&folder.path())
+}
+
+/// Fails unless the record's path begins with these versions.
+fn went(record: &Value, expected: &[&str]) -> Result<(), Failed> {
+    let hops = record["path"].as_array().cloned().unwrap_or_default();
+    let first = hops.first().map(|hop| hop["from"].clone());
+    let way: Vec<_> = first.into_iter().chain(hops.iter().map(|hop| hop["to"].clone())).collect();
+    if way.starts_with(&expected.iter().map(|version| Value::from(*version)).collect::<Vec<_>>()) {
+        return Ok(());
+    }
+    Err(format!("it went {way:?}, not {expected:?}").into())
+}
