@@ -49,6 +49,7 @@ async fn print_images(args: &Args) -> anyhow::Result<u8> {
     let components = args.provider.components();
     let (subject, plan) = args.plan(&components).await?;
     let versions = Procedure::of_plan(&plan, args.rollback).versions();
+    versions.iter().try_for_each(|version| subject.supports(version))?;
     let helm = components.resolve(Component::Helm, &|_| ()).await?;
     for image in subject.images(&versions, &helm).await? {
         writeln!(std::io::stdout(), "{image}")?;
