@@ -136,6 +136,15 @@ impl FlowSamples {
         let to = self.samples.partition_point(|sample| sample.due_ns < to_ns);
         &self.samples[from..to.max(from)]
     }
+
+    /// Returns the same with the sample before it where that was good: an outage that begins with the first sample of the
+    /// window began after that one.
+    pub(crate) fn window_and_before(&self, from_ns: u64, to_ns: u64) -> &[Sample] {
+        let from = self.samples.partition_point(|sample| sample.due_ns < from_ns);
+        let to = self.samples.partition_point(|sample| sample.due_ns < to_ns);
+        let before = from.checked_sub(1).filter(|before| self.flow.is_good(self.samples[*before].class));
+        &self.samples[before.unwrap_or(from)..to.max(from)]
+    }
 }
 
 /// Probes by class.

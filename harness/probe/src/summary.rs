@@ -49,7 +49,7 @@ impl Summary {
             answered: count(samples.iter().filter(|sample| sample.class.is_answer()).count()),
             classes: Counts::of(samples),
             latency: latency(samples),
-            outages: outages(&flow.flow, samples, noise),
+            outages: outages(&flow.flow, flow.window_and_before(from_ns, to_ns), noise),
         }
     }
 
@@ -106,6 +106,10 @@ mod tests {
         assert_eq!(summary.window_ns, Some((0, 990_000_000)));
         assert_eq!(summary.latency, Some(Latency { p50_us: 50, p99_us: 100, max_us: 100 }));
         assert_eq!(summary.outages.len(), 1);
+        let begins_with_it = Summary::of(&samples, 500_000_000, 1_000_000_000, &Noise::default());
+        assert_eq!((begins_with_it.planned, begins_with_it.answered), (50, 49));
+        assert_eq!(begins_with_it.outages, summary.outages, "what was good just before the window bounds it");
+        assert_eq!(Summary::of(&samples, 510_000_000, 1_000_000_000, &Noise::default()).outages, []);
         let nothing = Summary::of(&samples, 5_000_000_000, 6_000_000_000, &Noise::default());
         assert_eq!((nothing.planned, nothing.window_ns, nothing.latency), (0, None, None));
     }
