@@ -105,8 +105,8 @@ mod tests {
     #[tokio::test]
     async fn connections_to_different_addresses_have_different_ports() {
         let mut ports = BTreeSet::new();
-        for target in [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)] {
-            let listener = TcpListener::bind((target, 0)).await.unwrap();
+        for last in 1..=5 {
+            let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await.unwrap();
             let target = listener.local_addr().unwrap();
             for _ in 0..1500 {
                 let (ours, theirs) = tokio::join!(connect(target), listener.accept());
