@@ -182,9 +182,13 @@ impl Next {
             Ok(measures) => measures,
             Err(other) => return Ok(Err(other)),
         };
-        // Its holders measure, and nobody else may look at it now.
-        let changes = self.turns.lock("changes", &self.id)?.ok();
-        Ok(Ok(Turn { next: self.turns.folder.join("next"), _measures: measures, changes }))
+        // Whoever measured before lets it go as well, a moment later perhaps; without it others would take this run for calm.
+        let changes = match self.turns.lock("changes", &self.id)? {
+            Ok(changes) => changes,
+            Err(other) => return Ok(Err(other)),
+        };
+        let next = self.turns.folder.join("next");
+        Ok(Ok(Turn { next, _measures: measures, changes: Some(changes) }))
     }
 
     /// The run that measures meanwhile.
@@ -263,6 +267,16 @@ mod tests {
         assert_eq!(waits_for(&turns, "third", true), "second", "the second has not come to its calm");
         drop(second);
         assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)));
+    }
+
+    #[tokio::test]
+    async fn no_turn_is_had_while_another_still_changes() {
+        let state = tempfile::tempdir().unwrap();
+        let turns = Turns::new(state.path());
+        let changes = turns.lock("changes", "first").unwrap().unwrap();
+        assert_eq!(waits_for(&turns, "second", true), "first");
+        drop(changes);
+        assert!(matches!(begin(&turns, "second").await, Begin::Turn(_)));
     }
 
     #[tokio::test]

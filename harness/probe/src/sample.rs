@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -132,18 +133,21 @@ impl FlowSamples {
     /// Returns the samples due in `[from_ns, to_ns)`.
     #[must_use]
     pub fn window(&self, from_ns: u64, to_ns: u64) -> &[Sample] {
-        let from = self.samples.partition_point(|sample| sample.due_ns < from_ns);
-        let to = self.samples.partition_point(|sample| sample.due_ns < to_ns);
-        &self.samples[from..to.max(from)]
+        &self.samples[self.bounds(from_ns, to_ns)]
     }
 
     /// Returns the same with the sample before it where that was good: an outage that begins with the first sample of the
     /// window began after that one.
     pub(crate) fn window_and_before(&self, from_ns: u64, to_ns: u64) -> &[Sample] {
+        let Range { start, end } = self.bounds(from_ns, to_ns);
+        let before = start.checked_sub(1).filter(|before| self.flow.is_good(self.samples[*before].class));
+        &self.samples[before.unwrap_or(start)..end]
+    }
+
+    fn bounds(&self, from_ns: u64, to_ns: u64) -> Range<usize> {
         let from = self.samples.partition_point(|sample| sample.due_ns < from_ns);
         let to = self.samples.partition_point(|sample| sample.due_ns < to_ns);
-        let before = from.checked_sub(1).filter(|before| self.flow.is_good(self.samples[*before].class));
-        &self.samples[before.unwrap_or(from)..to.max(from)]
+        from..to.max(from)
     }
 }
 
