@@ -18,6 +18,7 @@ pub(crate) struct Census {
     cgroups: BTreeSet<String>,
     listeners: BTreeSet<String>,
     ledger: BTreeSet<String>,
+    scratch: BTreeSet<String>,
 }
 
 impl Census {
@@ -46,6 +47,7 @@ impl Census {
             cgroups: cgroups(),
             listeners: listeners(),
             ledger: names(&state().join("clusters")),
+            scratch: names(&state().join("scratch")),
         }
     }
 
@@ -54,9 +56,14 @@ impl Census {
         Self::wait(before, |now| now.clone())
     }
 
-    /// The same for what runs, is mounted or listens; empty cgroups and the ledger are left to `gc`.
+    /// The same for what runs, is mounted or listens; empty cgroups, the ledger and folders are left to `gc`.
     pub(crate) fn wait_for_processes(before: &Self) -> Result<(), Failed> {
-        Self::wait(before, |now| Self { cgroups: BTreeSet::new(), ledger: BTreeSet::new(), ..now.clone() })
+        Self::wait(before, |now| Self {
+            cgroups: BTreeSet::new(),
+            ledger: BTreeSet::new(),
+            scratch: BTreeSet::new(),
+            ..now.clone()
+        })
     }
 
     fn wait(before: &Self, view: impl Fn(&Self) -> Self) -> Result<(), Failed> {
@@ -71,6 +78,7 @@ impl Census {
             ("cgroup", &self.cgroups, &before.cgroups),
             ("listener", &self.listeners, &before.listeners),
             ("ledger entry", &self.ledger, &before.ledger),
+            ("folder", &self.scratch, &before.scratch),
         ];
         for (kind, now, then) in sets {
             left.extend(now.difference(then).map(|what| format!("{kind} {what}")));

@@ -22,16 +22,17 @@ fn docker(arguments: &[&str]) -> Result<Said, Failed> {
     run(&mut tool("docker", arguments))?.expect_code(0)
 }
 
-/// Everything that Docker holds beside images.
+/// Everything that Docker holds.
 #[derive(Debug, PartialEq, Eq)]
 struct Held(BTreeSet<String>);
 
 impl Held {
     fn take() -> Result<Self, Failed> {
-        let kinds: [&[&str]; 3] = [
+        let kinds: [&[&str]; 4] = [
             &["ps", "--all", "--format", "container {{.ID}} {{.Names}} {{.State}}"],
             &["volume", "ls", "--format", "volume {{.Name}}"],
             &["network", "ls", "--format", "network {{.ID}} {{.Name}}"],
+            &["image", "ls", "--all", "--format", "image {{.Repository}}:{{.Tag}}"],
         ];
         let mut held = BTreeSet::new();
         for kind in kinds {

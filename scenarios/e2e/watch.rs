@@ -1,10 +1,11 @@
-//! A cluster that is there, watched while something is done to it.
+//! A cluster that is there: upgraded, and watched while something is done to it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -23,18 +24,23 @@ struct There {
     image: String,
 }
 
-/// What is done is seen and put down to its cause; nothing is left, however the watch ends; nothing is guessed.
+/// What is done is seen and put down to its cause; nothing is left, however it ends; nothing is guessed.
 pub(crate) fn watched() -> Result<(), Failed> {
     let there = There::make()?;
-    let done =
-        there.refuses_what_is_not_named().and_then(|()| there.sees_a_restart()).and_then(|()| there.dies());
+    let done = there
+        .refuses_what_is_not_named()
+        .and_then(|()| there.changes_nothing_unasked())
+        .and_then(|()| there.is_upgraded())
+        .and_then(|()| there.sees_a_restart())
+        .and_then(|()| there.dies())
+        .and_then(|()| there.dies_amid_a_check());
     run(&mut seatrial(&["cluster", "down", &there.id]))?.expect_code(0)?;
     done
 }
 
 impl There {
     fn make() -> Result<Self, Failed> {
-        let mut kept = Running::start(&["run", "1.6.11", "1.6.12", "--keep"])?;
+        let mut kept = Running::start(&["run", "1.5", "1.6", "--rollback", "--keep"])?;
         kept.ended()?;
         let id = kept.id().ok_or("the run made no folder")?;
         let kubeconfig = state().join("clusters").join(&id).join("kubeconfig");
@@ -59,6 +65,72 @@ impl There {
         Ok(())
     }
 
+    /// The words that name it to a command, said twice or not.
+    fn existing<'a>(&'a self, command: &[&'a str], yes: Option<&'a str>) -> Result<Vec<&'a str>, Failed> {
+        let named = self.arguments(&self.context)?;
+        let yes = yes.map(|context| ["--yes-upgrade", context]);
+        let words =
+            command.iter().copied().chain(["--provider", "existing"]).chain(named.into_iter().skip(1));
+        Ok(words.chain(yes.into_iter().flatten()).collect())
+    }
+
+    fn changes_nothing_unasked(&self) -> Result<(), Failed> {
+        let yes = Some(self.context.as_str());
+        let refusals: [(&[&str], Option<&str>, &str); 4] = [
+            (&["run", "1.5", "1.6"], None, "--yes-upgrade"),
+            (&["run", "1.4", "1.5"], yes, "runs Cilium v1.5.13, and not 1.4.10"),
+            (&["scenario", "run", "upgrade-1.5-1.6", "kvstore-keys"], yes, "choose it with --arm"),
+            (
+                &["scenario", "run", "ct-gc-pressure", "--arm", "followed"],
+                yes,
+                "give it a cluster of its own",
+            ),
+        ];
+        for (command, yes, words) in refusals {
+            let out = tempfile::tempdir()?;
+            let mut refused = seatrial(&self.existing(command, yes)?);
+            run(refused.arg("--out").arg(out.path()))?.expect_code(2)?.expect_words(&[words])?;
+            if let Some(made) = std::fs::read_dir(out.path())?.next() {
+                return Err(format!("it made {}", made?.path().display()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A scenario's file runs unchanged, there and back.
+    fn is_upgraded(&self) -> Result<(), Failed> {
+        let scenario = ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed"];
+        let mut upgrade = Running::start(&self.existing(&scenario, Some(&self.context))?)?;
+        let code = upgrade.ended()?;
+        let record = upgrade.record()?;
+        if code != Some(0) || record["provider"]["name"] != "existing" {
+            return Err(format!("exit code {code:?}\n{}", upgrade.console()).into());
+        }
+        self.is_as_before()
+    }
+
+    /// Names of its namespaces, and of the DaemonSets of its subject.
+    fn names(&self) -> Result<Vec<String>, Failed> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let client = cluster::client(&self.kubeconfig).await?;
+            let namespaces: Api<Namespace> = Api::all(client.clone());
+            let sets: Api<DaemonSet> = Api::namespaced(client, "kube-system");
+            let (namespaces, sets) =
+                (namespaces.list(&ListParams::default()).await?, sets.list(&ListParams::default()).await?);
+            let namespaces = namespaces.into_iter().filter_map(|namespace| namespace.metadata.name);
+            Ok(namespaces.chain(sets.into_iter().filter_map(|set| set.metadata.name)).collect())
+        })
+    }
+
+    /// What was there before any run came, and nothing else.
+    fn is_as_before(&self) -> Result<(), Failed> {
+        let ours = |name: &&String| name.starts_with("seatrial-") || name.contains("pre-flight");
+        match self.names()?.iter().find(ours) {
+            Some(left) => Err(format!("{left} is left in the cluster").into()),
+            None => Ok(()),
+        }
+    }
+
     fn sees_a_restart(&self) -> Result<(), Failed> {
         let mut watch = Running::start(&self.arguments(&self.context)?)?;
         watch.wait_for_event(&["change the cluster now"])?;
@@ -72,7 +144,7 @@ impl There {
         let record = watch.record()?;
         let versions = [&record["path"][0]["from"], &record["path"][0]["to"]];
         let cut = record["flows"].as_array().into_iter().flatten().filter(|flow| restarted(flow)).count();
-        let seen = record["provider"]["name"] == "existing" && versions == ["v1.6.12", "v1.6.12"];
+        let seen = record["provider"]["name"] == "existing" && versions == ["v1.5.13", "v1.5.13"];
         if code != Some(0) || record["verdict"] != "passed" || !seen || cut < 2 {
             return Err(
                 format!("exit code {code:?}, {cut} flows cut, {versions:?}\n{}", watch.console()).into()
@@ -92,7 +164,21 @@ impl There {
             return Err(format!("a watch is no cluster of ours:\n{}", listed.out).into());
         }
         run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&[&format!("removed {id}"), "1 alive"])?;
-        Ok(())
+        self.is_as_before()
+    }
+
+    /// The agents are not touched yet; what the check has made goes with the rest.
+    fn dies_amid_a_check(&self) -> Result<(), Failed> {
+        let mut upgrade = Running::start(&self.existing(&["run", "1.5", "1.6"], Some(&self.context))?)?;
+        upgrade.wait_for_event(&["observed", "\"preflight\""])?;
+        signal(&upgrade, Signal::SIGKILL)?;
+        upgrade.ended()?;
+        let id = upgrade.id().ok_or("the run made no folder")?;
+        if self.is_as_before().is_ok() {
+            return Err("nothing was left: the kill came too late".into());
+        }
+        run(&mut seatrial(&["gc"]))?.expect_code(0)?.expect_words(&[&format!("removed {id}"), "1 alive"])?;
+        self.is_as_before()
     }
 }
 

@@ -1,11 +1,15 @@
-//! A cluster that the user names: nothing of it is made, changed or removed but a namespace of the run's own.
+//! A cluster that the user names: nothing of it is made or removed but a namespace of the run's own.
 
+use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Client;
-use kube::api::{Api, DeleteParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Preconditions};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{ClientError, client_of};
@@ -31,6 +35,9 @@ pub struct Access {
     pub context: String,
     /// The namespace that is made and removed.
     pub namespace: String,
+    /// Whether its agents are upgraded: pre-flight checks are made and removed then, too.
+    #[serde(default)]
+    pub upgrades: bool,
 }
 
 /// Something about an existing cluster failed.
@@ -55,6 +62,16 @@ pub enum ExistingError {
         /// The answer.
         source: Box<kube::Error>,
     },
+    /// The API server, of what else was made.
+    #[error("the pre-flight check of run {id} in context {context} could not be removed")]
+    Sweep {
+        /// The run.
+        id: String,
+        /// The context.
+        context: String,
+        /// The answer.
+        source: Box<kube::Error>,
+    },
     /// Somebody else's namespace has the name.
     #[error("namespace {namespace} of context {context} is not of run {id}; it was left alone")]
     Foreign {
@@ -65,6 +82,63 @@ pub enum ExistingError {
         /// The run.
         id: String,
     },
+}
+
+/// What is asked of a cluster that is there.
+#[derive(Clone, Debug)]
+pub struct ExistingRequest {
+    /// Id of the run.
+    pub id: String,
+    /// How it is reached, and what is made there.
+    pub access: Access,
+    /// The nodes that get probes.
+    pub nodes: Vec<String>,
+    /// Where its API server is reached without any service translation.
+    pub api: (String, u16),
+}
+
+/// A cluster that was there before, while a run is at work in it.
+pub struct Existing {
+    request: ExistingRequest,
+    client: Client,
+    held: Held,
+}
+
+impl Debug for Existing {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Existing").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl Existing {
+    /// Enters the run into the ledger.
+    pub(crate) async fn enter(request: ExistingRequest, ledger: &Ledger) -> Result<Self, ExistingError> {
+        let client = request.access.client().await?;
+        let held = request.access.enter(ledger, &request.id, request.nodes.len())?;
+        Ok(Self { request, client, held })
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.request.access.kubeconfig.clone()
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        self.request.nodes.clone()
+    }
+
+    pub(crate) fn api(&self) -> (String, u16) {
+        self.request.api.clone()
+    }
+
+    /// Removes what was made in it, then the entry.
+    pub(crate) async fn leave(self) -> Result<(), ExistingError> {
+        self.request.access.remove(&self.client, &self.request.id).await?;
+        Ok(self.held.remove()?)
+    }
 }
 
 impl Access {
@@ -80,15 +154,25 @@ impl Access {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn enter(&self, ledger: &Ledger, id: &str, nodes: usize) -> Result<Held, LedgerError> {
+    pub(crate) fn enter(&self, ledger: &Ledger, id: &str, nodes: usize) -> Result<Held, LedgerError> {
         ledger.enter(&Entry::existing(id, u32::try_from(nodes).unwrap_or(u32::MAX), self.clone()))
     }
 
-    /// Removes the namespace of a run, if it is the run's, and waits until it is gone.
+    /// Removes what a run has made: its pre-flight check, where that was not finished, and its namespace.
     ///
     /// # Errors
     /// When the API server refuses, or the namespace is there after the deadline, or is somebody else's.
-    pub async fn remove(&self, client: &Client, id: &str) -> Result<(), ExistingError> {
+    async fn remove(&self, client: &Client, id: &str) -> Result<(), ExistingError> {
+        if self.upgrades {
+            let (context, id) = (self.context.clone(), id.to_owned());
+            let swept = sweep(client, &id).await;
+            swept.map_err(|source| ExistingError::Sweep { id, context, source: Box::new(source) })?;
+        }
+        self.remove_namespace(client, id).await
+    }
+
+    /// Removes the namespace of a run, if it is the run's, and waits until it is gone.
+    async fn remove_namespace(&self, client: &Client, id: &str) -> Result<(), ExistingError> {
         let api: Api<Namespace> = Api::all(client.clone());
         let refused = |source| ExistingError::Remove {
             namespace: self.namespace.clone(),
@@ -122,6 +206,24 @@ impl Access {
     }
 }
 
+/// Deletes what carries the id of a run, of the kinds that pre-flight checks are made of.
+async fn sweep(client: &Client, id: &str) -> kube::Result<()> {
+    let of_run = ListParams::default().labels(&format!("{RUN_LABEL}={id}"));
+    let (client, place) = (client.clone(), "kube-system");
+    delete_all(&Api::<DaemonSet>::namespaced(client.clone(), place), &of_run).await?;
+    delete_all(&Api::<Deployment>::namespaced(client.clone(), place), &of_run).await?;
+    delete_all(&Api::<ServiceAccount>::namespaced(client.clone(), place), &of_run).await?;
+    delete_all(&Api::<ClusterRoleBinding>::all(client.clone()), &of_run).await?;
+    delete_all(&Api::<ClusterRole>::all(client), &of_run).await
+}
+
+async fn delete_all<K>(api: &Api<K>, which: &ListParams) -> kube::Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    api.delete_collection(&DeleteParams::default(), which).await.map(drop)
+}
+
 /// Removes what a run that has ended left in a cluster, then its entry.
 ///
 /// # Errors
@@ -149,7 +251,7 @@ mod tests {
         std::fs::write(&kubeconfig, CONFIG).unwrap();
         let access = |context: &str| {
             let (kubeconfig, context) = (kubeconfig.clone(), context.to_owned());
-            Access { kubeconfig, context, namespace: "seatrial-1".into() }
+            Access { kubeconfig, context, namespace: "seatrial-1".into(), upgrades: false }
         };
         assert!(access("lab").client().await.is_ok());
         let error = access("").client().await.err().unwrap();
@@ -161,7 +263,12 @@ mod tests {
     fn an_entry_is_read_back_with_its_access() {
         let state = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(state.path());
-        let access = Access { kubeconfig: "k".into(), context: "lab".into(), namespace: "seatrial-1".into() };
+        let access = Access {
+            kubeconfig: "k".into(),
+            context: "lab".into(),
+            namespace: "seatrial-1".into(),
+            upgrades: true,
+        };
         let held = access.enter(&ledger, "1", 3).unwrap();
         let entry = held.read().unwrap();
         assert_eq!((entry.provider.as_str(), entry.nodes, entry.access), (PROVIDER, 3, Some(access)));

@@ -65,6 +65,11 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// The tar.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The first twelve hexadecimal digits of its digest: what makes a tag content-addressed.
     #[must_use]
     pub fn short(&self) -> &str {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::client::{ClientError, client};
 use crate::components::Components;
-use crate::existing::{self, ExistingError};
+use crate::existing::{self, Existing, ExistingError, ExistingRequest};
 use crate::kind::{self, Kind, KindError, KindRequest};
 use crate::ledger::{Entry, Ledger};
-use crate::sandbox::{self, API_INSIDE, Executed, Outside, Sandbox, SandboxError, SandboxRequest};
+use crate::outside::Outside;
+use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest};
 
 /// What shall be made.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub enum Request {
     Sandbox(SandboxRequest),
     /// A kind cluster.
     Kind(KindRequest),
+    /// A cluster that is there: nothing is made but room for a run.
+    Existing(ExistingRequest),
 }
 
 /// A running cluster.
@@ -24,6 +28,8 @@ pub enum Cluster {
     Sandbox(Sandbox),
     /// A kind cluster.
     Kind(Kind),
+    /// A cluster that was there before.
+    Existing(Existing),
 }
 
 /// Something about a cluster failed.
@@ -35,6 +41,9 @@ pub enum ProviderError {
     /// About a kind cluster.
     #[error(transparent)]
     Kind(#[from] KindError),
+    /// About the way to its API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// About a cluster that is not ours.
     #[error(transparent)]
     Existing(#[from] ExistingError),
@@ -47,6 +56,7 @@ impl Request {
         match self {
             Self::Sandbox(_) => "sandbox",
             Self::Kind(_) => kind::PROVIDER,
+            Self::Existing(_) => existing::PROVIDER,
         }
     }
 }
@@ -69,24 +79,38 @@ impl Cluster {
                 Self::Sandbox(Sandbox::boot(request, components, ledger, progress).await?)
             }
             Request::Kind(request) => Self::Kind(Kind::boot(request, components, ledger, progress).await?),
+            Request::Existing(request) => Self::Existing(Existing::enter(request, ledger).await?),
         })
     }
 
-    /// The kubeconfig of its administrator, readable by this user only.
+    /// A client for it.
+    ///
+    /// # Errors
+    /// When its kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<kube::Client, ProviderError> {
+        match self {
+            Self::Existing(existing) => Ok(existing.client()),
+            Self::Sandbox(_) | Self::Kind(_) => Ok(client(&self.kubeconfig()).await?),
+        }
+    }
+
+    /// The kubeconfig of its administrator, readable by this user only; of a cluster that was there, the user's own.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         match self {
             Self::Sandbox(sandbox) => sandbox.kubeconfig(),
             Self::Kind(kind) => kind.kubeconfig(),
+            Self::Existing(existing) => existing.kubeconfig(),
         }
     }
 
-    /// Names of its nodes.
+    /// Names of its nodes; of a cluster that was there, those that the run is about.
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
         match self {
             Self::Sandbox(sandbox) => sandbox.nodes(),
             Self::Kind(kind) => kind.nodes(),
+            Self::Existing(existing) => existing.nodes(),
         }
     }
 
@@ -96,6 +120,7 @@ impl Cluster {
         match self {
             Self::Sandbox(_) => (API_INSIDE.0.to_owned(), API_INSIDE.1),
             Self::Kind(kind) => kind.api_inside(),
+            Self::Existing(existing) => existing.api(),
         }
     }
 
@@ -104,7 +129,8 @@ impl Cluster {
     pub fn outside(&self) -> Option<Outside> {
         match self {
             Self::Sandbox(sandbox) => Some(sandbox.outside()),
-            Self::Kind(_) => None,
+            Self::Kind(kind) => kind.outside(),
+            Self::Existing(_) => None,
         }
     }
 
@@ -112,11 +138,12 @@ impl Cluster {
     pub fn memory_meter(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
         match self {
             Self::Sandbox(sandbox) => Box::new(sandbox.memory_meter()),
-            Self::Kind(_) => Box::new(|| None),
+            Self::Kind(_) | Self::Existing(_) => Box::new(|| None),
         }
     }
 
-    /// Lets it outlive this process; it is then removed by [`down`].
+    /// Lets it outlive this process; it is then removed by [`down`]. What a run made in a cluster that was there before is
+    /// removed even so.
     ///
     /// # Errors
     /// When it has ended already, or the ledger cannot be written.
@@ -124,10 +151,12 @@ impl Cluster {
         match self {
             Self::Sandbox(sandbox) => Ok(sandbox.release().await?),
             Self::Kind(kind) => Ok(kind.release()?),
+            Self::Existing(existing) => Ok(Box::pin(existing.leave()).await?),
         }
     }
 
-    /// Takes it down: when this returns nothing of it runs or is left on disk.
+    /// Takes it down: when this returns nothing of it runs or is left on disk. Of a cluster that was there before, that is
+    /// what the run made in it.
     ///
     /// # Errors
     /// When something is still there after the deadline; `seatrial gc` tries again.
@@ -135,6 +164,7 @@ impl Cluster {
         match self {
             Self::Sandbox(sandbox) => Ok(sandbox.destroy().await?),
             Self::Kind(kind) => Ok(kind.destroy().await?),
+            Self::Existing(existing) => Ok(Box::pin(existing.leave()).await?),
         }
     }
 }

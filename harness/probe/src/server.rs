@@ -9,6 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
@@ -18,6 +19,10 @@ use crate::flow::Protocol;
 
 /// The number of the loopback interface, in every network namespace.
 const LOOPBACK: u32 = 1;
+
+/// Bytes of datagrams that may wait while the server is held up: what it reads late is no loss of the network. The kernel
+/// gives no more than its own limit.
+const BUFFER: usize = 4 << 20;
 
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,7 @@ pub(crate) fn run(
             match listener.protocol {
                 Protocol::Udp => {
                     let socket = UdpSocket::bind(address).await.map_err(listen)?;
+                    setsockopt(&socket, sockopt::RcvBuf, &BUFFER).map_err(|e| listen(e.into()))?;
                     tokio::task::spawn_local(echo_datagrams(socket));
                 }
                 Protocol::Tcp => {

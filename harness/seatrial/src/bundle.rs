@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cluster::images::{Image, Layer, LayerBuilder, REGISTRY, host_program};
-use tempfile::TempDir;
 
 use crate::roles;
+use crate::scratch::Scratch;
 
 /// One layer that all images share, on disk as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Bundle {
     base: Layer,
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Bundle {
     /// Packs this program.
     pub(crate) async fn new() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("no temporary folder for the images could be made")?;
+        let folder = Scratch::new("images-")?;
         let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;
         let own = std::env::current_exe().context("this program's own file cannot be found")?;
         layer.program(&own, "/usr/bin/seatrial").await?;

@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Measure a cluster that is there, while you change it by whatever tool.
     Watch(run::watch::Args),
     /// Write the image of the probes to a file, for clusters that are there.
@@ -74,7 +74,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Compare(args) => commands::compare::run(&args, &mut out),
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
-        Command::Run(args) => block_on(run::run(args)),
+        Command::Run(args) => block_on(run::run(*args)),
         Command::Watch(args) => block_on(run::watch::run(args)),
         Command::Image(args) => block_on(commands::image::run(args)),
         Command::Scenario(command) => block_on(scenario::run(command, &mut out)),

@@ -10,6 +10,7 @@ mod provider;
 mod roles;
 mod run;
 mod scenario;
+mod scratch;
 mod spawn;
 mod subjects;
 

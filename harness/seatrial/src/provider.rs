@@ -9,6 +9,7 @@ use crate::commands::cluster::Place;
 use crate::errors;
 use crate::exit::Usage;
 use crate::paths;
+use crate::run::existing::{HEADING, Named, Purpose, There};
 
 /// A way to get a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,6 +18,8 @@ pub(crate) enum ProviderName {
     Sandbox,
     /// Docker containers, made by kind.
     Kind,
+    /// A cluster that is there: its agents are upgraded, and nothing else of it is touched.
+    Existing,
 }
 
 /// Which provider, and how.
@@ -31,6 +34,11 @@ pub(crate) struct Provider {
     /// Node image of the kind cluster; by default the newest that ci/kind-node-image made, else kind's own.
     #[arg(long, env = "SEATRIAL_KIND_IMAGE", value_name = "IMAGE")]
     kind_image: Option<String>,
+    #[command(flatten)]
+    named: Named,
+    /// The context once more, for --provider existing: the agents of this cluster shall be changed.
+    #[arg(long, value_name = "CONTEXT", help_heading = HEADING)]
+    yes_upgrade: Option<String>,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -52,7 +60,14 @@ pub(crate) struct Wanted {
 impl Provider {
     /// A sandbox, whatever the command's options.
     pub(crate) fn sandbox(place: Place) -> Self {
-        Self { name: ProviderName::Sandbox, kind_config: None, kind_image: None, place }
+        Self {
+            name: ProviderName::Sandbox,
+            kind_config: None,
+            kind_image: None,
+            named: Named::default(),
+            yes_upgrade: None,
+            place,
+        }
     }
 
     /// The provider's name, as ledger and reports have it.
@@ -60,6 +75,7 @@ impl Provider {
         match self.name {
             ProviderName::Sandbox => "sandbox",
             ProviderName::Kind => "kind",
+            ProviderName::Existing => cluster::existing::PROVIDER,
         }
     }
 
@@ -68,6 +84,10 @@ impl Provider {
         let provider = match self.name {
             ProviderName::Sandbox => String::new(),
             ProviderName::Kind => " --provider kind".to_owned(),
+            ProviderName::Existing => {
+                let context = self.named.context().unwrap_or_default();
+                format!(" --provider existing{} --yes-upgrade {context}", self.named.again())
+            }
         };
         let config = self.kind_config.as_ref().map(|config| format!(" --kind-config {config}"));
         provider + &config.unwrap_or_default()
@@ -83,20 +103,38 @@ impl Provider {
         matches!(self.name, ProviderName::Sandbox) && cluster::sandbox::can_weigh()
     }
 
+    /// Whether the cluster was there before.
+    pub(crate) fn is_there(&self) -> bool {
+        self.name == ProviderName::Existing
+    }
+
     /// Checks what can be checked before anything exists.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let usage = |text: &str| Err(Usage(text.to_owned()).into());
+        if self.kind_config.is_some() && self.name != ProviderName::Kind {
+            return usage("--kind-config needs --provider kind");
+        }
+        let named = self.named.context().is_some() || self.yes_upgrade.is_some();
+        if named && self.name != ProviderName::Existing {
+            return usage("--context and --yes-upgrade need --provider existing");
+        }
         match self.name {
-            ProviderName::Sandbox if self.kind_config.is_some() => {
-                Err(Usage("--kind-config needs --provider kind".to_owned()).into())
-            }
             ProviderName::Sandbox => errors::machine_is_ready(),
-            ProviderName::Kind if self.place.api_port != 0 => Err(Usage(
+            ProviderName::Kind if self.place.api_port != 0 => usage(
                 "--api-port is for the sandbox; for kind, set networking.apiServerPort in a file and name it with \
-                 --kind-config"
-                    .to_owned(),
-            )
-            .into()),
+                 --kind-config",
+            ),
             ProviderName::Kind => self.shape(1, Cni::None).map(drop),
+            ProviderName::Existing => {
+                let (context, _) = self.named.both()?;
+                if self.yes_upgrade.as_deref() == Some(context) {
+                    return Ok(());
+                }
+                usage(&format!(
+                    "--provider existing changes the agents of a cluster that is in use: say that you mean it with \
+                     --yes-upgrade {context}"
+                ))
+            }
         }
     }
 
@@ -107,6 +145,15 @@ impl Provider {
             return Err(Usage(format!("nodes of a sandbox cannot pull images: {remedy}")));
         }
         Ok(())
+    }
+
+    /// The cluster that is there, if it is that, as it is now.
+    pub(crate) async fn there(&self, id: &str, nodes: u8) -> anyhow::Result<Option<There>> {
+        if !self.is_there() {
+            return Ok(None);
+        }
+        self.check()?;
+        There::look(&self.named, id, nodes, Purpose::Upgrade).await.map(Some)
     }
 
     /// The programs that clusters are made of.
@@ -135,6 +182,9 @@ impl Provider {
             ProviderName::Kind => {
                 let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());
                 Request::Kind(KindRequest { id, shape, cni, image, logs, images, archives })
+            }
+            ProviderName::Existing => {
+                return Err(Usage("a cluster that is there cannot be made".to_owned()).into());
             }
         })
     }
@@ -169,6 +219,14 @@ mod tests {
     #[rstest]
     #[case::shape_for_a_sandbox(&["--kind-config", "two-node"], "--kind-config needs --provider kind")]
     #[case::port_of_kind(&["--provider", "kind", "--api-port", "7000"], "networking.apiServerPort")]
+    #[case::context_of_a_sandbox(&["--context", "prod"], "need --provider existing")]
+    #[case::no_context(&["--provider", "existing"], "name the cluster with --context")]
+    #[case::no_image(&["--provider", "existing", "--context", "prod"], "--image")]
+    #[case::not_said(&["--provider", "existing", "--context", "prod", "--image", "i"], "--yes-upgrade prod")]
+    #[case::said_of_another(
+        &["--provider", "existing", "--context", "prod", "--image", "i", "--yes-upgrade", "lab"],
+        "--yes-upgrade prod"
+    )]
     #[case::no_such_shape(&["--provider", "kind", "--kind-config", "nothing"], "kind configuration nothing")]
     fn bad_options_are_usage_errors(#[case] words: &[&str], #[case] said: &str) {
         let error = parse(words).check().unwrap_err();
@@ -181,5 +239,7 @@ mod tests {
         assert_eq!(parse(&[]).again(), "");
         let kind = parse(&["--provider", "kind", "--kind-config", "kube-proxy"]);
         assert_eq!(kind.again(), " --provider kind --kind-config kube-proxy");
+        let words = " --provider existing --context lab --image i --yes-upgrade lab";
+        assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
     }
 }

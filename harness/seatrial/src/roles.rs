@@ -13,10 +13,11 @@ pub(crate) enum Role {
     ClusterDns,
     Pause,
     NodeFile,
+    Outside,
 }
 
 /// Names under which images hold this program.
-pub(crate) const IN_IMAGES: [&str; 14] = [
+pub(crate) const IN_IMAGES: [&str; 15] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",
@@ -31,6 +32,7 @@ pub(crate) const IN_IMAGES: [&str; 14] = [
     "cni-install.sh",
     "cni-uninstall.sh",
     cluster::node_file::ROLE,
+    cluster::outside::ROLE,
 ];
 
 impl Role {
@@ -43,6 +45,7 @@ impl Role {
             .or_else(|| (name == cluster::dns::ROLE).then_some(Self::ClusterDns))
             .or_else(|| (name == "pause").then_some(Self::Pause))
             .or_else(|| (name == cluster::node_file::ROLE).then_some(Self::NodeFile))
+            .or_else(|| (name == cluster::outside::ROLE).then_some(Self::Outside))
     }
 
     pub(crate) fn run(self, args: Vec<OsString>) -> ExitCode {
@@ -53,6 +56,7 @@ impl Role {
             Self::ClusterDns => cluster::dns::run(),
             Self::Pause => pause(),
             Self::NodeFile => cluster::node_file::run(&args),
+            Self::Outside => cluster::outside::run(&args),
         }
     }
 }

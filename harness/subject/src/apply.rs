@@ -89,7 +89,7 @@ pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> R
 }
 
 /// Creates objects, as `kubectl create` does, and returns those that were not there. One that is there is refused if its
-/// name begins with `own`, and is left alone otherwise.
+/// name begins with `own`, and is left alone otherwise. When one is refused, those before it are deleted again.
 pub(crate) async fn create(
     client: &kube::Client,
     objects: &[DynamicObject],
@@ -101,7 +101,10 @@ pub(crate) async fn create(
         match target.api.create(&PostParams::default(), object).await {
             Ok(_) => created.push(object.clone()),
             Err(kube::Error::Api(status)) if status.is_already_exists() && !target.name.starts_with(own) => {}
-            Err(e) => return Err(target.refused("created")(e)),
+            Err(e) => {
+                delete(client, &created).await?;
+                return Err(target.refused("created")(e));
+            }
         }
     }
     Ok(created)

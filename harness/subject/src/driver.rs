@@ -77,19 +77,27 @@ pub struct Subject {
     pub(crate) client: kube::Client,
     /// How long a rollout may take.
     pub(crate) deadline: Duration,
+    /// The run whose objects those of pre-flight checks are.
+    pub(crate) run: Option<String>,
 }
 
 impl Subject {
     /// The subject of a cluster; every rollout is waited for at most `deadline`.
     #[must_use]
     pub fn new(client: kube::Client, deadline: Duration) -> Self {
-        Self { client, deadline }
+        Self { client, deadline, run: None }
     }
 
     /// The same subject, with another deadline for rollouts.
     #[must_use]
     pub fn within(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same subject; what is there only for a while carries the label [`RUN_LABEL`](crate::RUN_LABEL) with this id.
+    #[must_use]
+    pub fn of_run(self, id: &str) -> Self {
+        Self { run: Some(id.to_owned()), ..self }
     }
 
     /// Installs a version: everything that its chart renders, with `config` laid over the chart's ConfigMap.

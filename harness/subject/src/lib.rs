@@ -36,6 +36,8 @@ pub use snapshot::Snapshot;
 
 /// Namespace of everything that belongs to the subject.
 pub const NAMESPACE: &str = "kube-system";
+/// Label that holds the id of the run to which an object belongs.
+pub const RUN_LABEL: &str = "seatrial.dev/run";
 /// The agents' DaemonSet, and their value of the label `k8s-app`.
 pub const DAEMONSET: &str = "cilium";
 /// The agent's container.

@@ -10,7 +10,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use crate::chart::Chart;
 use crate::driver::request;
 use crate::layout::Parts;
-use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, Subject, SubjectError, apply, exec};
+use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, RUN_LABEL, Subject, SubjectError, apply, exec};
 
 const EVERY: Duration = Duration::from_millis(50);
 /// How the names of its own objects begin.
@@ -33,7 +33,11 @@ impl Subject {
         chart: &Chart,
         work: impl AsyncFnOnce(String) -> Result<T, SubjectError>,
     ) -> Result<Option<T>, SubjectError> {
-        let objects = chart.render(Parts::Preflight).await?;
+        let mut objects = chart.render(Parts::Preflight).await?;
+        for object in &mut objects {
+            let run = self.run.iter().map(|id| (RUN_LABEL.to_owned(), id.clone()));
+            object.metadata.labels.get_or_insert_default().extend(run);
+        }
         if objects.is_empty() {
             return Ok(None);
         }

@@ -1,6 +1,7 @@
 //! Docker through its own command, as kind itself uses it: the same daemon, context and credentials as kind's.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,12 +72,50 @@ pub(super) async fn import(node: &str, archive: &Path) -> Result<(), KindError> 
     Ok(())
 }
 
+/// The image that belongs to a cluster.
+fn image(cluster: &str) -> String {
+    format!("{cluster}:latest")
+}
+
+/// Makes the cluster's image from one layer, an uncompressed tar; the lock is held meanwhile.
+pub(super) async fn make_image(
+    cluster: &str,
+    layer: &Path,
+    entrypoint: &str,
+    lock: OwnedFd,
+) -> Result<(), KindError> {
+    let change = format!("ENTRYPOINT [\"{entrypoint}\"]");
+    let import = docker(["import", "--change", &change]).args([layer]).args([image(cluster)]);
+    import.holding(lock).map_err(super::error::io(super::LOCK))?.output().await?;
+    Ok(())
+}
+
+/// Starts a container of the cluster's image on its network, with a folder of this machine in it; the lock is held
+/// meanwhile. It is found, and goes, as its nodes do.
+pub(super) async fn run(
+    cluster: &str,
+    role: &str,
+    (folder, mount): (&Path, &str),
+    args: &[&str],
+    lock: OwnedFd,
+) -> Result<String, KindError> {
+    let name = format!("{cluster}-{role}");
+    let labels = [format!("{CLUSTER}={cluster}"), format!("{ROLE}={role}")];
+    let volume = format!("{}:{mount}", folder.display());
+    let run = docker(["run", "--detach", "--name", &name, "--network", cluster, "--volume", &volume])
+        .args(labels.iter().flat_map(|label| ["--label", label]))
+        .args([image(cluster)])
+        .args(args);
+    run.holding(lock).map_err(super::error::io(super::LOCK))?.output().await?;
+    Ok(name)
+}
+
 /// Runs a command in a container, as root.
 pub(super) async fn exec(container: &str, argv: &[&str]) -> Result<String, CommandError> {
     docker(["exec", container].into_iter().chain(argv.iter().copied())).output().await
 }
 
-/// Removes a cluster's containers, with their volumes, and its network; waits until they are gone.
+/// Removes a cluster's containers, with their volumes, its image and its network; waits until they are gone.
 pub(super) async fn remove(cluster: &str) -> Result<(), KindError> {
     version().await?;
     let probe = async || {
@@ -86,6 +125,9 @@ pub(super) async fn remove(cluster: &str) -> Result<(), KindError> {
             docker(rm).output().await.map_err(|e| e.to_string())?;
             // A container that was being made meanwhile shows at the next look.
             return Err(format!("{} were there", names.join(", ")));
+        }
+        if has_image(&image(cluster)).await {
+            docker(["image", "rm", "--force", &image(cluster)]).output().await.map_err(|e| e.to_string())?;
         }
         let filter = format!("name=^{cluster}$");
         let networks = docker(["network", "ls", "--quiet", "--filter", &filter]).output().await;

@@ -69,6 +69,12 @@ pub enum KindError {
     /// A command about a container failed.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The host outside has no address.
+    #[error("Docker says that the address of the host outside is {address:?}")]
+    Outside {
+        /// What it says.
+        address: String,
+    },
     /// The API cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),

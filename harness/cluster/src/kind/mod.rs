@@ -8,6 +8,7 @@ mod docker;
 mod doctor;
 mod error;
 mod network;
+mod outside;
 mod shape;
 
 use std::ffi::OsStr;
@@ -27,6 +28,7 @@ use crate::clock;
 use crate::components::{Component, Components};
 use crate::images::{Image, write_archive};
 use crate::ledger::{Entry, Held, Ledger, write_private};
+use crate::outside::Outside;
 use crate::sandbox::{API_INSIDE, Cni, Executed};
 use crate::spawn::Run;
 
@@ -62,6 +64,7 @@ pub struct Kind {
     held: Held,
     nodes: Vec<String>,
     control_plane: String,
+    outside: Option<Outside>,
 }
 
 impl Kind {
@@ -83,7 +86,8 @@ impl Kind {
         let image = node_image(request.image.as_deref()).await?;
         let entry = Entry::kind(&request.id, request.shape.nodes());
         let held = ledger.enter(&entry)?;
-        let mut cluster = Self { entry, held, nodes: Vec::new(), control_plane: String::new() };
+        let mut cluster =
+            Self { entry, held, nodes: Vec::new(), control_plane: String::new(), outside: None };
         match cluster.create(&kind, image.as_deref(), &request, progress).await {
             Ok(()) => Ok(cluster),
             Err(e) => {
@@ -133,6 +137,9 @@ impl Kind {
         self.control_plane = docker::address(&front).await?;
         self.nodes = control_planes;
         self.nodes.extend(docker::containers(&name, Some("worker")).await?);
+        if let Some(layer) = request.images.first().and_then(|image| image.layers.first()) {
+            self.outside = Some(outside::start(&name, layer.file(), &self.held).await?);
+        }
         progress("loading the images into the nodes".to_owned());
         let archive = folder.join("images.tar");
         write_archive(&archive, &request.images)?;
@@ -173,6 +180,11 @@ impl Kind {
     #[must_use]
     pub fn api_inside(&self) -> (String, u16) {
         (self.control_plane.clone(), API_INSIDE.1)
+    }
+
+    /// The host outside of it, on the network of its nodes.
+    pub(crate) fn outside(&self) -> Option<Outside> {
+        self.outside.clone()
     }
 
     /// Lets it outlive this process; it is then removed by [`down`].

@@ -16,10 +16,11 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeSpec, Pki, Report, Spec};
 use super::weight::Share;
-use super::{Outside, Role, cgroup, fds, node_config};
+use super::{Role, cgroup, fds, node_config, outside};
 use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
 use crate::ledger::{Entry, Held, Ledger, LedgerError, cgroup_name, write_private};
+use crate::outside::Outside;
 use crate::pki::{Authority, Identity};
 use crate::spawn::this_program;
 use crate::wait;
@@ -222,7 +223,7 @@ impl Sandbox {
     /// The host outside of the cluster.
     #[must_use]
     pub fn outside(&self) -> Outside {
-        Outside::new(self.held.folder())
+        Outside::new(self.held.folder(), outside::ADDRESS.into())
     }
 
     /// Returns a function that tells the memory that its processes and its tmpfs hold now, bytes.

@@ -20,7 +20,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec, set_dormant};
-pub use outside::Outside;
 pub use spec::Cni;
 pub(crate) use spec::DNS_ADDRESS;
 pub use weight::{Share, Weight, can_weigh};

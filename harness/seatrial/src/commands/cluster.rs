@@ -128,7 +128,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
     let components = Components::new(options.provider.place.components, paths::cache());
     let up = async {
         let cluster = Cluster::boot(request, &components, ledger, &progress).await?;
-        let client = cluster::client(&cluster.kubeconfig()).await?;
+        let client = cluster.client().await?;
         let (nodes, deadline) = (cluster.nodes().len(), Duration::from_secs(60));
         match options.cni {
             CniChoice::Bridge => cluster::nodes_ready(&client, nodes, deadline).await?,

@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use cluster::{Ledger, collect};
 
-use crate::{errors, exit, paths};
+use crate::{errors, exit, paths, scratch};
 
-/// Removes every dead cluster of the ledger.
+/// Removes every dead cluster of the ledger, and the folders of killed commands.
 pub(crate) async fn run() -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     let mut out = std::io::stdout();
@@ -26,6 +26,14 @@ pub(crate) async fn run() -> anyhow::Result<u8> {
                 writeln!(out, "{} could not be removed: {}", entry.id, errors::line(&e.into()))?;
                 stuck += 1;
             }
+        }
+    }
+    match scratch::collect() {
+        Ok(0) => {}
+        Ok(folders) => writeln!(out, "removed what killed commands left in {folders} of their folders")?,
+        Err(e) => {
+            writeln!(out, "{}", errors::line(&e))?;
+            stuck += 1;
         }
     }
     writeln!(out, "{removed} removed, {alive} alive and left alone")?;

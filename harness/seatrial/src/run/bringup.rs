@@ -79,19 +79,22 @@ pub(super) async fn boot(
     state: &mut State,
 ) -> anyhow::Result<Booted> {
     let started_ns = probe::clock::now_ns();
-    let wanted = request.provider.request(Wanted {
-        id: request.id.clone(),
-        nodes: request.nodes,
-        cni: Cni::None,
-        keep: request.keep,
-        logs: recorder.folder().logs(),
-        images,
-        archives,
-        share: state.standing.share(),
-    })?;
+    let wanted = match &request.there {
+        Some(there) => there.request(&request.id),
+        None => request.provider.request(Wanted {
+            id: request.id.clone(),
+            nodes: request.nodes,
+            cni: Cni::None,
+            keep: request.keep,
+            logs: recorder.folder().logs(),
+            images,
+            archives,
+            share: state.standing.share(),
+        })?,
+    };
     let progress = |message| recorder.progress("cluster", message);
     let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);
-    let client = cluster::client(&cluster.kubeconfig()).await?;
+    let client = cluster.client().await?;
     let nodes = cluster.nodes().len();
     let deadline = Duration::from_secs(60);
     tokio::try_join!(
@@ -107,7 +110,10 @@ pub(super) async fn boot(
         run.provider.nodes = cluster.nodes();
     });
     state.watchers.push(tokio::spawn(observe::memory(cluster.memory_meter(), Arc::clone(recorder))));
-    let said = format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0);
+    let said = match &request.there {
+        Some(there) => format!("{nodes} nodes of context {}", there.access.context),
+        None => format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0),
+    };
     Ok(Booted { client, kubernetes, api: cluster.api_inside(), said })
 }
 
@@ -119,7 +125,12 @@ pub(crate) async fn take_down(
     mut state: State,
 ) -> anyhow::Result<String> {
     state.watchers.iter().for_each(JoinHandle::abort);
+    if let Some(session) = state.session.take() {
+        session.stop();
+    }
+    // Logs of a cluster that is not ours are not kept: nobody asked for them.
     if let Some(client) = state.client.take()
+        && request.there.is_none()
         && let Err(e) = tokio::time::timeout(LOGS, logs::save(&client, &recorder.folder().logs()))
             .await
             .unwrap_or_else(|e| Err(e.into()))

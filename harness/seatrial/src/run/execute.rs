@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::turn::Turns;
-use cluster::{Cluster, Component, Ledger, Outside, wait};
+use cluster::{Cluster, Component, Image, Ledger, Outside, wait};
 use guide::Version;
 use guide::rebase::{Template, rebase};
 use kube::api::DynamicObject;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use subject::{Parts, Subject};
 
 use super::bringup::{Booted, State, Stuck, boot};
+use super::existing::There;
 use super::identities;
 use super::inject::Disturbed;
 use super::look::{Look, Seen};
@@ -70,19 +71,21 @@ pub(crate) async fn drive(
         .await?;
     let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
-    state.watchers.extend(observe::watch(&client, NAMESPACE, recorder));
+    let target = target(request, &probe_image);
+    let namespace = target.namespace.clone();
+    state.watchers.extend(observe::watch(&client, &namespace, recorder));
 
-    let facts = subjects::Facts::read(&client, helm, &kubernetes, api).await?;
+    let facts = subjects::Facts::read(&client, helm, &kubernetes, api, request.there.is_none()).await?;
     let releases = prepared.releases(&facts).await?;
-    let subject = Subject::new(client.clone(), ROLLOUT);
-    subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
+    let subject = Subject::new(client.clone(), ROLLOUT).of_run(&request.id);
     let first = &request.procedure.first;
-    let files = NodeFiles::new(client.clone(), probe_image.reference.clone());
+    let files = NodeFiles::new(client.clone(), target.image.clone());
     let placed = request.procedure.files().map(Path::to_owned).collect();
     let snapshots = Snapshots::new(recorder, &client, files.clone(), placed);
     let mut executor = Executor {
         recorder,
         client: client.clone(),
+        namespace,
         cluster: ledger.folder(&request.id),
         subject,
         releases,
@@ -91,12 +94,21 @@ pub(crate) async fn drive(
         spare: None,
         asker: None,
     };
-    let install = install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
-    recorder.step(&format!("install {first}"), install).await?;
+    if let Some(there) = &request.there {
+        executor.runs(first, there.agents.as_ref())?;
+    } else {
+        executor.subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
+        let install =
+            install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
+        recorder.step(&format!("install {first}"), install).await?;
+    }
     executor.snapshots.take("installed").await?;
 
     let outside = state.cluster.as_ref().and_then(Cluster::outside);
-    let wanted = wanted(request, &facts, &probe_image.reference, outside);
+    let wanted = wanted(request, &facts, target, outside);
+    if let Some(why) = request.there.as_ref().and_then(There::lacks) {
+        recorder.progress("traffic", why.to_owned());
+    }
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
     state.standing.before_baseline(recorder).await?;
     traffic::measured_from_now(state).await?;
@@ -120,28 +132,40 @@ async fn install(
     Ok(subject.deployment_status(cluster::dns::NAME).await?)
 }
 
-/// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
-fn wanted(request: &Request, facts: &subjects::Facts, image: &str, outside: Option<Outside>) -> Wanted {
-    let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
-    let settings = Settings { names: request.names, ..Settings::default() };
-    Wanted {
-        traffic: Traffic::standard(&nodes, outside.is_some(), &settings),
-        target: Target {
+/// Where the probes go, and what they are made of.
+fn target(request: &Request, probe_image: &Image) -> Target {
+    match &request.there {
+        Some(there) => there.target(&request.id),
+        None => Target {
             namespace: NAMESPACE.to_owned(),
             run_id: request.id.clone(),
-            image: image.to_owned(),
+            image: probe_image.reference.clone(),
             dns: ServiceName {
                 namespace: subject::NAMESPACE.to_owned(),
                 name: cluster::dns::NAME.to_owned(),
             },
         },
+    }
+}
+
+/// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
+fn wanted(request: &Request, facts: &subjects::Facts, target: Target, outside: Option<Outside>) -> Wanted {
+    let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
+    let settings = Settings { names: request.names, ..Settings::default() };
+    let traffic = match &request.there {
+        Some(there) => there.traffic(&settings),
+        None => Traffic::standard(&nodes, outside.is_some(), &settings),
+    };
+    // A cluster that is there is taken as it is, but for what was asked for by name.
+    let as_it_is = request.there.is_some() && request.required.is_empty();
+    let policies = request.policies.iter();
+    let policies = policies.map(|(name, spec)| subject::policy(&target.namespace, name, spec)).collect();
+    Wanted {
+        traffic,
+        target,
         outside: outside.map(outside::host),
-        required: Some(request.required.clone()),
-        policies: request
-            .policies
-            .iter()
-            .map(|(name, spec)| subject::policy(NAMESPACE, name, spec))
-            .collect(),
+        required: (!as_it_is).then(|| request.required.clone()),
+        policies,
     }
 }
 
@@ -160,6 +184,8 @@ pub(super) async fn measured_for(length: Duration) -> anyhow::Result<()> {
 struct Executor<'a> {
     recorder: &'a Recorder,
     client: kube::Client,
+    /// Where the probes are.
+    namespace: String,
     /// The cluster's folder in the ledger.
     cluster: PathBuf,
     subject: Subject,
@@ -273,7 +299,7 @@ impl Executor<'_> {
             }
             Action::Inject(cause, node) => {
                 let disturbed =
-                    Disturbed { client: &self.client, namespace: NAMESPACE, folder: &self.cluster };
+                    Disturbed { client: &self.client, namespace: &self.namespace, folder: &self.cluster };
                 disturbed.inject(*cause, node).await?;
                 Ok(None)
             }
@@ -322,10 +348,12 @@ impl Executor<'_> {
 
     async fn policies(&self, change: &PolicyChange) -> anyhow::Result<()> {
         let applied = change.apply.iter();
-        let applied: Vec<_> = applied.map(|(name, spec)| subject::policy(NAMESPACE, name, spec)).collect();
+        let applied: Vec<_> =
+            applied.map(|(name, spec)| subject::policy(&self.namespace, name, spec)).collect();
         self.subject.apply(&applied).await?;
         let deleted = change.delete.iter();
-        let deleted: Vec<_> = deleted.map(|name| subject::policy(NAMESPACE, name, &Value::Null)).collect();
+        let deleted: Vec<_> =
+            deleted.map(|name| subject::policy(&self.namespace, name, &Value::Null)).collect();
         Ok(self.subject.delete(&deleted).await?)
     }
 
@@ -357,6 +385,14 @@ impl Executor<'_> {
         let rebased = rebase(&exported, &request).context("the cluster's ConfigMap cannot be rebased")?;
         self.subject.replace_config(&rebased.text).await?;
         Ok(guide::rebase::render::summary(&rebased))
+    }
+
+    /// The cluster runs this version already, from this image: what is rolled back comes back to it.
+    fn runs(&mut self, version: &Version, image: Option<&String>) -> anyhow::Result<()> {
+        let release = self.releases.iter_mut().find(|release| release.version == *version);
+        let release = release.with_context(|| format!("{version} was not prepared"))?;
+        release.image = image.context("the cluster has no agents")?.clone();
+        Ok(())
     }
 
     fn release(&self, version: &Version) -> anyhow::Result<&Release> {

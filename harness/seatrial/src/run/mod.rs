@@ -3,6 +3,7 @@
 mod brief;
 mod bringup;
 mod execute;
+pub(crate) mod existing;
 mod expected;
 mod identities;
 pub(crate) mod inject;
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
 /// Prints the images of every version on the way, one a line, for a registry or an archive of one's own.
 async fn print_images(args: &Args) -> anyhow::Result<u8> {
     let components = args.provider.components();
-    let (subject, plan) = args.plan(&components).await?;
+    let (subject, plan) = args.plan(&components, None).await?;
     let versions = Procedure::of_plan(&plan, args.rollback).versions();
     versions.iter().try_for_each(|version| subject.supports(version))?;
     let helm = components.resolve(Component::Helm, &|_| ()).await?;

@@ -19,7 +19,7 @@ pub(super) fn host(outside: Outside) -> Arc<dyn OutsideHost> {
 
 impl OutsideHost for Host {
     fn address(&self) -> IpAddr {
-        self.0.address().into()
+        self.0.address()
     }
 
     fn play(

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use cluster::Components;
-use guide::{Facts, Options, Plan, PlanError};
+use guide::{ConfigMap, Facts, Options, Plan, PlanError};
 use probe::budget::Budgets;
 use serde_json::Value;
 
+use super::existing::There;
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
 use crate::commands::cluster::new_id;
@@ -29,12 +30,12 @@ pub(crate) struct Args {
     pub(super) rollback: bool,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Number of nodes.
+    /// Number of nodes; of a cluster that is there, how many get probes at most.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
     #[arg(conflicts_with = "kind_config")]
     nodes: u8,
     /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "yes_upgrade")]
     config: Option<PathBuf>,
     /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
     #[arg(long, value_name = "FILE")]
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
     /// Leave the cluster running.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "yes_upgrade")]
     keep: bool,
     /// Print the images that Cilium's charts use on this way, and do nothing else.
     #[arg(long, requires = "charts")]
@@ -61,12 +62,18 @@ pub(crate) struct Args {
 
 impl Args {
     /// The subject that was chosen, and the way to go with it.
-    pub(super) async fn plan(&self, components: &Components) -> anyhow::Result<(Choice, Plan)> {
+    ///
+    /// With the cluster's ConfigMap, nothing is set that the user has set already.
+    pub(super) async fn plan(
+        &self,
+        components: &Components,
+        config: Option<&ConfigMap>,
+    ) -> anyhow::Result<(Choice, Plan)> {
         let mut subject = self.subject.choose()?;
         self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
         subject.ask(components).await?;
         let (from, to) = (subject.resolve(&self.from)?, subject.resolve(&self.to)?);
-        let facts = Facts { available: subject.available(), ..Facts::default() };
+        let facts = Facts { available: subject.available(), config, ..Facts::default() };
         let plan = guide::plan_for(&from, &to, Options::default(), &facts).map_err(|e| match e {
             PlanError::NotAnUpgrade { .. } => Usage(format!(
                 "{to} is not newer than {from}: name the versions the other way round, and add --rollback to \
@@ -79,7 +86,6 @@ impl Args {
 }
 
 /// A checked request.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: String,
     pub(crate) procedure: Procedure,
@@ -102,24 +108,32 @@ pub(crate) struct Request {
     pub(crate) keep: bool,
     pub(crate) verbose: bool,
     pub(crate) provider: Provider,
+    /// The cluster, where it is there already.
+    pub(crate) there: Option<There>,
 }
 
 impl Request {
     /// Checks the arguments; nothing was created when it fails.
     pub(crate) async fn from_args(args: Args) -> anyhow::Result<Self> {
-        let (subject, plan) = args.plan(&args.provider.components()).await?;
+        let id = new_id();
+        let there = args.provider.there(&id, args.nodes).await?;
+        let (config, known) = match (&there, &args.config) {
+            (Some(there), _) => (BTreeMap::new(), Some(there.config().await?)),
+            (None, Some(path)) => {
+                let (config, known) = config_file(path)?;
+                (config, Some(known))
+            }
+            (None, None) => (BTreeMap::new(), None),
+        };
+        let (subject, plan) = args.plan(&args.provider.components(), known.as_ref()).await?;
         let procedure = Procedure::of_plan(&plan, args.rollback);
         for version in procedure.versions() {
             subject.supports(&version)?;
         }
-        let config = match &args.config {
-            None => BTreeMap::new(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| Usage(format!("the ConfigMap {} cannot be read: {e}", path.display())))?;
-                subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
-            }
-        };
+        if let Some(there) = &there {
+            args.subject.fits_what_is_there()?;
+            there.suits(&procedure)?;
+        }
         let budgets_text = args.budgets.as_deref().map(budgets_file).transpose()?;
         let budgets = match (&args.budgets, &budgets_text) {
             (Some(path), Some(text)) => {
@@ -137,7 +151,7 @@ impl Request {
             budgets: budgets_text,
         };
         Ok(Self {
-            id: new_id(),
+            id,
             again,
             recipe: Recipe::new(subject.option(), args.nodes, config.clone(), story),
             procedure,
@@ -152,8 +166,18 @@ impl Request {
             keep: args.keep,
             verbose: args.verbose,
             provider: args.provider,
+            there,
         })
     }
+}
+
+/// The keys of a ConfigMap, and how the guide reads it.
+fn config_file(path: &Path) -> Result<(BTreeMap<String, String>, ConfigMap), Usage> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Usage(format!("the ConfigMap {} cannot be read: {e}", path.display())))?;
+    let keys = subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let known = ConfigMap::read(&text).map_err(|e| Usage(format!("{}:{e}", path.display())))?;
+    Ok((keys, known))
 }
 
 fn budgets_file(path: &Path) -> Result<String, Usage> {

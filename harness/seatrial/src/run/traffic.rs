@@ -50,7 +50,7 @@ impl Wanted {
             return Err(Lacking(lacking.join(", ")).into());
         }
         recorder.with(|run| run.probing = traffic.fingerprint());
-        let labels = BTreeMap::from([("seatrial.dev/run".to_owned(), target.run_id.clone())]);
+        let labels = BTreeMap::from([(subject::RUN_LABEL.to_owned(), target.run_id.clone())]);
         let granted = subject::policies(&target.namespace, &labels, &grants(&traffic));
         let servers = Deployment::servers(client.clone(), target, outside, &traffic).await?;
         subject.apply(&granted).await?;

@@ -17,7 +17,7 @@ const STEP: &str = "turn";
 /// How a run stands among the others.
 #[derive(Debug, Default)]
 pub(crate) enum Standing {
-    /// It has not begun, or it has measured.
+    /// It has not begun, or it has measured; or its cluster is elsewhere.
     #[default]
     Out,
     /// It makes itself ready, and waits for its turn meanwhile.
@@ -33,6 +33,9 @@ impl Standing {
         recorder: &Recorder,
         turns: &Turns,
     ) -> anyhow::Result<Self> {
+        if request.there.is_some() {
+            return Ok(Self::Out);
+        }
         let beside = request.provider.can_be_held_back();
         let waits = |other: &str| recorder.progress(STEP, format!("waits until run {other} has measured"));
         let begin = match turns.look(&request.id, beside)? {

@@ -53,6 +53,9 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     if trials.iter().any(|trial| trial.way.is_ok()) {
         args.provider.check()?;
     }
+    if args.provider.is_there() {
+        one_upgrade(&trials)?;
+    }
     let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
         let (outcome, folder) = trial.run(args, &subject, number).await?;
@@ -72,6 +75,18 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
         }
     }
     Ok(code(&outcomes))
+}
+
+/// Checks that what is to be done to a cluster that is there is one upgrade of what runs in it.
+fn one_upgrade(trials: &[Trial<'_>]) -> Result<(), Usage> {
+    let [trial] = trials else {
+        return Err(Usage("a cluster that is there takes one arm: choose it with --arm".to_owned()));
+    };
+    let install = &trial.source.scenario.install;
+    if install.config.is_empty() && !install.names {
+        return Ok(());
+    }
+    Err(Usage(format!("{} installs Cilium in a way of its own: give it a cluster of its own", trial.name())))
 }
 
 fn plan<'a>(subject: &Choice, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
@@ -113,7 +128,7 @@ impl Trial<'_> {
             }
             (Ok(procedure), None) => procedure,
         };
-        let request = self.request(args, subject, procedure.clone(), number)?;
+        let request = self.request(args, subject, procedure.clone(), number).await?;
         let folder = request.out.join(&request.id);
         let run = run::execute(&request).await?;
         let outcome = match run.verdict {
@@ -127,7 +142,7 @@ impl Trial<'_> {
         Ok((outcome, Some(folder)))
     }
 
-    fn request(
+    async fn request(
         &self,
         args: &RunArgs,
         subject: &Choice,
@@ -141,9 +156,15 @@ impl Trial<'_> {
             text: self.source.text.clone(),
         };
         let config = scenario.install.config.clone();
+        // Runs of one process may begin in the same second.
+        let id = format!("{}-{number}", new_id());
+        let there = args.provider.there(&id, scenario.nodes).await?;
+        if let Some(there) = &there {
+            args.subject.fits_what_is_there()?;
+            there.suits(&procedure)?;
+        }
         Ok(Request {
-            // Runs of one process may begin in the same second.
-            id: format!("{}-{number}", new_id()),
+            id,
             procedure,
             again: format!(
                 "seatrial scenario run {} --arm {}{}{}",
@@ -164,6 +185,7 @@ impl Trial<'_> {
             keep: false,
             verbose: args.verbose,
             provider: args.provider.clone(),
+            there,
         })
     }
 

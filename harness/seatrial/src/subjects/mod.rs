@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) api: (String, u16),
     /// Names and addresses of the nodes, in order of name.
     pub(crate) nodes: Vec<(String, String)>,
+    /// Whether the cluster was made for this, and not there before.
+    pub(crate) ours: bool,
 }
 
 impl Facts {
@@ -36,9 +38,10 @@ impl Facts {
         helm: PathBuf,
         kubernetes: &str,
         api: (String, u16),
+        ours: bool,
     ) -> anyhow::Result<Self> {
         let nodes = Self::nodes(client).await?;
-        Ok(Self { helm, kubernetes: kubernetes.to_owned(), api, nodes })
+        Ok(Self { helm, kubernetes: kubernetes.to_owned(), api, nodes, ours })
     }
 
     async fn nodes(client: &kube::Client) -> anyhow::Result<Vec<(String, String)>> {

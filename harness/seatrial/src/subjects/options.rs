@@ -61,11 +61,11 @@ pub(crate) struct SubjectArgs {
     #[arg(long, value_name = "[MINORS:]KEY=VALUE", requires = "charts")]
     set: Vec<String>,
     /// Archive of images to load into every node, as `docker save` or an OCI tool writes it. May be given again.
-    #[arg(long, value_name = "FILE", requires = "charts")]
+    #[arg(long, value_name = "FILE", requires = "charts", conflicts_with = "yes_upgrade")]
     images: Vec<PathBuf>,
     /// Put images of our own under the names that the charts use: the stand-in as agent, and the rest idle. What is tried
     /// then are the charts and the procedure, and not Cilium.
-    #[arg(long, requires = "charts", conflicts_with = "images")]
+    #[arg(long, requires = "charts", conflicts_with_all = ["images", "yes_upgrade"])]
     shim: bool,
 }
 
@@ -90,6 +90,18 @@ impl SubjectArgs {
             }
             (SubjectName::Cilium, None) => Err(Usage("--subject cilium needs --charts".to_owned())),
         }
+    }
+
+    /// Checks that an upgrade leaves the settings of an installation that is there as they are.
+    pub(crate) fn fits_what_is_there(&self) -> Result<(), Usage> {
+        if self.subject == SubjectName::Cilium && self.values.is_empty() {
+            let remedy = "name the values of your installation with --values, as `helm get values cilium -n kube-system \
+                          -o yaml` prints them, or a file with {} if it has none";
+            return Err(Usage(format!(
+                "the charts' defaults would take the place of your settings: {remedy}"
+            )));
+        }
+        Ok(())
     }
 
     /// The options that choose it again, as they follow a command.

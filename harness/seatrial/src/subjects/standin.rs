@@ -6,11 +6,11 @@ use guide::Version;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use subject::{Chart, Layout};
-use tempfile::TempDir;
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
 use crate::exit::Usage;
+use crate::scratch::Scratch;
 
 const ETCD_PORT: u16 = 32_379;
 
@@ -31,7 +31,7 @@ pub(crate) struct Prepared {
     registry: String,
     images: Vec<Image>,
     etcd: Image,
-    charts: TempDir,
+    charts: Scratch,
 }
 
 impl Prepared {
@@ -51,7 +51,7 @@ impl Prepared {
         }
         images.sort_by(|a, b| a.reference.cmp(&b.reference));
         images.dedup_by(|a, b| a.reference == b.reference);
-        let charts = tempfile::tempdir().context("no temporary folder for the charts")?;
+        let charts = Scratch::new("charts-")?;
         for version in versions {
             write_chart(charts.path(), &version.minor().to_string())?;
         }

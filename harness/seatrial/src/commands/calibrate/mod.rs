@@ -34,6 +34,7 @@ use crate::provider::Provider;
 use crate::run::procedure::{Procedure, Step};
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
+use crate::scratch::Scratch;
 use crate::subjects::{self, Choice};
 use crate::{errors, paths, run};
 
@@ -97,7 +98,7 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
     }
     let id = new_id();
     let ledger = Ledger::new(&paths::state());
-    let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
+    let logs = Scratch::new("logs-")?;
     let ended = tokio::select! {
         ended = measure(&args, &id, &ledger, logs.path(), err) => Some(ended),
         signal = tokio::signal::ctrl_c() => { signal.context("Ctrl-C cannot be waited for")?; None }
@@ -114,7 +115,7 @@ pub(crate) async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) ->
 
 /// Takes steps under the standard traffic on a cluster of its own, and returns the record.
 async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
-    let folder = tempfile::Builder::new().prefix("seatrial-calibrate-").tempdir()?;
+    let folder = Scratch::new("calibrate-")?;
     let version = version()?;
     // The folder goes with the command: nobody runs this again from its recipe.
     let story =
@@ -128,6 +129,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         subject: Choice::Standin,
         nodes: 2,
         config: BTreeMap::new(),
+        there: None,
         policies: BTreeMap::new(),
         names: false,
         required: Vec::new(),
@@ -204,7 +206,7 @@ async fn measure(
     cluster::namespace_ready(&client, subject::NAMESPACE, deadline).await?;
     let (host, port) = cluster::sandbox::API_INSIDE;
     let api = (host.to_owned(), port);
-    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api).await?;
+    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api, true).await?;
     let subject = Subject::new(client.clone(), deadline);
     subject.apply(&prepared.prerequisites(&facts)).await?;
     for release in prepared.releases(&facts).await? {
@@ -221,7 +223,7 @@ async fn measure(
         dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
     };
     let servers = Deployment::servers(client, target, None, &traffic).await?;
-    let samples = tempfile::tempdir()?;
+    let samples = Scratch::new("samples-")?;
     // Nothing is put down to a cause here.
     let session = servers.clients(samples.path(), unbounded_channel().0).await?;
     let from_ns = session.flowing(Duration::from_secs(30)).await?;

@@ -11,6 +11,7 @@ use subject::Layout;
 
 use crate::exit::Usage;
 use crate::paths;
+use crate::scratch::Scratch;
 
 /// The first minor whose chart is of one piece.
 const WHOLE_FROM: guide::Minor = guide::Minor::new(1, 9);
@@ -101,7 +102,7 @@ impl Charts {
 
 /// Asks a chart repository which releases of Cilium it has; helm's own list of repositories is left alone.
 async fn published(address: &str, helm: &Path) -> anyhow::Result<BTreeSet<Version>> {
-    let own = tempfile::tempdir()?;
+    let own = Scratch::new("helm-")?;
     let at = |name: &str| own.path().join(name).display().to_string();
     let place =
         ["--repository-config".to_owned(), at("list.yaml"), "--repository-cache".to_owned(), at("cache")];

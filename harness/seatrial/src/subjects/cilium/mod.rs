@@ -145,6 +145,7 @@ impl Prepared {
             kubernetes: cluster::components::KUBERNETES.to_owned(),
             api: ("127.0.0.1".to_owned(), 6443),
             nodes: Vec::new(),
+            ours: true,
         };
         let chart = self.chart(version, &facts).await?;
         let mut objects = chart.render(Parts::All).await?;
@@ -159,7 +160,8 @@ impl Prepared {
     async fn chart(&self, version: &Version, facts: &Facts) -> anyhow::Result<Chart> {
         let (path, layout) = self.source.charts.get(version, &facts.helm).await?;
         let first = self.versions.first().unwrap_or(version);
-        let mut pairs = values::of_cluster(version, first, facts);
+        // A cluster that is there has its settings: the user gives them.
+        let mut pairs = if facts.ours { values::of_cluster(version, first, facts) } else { Vec::new() };
         if self.source.shim {
             pairs.extend(shim::values(version));
         }

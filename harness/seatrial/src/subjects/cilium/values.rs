@@ -175,7 +175,8 @@ mod tests {
         "ipam.mode=kubernetes", "upgradeCompatibility=1.6"])]
     fn every_era_has_its_own_names(#[case] asked: &str, #[case] expected: &[&str]) {
         let api = ("a".to_owned(), 6443);
-        let facts = Facts { helm: PathBuf::new(), kubernetes: String::new(), api, nodes: Vec::new() };
+        let facts =
+            Facts { helm: PathBuf::new(), kubernetes: String::new(), api, nodes: Vec::new(), ours: true };
         let values = of_cluster(&version(asked), &version("1.6.12"), &facts);
         let values: Vec<_> = values.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(values, expected);

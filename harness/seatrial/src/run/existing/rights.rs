@@ -1,10 +1,13 @@
-//! What `watch` may do in a cluster, and nothing more: asked of the API server before, and printed as a role.
+//! What may be done in a cluster that is there, and nothing more: asked of the API server before. That of `watch` is
+//! printed as a role.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
 use serde_json::json;
+
+use super::Purpose;
 
 /// Group, resource, and what is done with it.
 type Right = (&'static str, &'static str, &'static [&'static str]);
@@ -25,12 +28,15 @@ const RIGHTS: &[Right] = &[
 const POLICIES: &[Right] =
     &[("cilium.io", "ciliumnetworkpolicies", &["get", "list", "watch", "create", "patch"])];
 
+/// What an upgrade takes: charts have roles of their own, and the API server lets nobody grant what he may not do.
+const EVERYTHING: &[Right] = &[("*", "*", &["*"])];
+
 fn rights(policies: bool) -> impl Iterator<Item = &'static Right> {
     RIGHTS.iter().chain(POLICIES.iter().filter(move |_| policies))
 }
 
 /// The role as a manifest.
-pub(super) fn manifest() -> anyhow::Result<String> {
+pub(crate) fn manifest() -> anyhow::Result<String> {
     let rules = rights(true).map(
         |(group, resource, verbs)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}),
     );
@@ -44,10 +50,15 @@ pub(super) fn manifest() -> anyhow::Result<String> {
 }
 
 /// Asks the API server for each right, and returns those that it does not grant.
-pub(super) async fn lacking(client: &kube::Client, policies: bool) -> kube::Result<Vec<String>> {
+pub(super) async fn lacking(
+    client: &kube::Client,
+    policies: bool,
+    purpose: Purpose,
+) -> kube::Result<Vec<String>> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut lacking = Vec::new();
-    for (group, resource, verbs) in rights(policies) {
+    let more = EVERYTHING.iter().filter(|_| purpose == Purpose::Upgrade);
+    for (group, resource, verbs) in rights(policies).chain(more) {
         let (resource, subresource) =
             resource.split_once('/').map_or((*resource, None), |(a, b)| (a, Some(b)));
         for verb in *verbs {

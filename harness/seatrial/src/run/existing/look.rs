@@ -2,34 +2,40 @@
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 
-use super::rights;
+use super::{Purpose, rights};
 use crate::exit::Usage;
 
-/// A cluster that can be watched.
-#[derive(Debug)]
-pub(super) struct Found {
+/// What there is.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
     /// Kubernetes version.
-    pub(super) kubernetes: String,
+    pub(crate) kubernetes: String,
     /// Nodes for probes.
-    pub(super) nodes: Vec<String>,
+    pub(crate) nodes: Vec<String>,
     /// Whether it knows the subject's policies.
-    pub(super) policies: bool,
+    pub(crate) policies: bool,
+    /// Where the API server is reached without any service translation.
+    pub(crate) api: (String, u16),
 }
 
 impl Found {
     /// Reads what is there, and what may be done; changes nothing.
-    pub(super) async fn look(client: &kube::Client, most: usize) -> anyhow::Result<Self> {
+    pub(super) async fn look(client: &kube::Client, most: usize, purpose: Purpose) -> anyhow::Result<Self> {
         let version = client.apiserver_version().await.context("the API server does not answer")?;
         let policies = knows_policies(client).await?;
-        let lacking =
-            rights::lacking(client, policies).await.context("the API server does not say what is allowed")?;
+        let lacking = rights::lacking(client, policies, purpose).await;
+        let lacking = lacking.context("the API server does not say what is allowed")?;
         if !lacking.is_empty() {
             let lacking = lacking.join(", ");
-            let remedy = "`seatrial watch --rbac` prints the role that it takes";
+            let remedy = match purpose {
+                Purpose::Watch => "`seatrial watch --rbac` prints the role that it takes",
+                Purpose::Upgrade => "it takes cluster-admin, since charts grant roles",
+            };
             return Err(Usage(format!("this user may not {lacking}; {remedy}")).into());
         }
         let api: Api<Node> = Api::all(client.clone());
@@ -40,8 +46,21 @@ impl Found {
             let remedy = format!("probes need Linux on {}, Ready and not cordoned", architecture());
             return Err(Usage(format!("no node can have probes, of {}: {remedy}", names.join(", "))).into());
         }
-        Ok(Self { kubernetes: version.git_version, nodes, policies })
+        Ok(Self { kubernetes: version.git_version, nodes, policies, api: api_server(client).await? })
     }
+}
+
+/// The first address of the Service `kubernetes`.
+async fn api_server(client: &kube::Client) -> anyhow::Result<(String, u16)> {
+    let api: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
+    let of_it = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
+    let slices = api.list(&of_it).await.context("the endpoints of the API server could not be listed")?;
+    let first = slices.into_iter().find_map(|slice| {
+        let address = slice.endpoints.into_iter().flat_map(|endpoint| endpoint.addresses).next()?;
+        let port = slice.ports?.into_iter().find_map(|port| u16::try_from(port.port?).ok())?;
+        Some((address, port))
+    });
+    first.context("the Service kubernetes has no endpoints")
 }
 
 /// The names of the first nodes that can run this program's own image.

@@ -1,0 +1,32 @@
+//! The host outside of a kind cluster: a container on the cluster's network that is no node.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::KindError;
+use super::docker;
+use super::error::io;
+use crate::ledger::Held;
+use crate::outside::{Outside, ROLE};
+use crate::wait;
+
+/// Where its process has its socket: in the container, and in the cluster's folder.
+const MOUNT: &str = "/run/seatrial";
+const FOLDER: &str = "outside";
+
+/// Starts it from a layer with this program; returns when it takes requests.
+pub(super) async fn start(cluster: &str, layer: &Path, held: &Held) -> Result<Outside, KindError> {
+    let folder = held.folder().join(FOLDER);
+    std::fs::create_dir(&folder).map_err(io("the folder of the host outside could not be made"))?;
+    let lock = || held.share_lock().map_err(io(super::LOCK));
+    docker::make_image(cluster, layer, &format!("/usr/bin/{ROLE}"), lock()?).await?;
+    let container = docker::run(cluster, FOLDER, (&folder, MOUNT), &[MOUNT], lock()?).await?;
+    let address = docker::address(&container).await?;
+    let address: IpAddr = address.parse().map_err(|_unreadable| KindError::Outside { address })?;
+    let outside = Outside::new(&folder, address);
+    let probe = async || outside.answers().await.map_err(|e| e.to_string());
+    let condition = format!("the container {container} to take requests");
+    wait::until(&condition, Duration::from_secs(30), Duration::from_millis(50), probe).await?;
+    Ok(outside)
+}
