@@ -36,7 +36,9 @@ impl Census {
             let program =
                 command.split(' ').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
             let ours = ["seatrial-", "kubelet", "kube-", "etcd", "containerd", "cilium-", "probe-", "pause"];
-            if ours.iter().any(|name| program.starts_with(name)) {
+            // A Docker daemon has a containerd of its own, and a new one after each start.
+            let dockers = command.contains("/run/docker/");
+            if ours.iter().any(|name| program.starts_with(name)) && !dockers {
                 processes.insert(format!("{process}: {command}"));
             }
         }

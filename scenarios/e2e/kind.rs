@@ -2,6 +2,7 @@
 //! and the kind tool.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
@@ -31,7 +32,7 @@ impl Held {
         let kinds: [&[&str]; 4] = [
             &["ps", "--all", "--format", "container {{.ID}} {{.Names}} {{.State}}"],
             &["volume", "ls", "--format", "volume {{.Name}}"],
-            &["network", "ls", "--format", "network {{.ID}} {{.Name}}"],
+            &["network", "ls", "--format", "network {{.Name}}"],
             &["image", "ls", "--all", "--format", "image {{.Repository}}:{{.Tag}}"],
         ];
         let mut held = BTreeSet::new();
@@ -205,6 +206,29 @@ pub(crate) fn refused() -> Result<(), Failed> {
     before.is_as_before()
 }
 
+/// Docker dies in the midst of a run, and is back: the run says so, and `gc` removes the cluster. Only of a daemon that
+/// is nobody else's: the one whose process id is in this file.
+pub(crate) fn docker_dies(pidfile: &Path) -> Result<(), Failed> {
+    let before = Held::take()?;
+    let mut running = Running::start(&UPGRADE)?;
+    running.wait_for_event(&["step-started", "baseline"])?;
+    let daemon: i32 = std::fs::read_to_string(pidfile)?.trim().parse()?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(daemon), Signal::SIGKILL)?;
+    let code = running.ended()?;
+    let id = running.id().ok_or("no run folder")?;
+    let started = run(tool("../../ci/docker/start", &[]).arg(pidfile))?;
+    started.expect_code(0)?;
+    let (record, console) = (running.record()?, running.console());
+    check(code == Some(3) && record["verdict"] == "errored", format!("exit code {code:?}\n{console}"))?;
+    let says = record["reason"].as_str().unwrap_or_default().len() > 20;
+    check(says && running.folder().is_some_and(|folder| folder.join("junit.xml").exists()), console)?;
+    collected(&id)?;
+    before.is_as_before()
+}
+
+/// One node, and no network for its pods.
+const FOREIGN: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true, kubeProxyMode: none}\n";
+
 /// A kind cluster that somebody else has made.
 struct Foreign {
     name: &'static str,
@@ -234,10 +258,7 @@ impl Foreign {
 
     fn command(&self, words: &[&str]) -> Result<Said, Failed> {
         let config = self.folder.path().join("config.yaml");
-        std::fs::write(
-            &config,
-            include_str!("../../kind-configs/two-node.yaml").replace("- role: worker\n", ""),
-        )?;
+        std::fs::write(&config, FOREIGN)?;
         let mut command = tool(&self.kind, words);
         if words.first() == Some(&"create") {
             command.arg("--config").arg(config);

@@ -4,6 +4,7 @@
 //! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Two arms are under way at a time, and
 //! take turns to measure; every other test has the machine for itself.
 //! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
+//! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
 mod bad_input;
@@ -65,6 +66,10 @@ fn main() {
         trial("kind/interrupted", kind::interrupted),
         trial("kind/refused", kind::refused),
     ]);
+    #[cfg(feature = "e2e-kind")]
+    if let Some(pidfile) = std::env::var_os("SEATRIAL_E2E_DOCKER") {
+        trials.push(trial("kind/docker-dies", move || kind::docker_dies(Path::new(&pidfile))));
+    }
     libtest_mimic::run(&arguments, trials).exit();
 }
 
