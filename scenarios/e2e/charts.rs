@@ -77,6 +77,21 @@ pub(crate) fn stage_by_stage() -> Result<(), Failed> {
     if record["subject"] != shim {
         return Err(format!("the report does not say that the images are ours: {}", record["subject"]).into());
     }
+    shim_is_written(charts.path())
+}
+
+/// The same images as an archive, for clusters of others.
+fn shim_is_written(charts: &Path) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let archive = folder.path().join("shim.tar");
+    let mut write = seatrial(&["image", "--shim", "1.6", "--shim", "1.9"]);
+    run(write.arg("--charts").arg(charts).arg(&archive))?
+        .expect_code(0)?
+        .expect_words(&["/cilium:v1.6.12", "/cilium:v1.9.18"])?;
+    let listed = run(tool("tar", &["-tf"]).arg(&archive))?.expect_code(0)?.expect_words(&["index.json"])?;
+    if listed.out.lines().filter(|line| line.starts_with("blobs/sha256/")).count() < 4 {
+        return Err(format!("the archive holds too little: {}", listed.out).into());
+    }
     Ok(())
 }
 

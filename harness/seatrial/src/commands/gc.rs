@@ -30,7 +30,7 @@ pub(crate) async fn run() -> anyhow::Result<u8> {
     }
     match scratch::collect() {
         Ok(0) => {}
-        Ok(folders) => writeln!(out, "removed what killed commands left in {folders} of their folders")?,
+        Ok(folders) => writeln!(out, "folders of killed commands removed: {folders}")?,
         Err(e) => {
             writeln!(out, "{}", errors::line(&e))?;
             stuck += 1;

@@ -1,13 +1,15 @@
-//! `seatrial image`: the image of the probes, for clusters that seatrial did not make.
+//! `seatrial image`: images for clusters that seatrial did not make: of the probes, or of a shim.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use cluster::images::write_archive;
+use cluster::{Component, Components, Image};
 
 use crate::bundle::Bundle;
-use crate::exit;
+use crate::subjects::{self, Choice};
+use crate::{exit, paths};
 
 /// Arguments of `image`.
 #[derive(Debug, ClapArgs)]
@@ -15,13 +17,36 @@ pub(crate) struct Args {
     /// File to write: an OCI archive, for `ctr images import`, `kind load image-archive`, or `skopeo copy oci-archive:FILE
     /// docker://REGISTRY/NAME`.
     file: PathBuf,
+    /// Instead of the probes, images of our own under the names that the chart of this version uses: the stand-in as agent,
+    /// and the rest idle. May be given again.
+    #[arg(long, value_name = "VERSION", requires = "charts")]
+    shim: Vec<String>,
+    /// Where Cilium's charts are, as for `seatrial run`.
+    #[arg(long, value_name = "DIR|URL", requires = "shim")]
+    charts: Option<String>,
 }
 
-/// Writes the archive and prints the name of the image in it.
+/// Writes the archive and prints the names of the images in it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     let bundle = Bundle::new().await?;
-    let image = bundle.role("probe");
-    write_archive(&args.file, std::slice::from_ref(&image))?;
-    writeln!(std::io::stdout(), "{}", image.reference)?;
+    let images = match &args.charts {
+        None => vec![bundle.role("probe")],
+        Some(charts) => shim(charts, &args.shim, &bundle).await?,
+    };
+    write_archive(&args.file, &images)?;
+    for image in images {
+        writeln!(std::io::stdout(), "{}", image.reference)?;
+    }
     Ok(exit::PASSED)
+}
+
+/// The images that the charts of these versions use.
+async fn shim(charts: &str, versions: &[String], bundle: &Bundle) -> anyhow::Result<Vec<Image>> {
+    let components = Components::new(None, paths::cache());
+    let mut subject = Choice::shim(charts)?;
+    subject.ask(&components).await?;
+    let versions = versions.iter().map(|version| subject.resolve(version)).collect::<Result<Vec<_>, _>>()?;
+    versions.iter().try_for_each(|version| subject.supports(version))?;
+    let helm = components.resolve(Component::Helm, &|_| ()).await?;
+    Ok(subjects::prepare(&subject, &versions, bundle, &components, &helm).await?.images())
 }

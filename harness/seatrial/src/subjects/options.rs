@@ -119,6 +119,11 @@ impl SubjectArgs {
 }
 
 impl Choice {
+    /// Cilium's charts with images of our own.
+    pub(crate) fn shim(charts: &str) -> Result<Self, Usage> {
+        Ok(Self::Cilium(Source::open(charts, &[], &[], &[], true)?))
+    }
+
     /// Asks which versions there are, where that is known elsewhere alone; to be done before any of them is named.
     pub(crate) async fn ask(&mut self, components: &Components) -> anyhow::Result<()> {
         match self {
