@@ -1,4 +1,5 @@
-//! A cluster that the user names: nothing of it is made or removed but a namespace of the run's own.
+//! A cluster that the user names: a run makes a namespace of its own there, and where it upgrades the agents a pre-flight
+//! check; both carry its id, and nothing else is removed.
 
 use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
