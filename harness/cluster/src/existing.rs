@@ -20,7 +20,7 @@ use crate::wait::{self, Timeout};
 /// The name of the provider.
 pub const PROVIDER: &str = "existing";
 /// Label that holds the id of the run to which an object belongs.
-const RUN_LABEL: &str = "seatrial.dev/run";
+pub const RUN_LABEL: &str = "seatrial.dev/run";
 /// How long a namespace may take to go.
 const GONE: Duration = Duration::from_secs(60);
 /// How long is waited for another seatrial to let go of its entry.

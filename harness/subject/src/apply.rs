@@ -102,7 +102,8 @@ pub(crate) async fn create(
             Ok(_) => created.push(object.clone()),
             Err(kube::Error::Api(status)) if status.is_already_exists() && !target.name.starts_with(own) => {}
             Err(e) => {
-                delete(client, &created).await?;
+                // What was refused is what is said, whatever comes of the rest.
+                let _left = delete(client, &created).await;
                 return Err(target.refused("created")(e));
             }
         }

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 pub use apply::ApplyError;
 pub use beside::BesideError;
 pub use chart::{Chart, ChartError, find, helm};
+pub use cluster::existing::RUN_LABEL;
 pub use config::parse_config_map;
 pub use driver::{Subject, SubjectError};
 pub use exec::{ExecError, Said};
@@ -36,8 +37,6 @@ pub use snapshot::Snapshot;
 
 /// Namespace of everything that belongs to the subject.
 pub const NAMESPACE: &str = "kube-system";
-/// Label that holds the id of the run to which an object belongs.
-pub const RUN_LABEL: &str = "seatrial.dev/run";
 /// The agents' DaemonSet, and their value of the label `k8s-app`.
 pub const DAEMONSET: &str = "cilium";
 /// The agent's container.
