@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{cache, record, run, seatrial, tool};
+use crate::command::{cache, component, record, run, seatrial, tool};
 use crate::file_server::FileServer;
 
 /// The chart that has the traits of Cilium's.
@@ -78,6 +78,29 @@ pub(crate) fn stage_by_stage() -> Result<(), Failed> {
         return Err(format!("the report does not say that the images are ours: {}", record["subject"]).into());
     }
     shim_is_written(charts.path())
+}
+
+/// The same charts rendered beforehand, as one file and as a folder of files: no chart is left, nor a value.
+pub(crate) fn manifests() -> Result<(), Failed> {
+    let (charts, folder, helm) = (charts()?, tempfile::tempdir()?, component("helm")?);
+    let rendered = |version: &str, set: &str| -> Result<String, Failed> {
+        let chart = charts.path().join(version).display().to_string();
+        let words = ["template", "cilium", &chart, "--namespace=kube-system", "--set", set];
+        Ok(run(&mut tool(&helm, &words))?.expect_code(0)?.out)
+    };
+    let keep = "agent.keepDeprecatedLabels=true,preflight.enabled=true";
+    std::fs::write(folder.path().join("1.6.12.yaml"), rendered("1.6.12", keep)?)?;
+    std::fs::create_dir(folder.path().join("1.7.1"))?;
+    for (index, document) in rendered("1.7.1", keep)?.split("\n---\n").enumerate() {
+        std::fs::write(folder.path().join(format!("1.7.1/{index:02}.yaml")), document)?;
+    }
+    let record = upgraded(folder.path(), ["1.6", "1.7"], &[], 0)?;
+    went(&record, &["1.6.12", "1.7.1", "1.6.12"])?;
+    let checked = |step: &Value| step["name"] == "pre-flight check 1.7.1" && step["outcome"] == "done";
+    if record["steps"].as_array().into_iter().flatten().any(checked) {
+        return Ok(());
+    }
+    Err(format!("there was no pre-flight check: {}", record["steps"]).into())
 }
 
 /// The same images as an archive, for clusters of others.

@@ -39,6 +39,17 @@ pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Where the binary has a component, such as helm.
+pub(crate) fn component(name: &str) -> Result<String, Failed> {
+    let doctor = run(&mut seatrial(&["doctor"]))?;
+    let found = |line: &str| {
+        let (what, path) = line.strip_prefix("ok")?.trim_start().split_once(' ')?;
+        (what == name).then(|| path.trim().to_owned())
+    };
+    let found = doctor.out.lines().find_map(found);
+    found.ok_or_else(|| format!("no {name}; `seatrial doctor --build --kind` builds it").into())
+}
+
 /// What an ended command said.
 #[derive(Debug)]
 pub(crate) struct Said {

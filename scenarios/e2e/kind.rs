@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::cluster;
-use crate::command::{Running, Said, run, seatrial, tool};
+use crate::command::{Running, Said, component, record, run, seatrial, tool};
 use crate::kills::signal;
+use crate::scenario;
 
 const UPGRADE: [&str; 6] = ["run", "1.5", "1.6", "--rollback", "--provider", "kind"];
 
@@ -65,17 +66,19 @@ fn felt(record: &Value) -> Felt {
         .collect()
 }
 
-/// The same upgrade says the same of the subject on kind as in a sandbox.
-pub(crate) fn same_report_as_sandbox() -> Result<(), Failed> {
-    let measured = |arguments: &[&str]| -> Result<Value, Failed> {
-        let mut running = Running::start(arguments)?;
-        check(running.ended()? == Some(0), running.console())?;
-        running.record()
-    };
+/// A scenario's file runs unchanged, and its report says the same as that of a sandbox: the same flows, felt the same,
+/// for the same causes, and nothing found.
+pub(crate) fn same_as_in_a_sandbox() -> Result<(), Failed> {
     let before = Held::take()?;
-    let kind = measured(&UPGRADE)?;
+    let out = tempfile::tempdir()?;
+    let arguments =
+        ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed", "--provider", "kind", "--out"];
+    run(seatrial(&arguments).arg(out.path()))?
+        .expect_code(0)?
+        .expect_words(&["scenario upgrade-1.5-1.6/followed: as expected"])?;
     before.is_as_before()?;
-    let sandbox = measured(&UPGRADE[..4])?;
+    let kind = record(&std::fs::read_dir(out.path())?.next().ok_or("no run folder")??.path())?;
+    let sandbox = scenario::in_sandbox("upgrade-1.5-1.6", "followed")?;
     check(kind["provider"]["name"] == "kind", format!("{}", kind["provider"]))?;
     for record in [&kind, &sandbox] {
         check(record["verdict"] == "passed", format!("{}: {}", record["verdict"], record["reason"]))?;
@@ -84,18 +87,6 @@ pub(crate) fn same_report_as_sandbox() -> Result<(), Failed> {
     let (kind, sandbox) = (felt(&kind), felt(&sandbox));
     check(!sandbox.is_empty() && sandbox.values().any(|felt| !felt.is_empty()), "nothing was felt at all")?;
     check(kind == sandbox, format!("kind: {kind:#?}\nsandbox: {sandbox:#?}"))
-}
-
-/// A scenario's file runs unchanged.
-pub(crate) fn scenario() -> Result<(), Failed> {
-    let before = Held::take()?;
-    let out = tempfile::tempdir()?;
-    let arguments =
-        ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed", "--provider", "kind", "--out"];
-    run(seatrial(&arguments).arg(out.path()))?
-        .expect_code(0)?
-        .expect_words(&["scenario upgrade-1.5-1.6/followed: as expected"])?;
-    before.is_as_before()
 }
 
 /// Once with a kill while kind makes the nodes, once with one in the midst of a run: `gc` removes what is left, and
@@ -203,7 +194,22 @@ pub(crate) fn refused() -> Result<(), Failed> {
         let folder = std::fs::read_dir(out.path())?.next().ok_or("no run folder")??.path();
         check(folder.join("junit.xml").exists(), "there is no JUnit report")?;
     }
+    old_kind()?;
     before.is_as_before()
+}
+
+/// A kind that is older than needed, where it is found first.
+fn old_kind() -> Result<(), Failed> {
+    let (folder, out) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let kind = folder.path().join("kind");
+    std::fs::write(&kind, "#!/bin/sh\necho kind v0.17.0 go1.19.2 linux/amd64\n")?;
+    std::fs::set_permissions(&kind, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut command = seatrial(&UPGRADE);
+    command.env("KUBEBUILDER_ASSETS", folder.path()).arg("--out").arg(out.path());
+    let words = [kind.to_str().unwrap_or_default(), "kind v0.17.0", "v0.27 or newer is needed"];
+    run(&mut command)?.expect_code(3)?.expect_words(&words)?;
+    let folder = std::fs::read_dir(out.path())?.next().ok_or("no run folder")??.path();
+    check(folder.join("junit.xml").exists(), "there is no JUnit report")
 }
 
 /// Docker dies in the midst of a run, and is back: the run says so, and `gc` removes the cluster. Only of a daemon that
@@ -238,10 +244,8 @@ struct Foreign {
 
 impl Foreign {
     fn start() -> Result<Self, Failed> {
+        let kind = component("kind")?;
         let doctor = run(&mut seatrial(&["doctor"]))?;
-        let found = |line: &str| line.strip_prefix("ok       kind").map(|path| path.trim().to_owned());
-        let kind =
-            doctor.out.lines().find_map(found).ok_or("no kind; `seatrial doctor --build` builds it")?;
         let image = doctor.out.lines().find_map(|line| line.strip_prefix("ok       node image"));
         let image = std::env::var("SEATRIAL_KIND_IMAGE").ok().or(image.map(|image| image.trim().to_owned()));
         let foreign = Self { name: "somebody-elses", kind, folder: tempfile::tempdir()? };

@@ -1,8 +1,9 @@
 //! End-to-end tests: the real binary on real clusters. They need root and fail, with the remedy, where something is
 //! missing.
 //!
-//! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Two arms are under way at a time, and
-//! take turns to measure; every other test has the machine for itself.
+//! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Arms, and other tests that do no more
+//! than a run does, are under way two at a time and take turns to measure; every other test has the machine for itself.
+//! How long each took is printed at the end; of two that are under way at a time, each waits for the other.
 //! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
 //! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
@@ -12,6 +13,7 @@ mod census;
 mod charts;
 mod cluster;
 mod command;
+mod existing;
 mod file_server;
 mod isolation;
 mod kills;
@@ -20,8 +22,8 @@ mod kind;
 mod neighbours;
 mod repro;
 mod scenario;
+mod times;
 mod upgrade;
-mod watch;
 
 use std::path::Path;
 
@@ -32,47 +34,57 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(cores.min(2));
     let mut trials = vec![
-        trial("cluster-up-and-down", cluster::up_and_down),
-        trial("upgrade-1.5-1.6", upgrade::there_and_back),
-        trial("injected-outage-is-seen", upgrade::injected_outage_is_seen),
-        trial("micro-upgrade", upgrade::micro),
-        trial("missing-component", bad_input::missing_component),
-        trial("no-go", bad_input::no_go),
-        trial("port-taken", bad_input::port_taken),
-        trial("disk-full", bad_input::disk_full),
-        trial("not-root", bad_input::not_root),
-        trial("two-runs-side-by-side", isolation::two_runs_and_gc),
-        trial("repro", repro::same_outcome),
-        trial("killed", kills::killed),
-        trial("interrupted", kills::interrupted),
-        trial("watch", watch::watched),
-        trial("charts/immutable-selector", charts::an_immutable_selector_is_found),
-        trial("charts/stage-by-stage", charts::stage_by_stage),
-        trial("charts/repository", charts::repository),
+        alone("cluster-up-and-down", cluster::up_and_down),
+        alone("upgrade-1.5-1.6", upgrade::there_and_back),
+        alone("injected-outage-is-seen", upgrade::injected_outage_is_seen),
+        alone("missing-component", bad_input::missing_component),
+        alone("no-go", bad_input::no_go),
+        alone("port-taken", bad_input::port_taken),
+        alone("disk-full", bad_input::disk_full),
+        alone("not-root", bad_input::not_root),
+        alone("two-runs-side-by-side", isolation::two_runs_and_gc),
+        alone("killed", kills::killed),
+        alone("interrupted", kills::interrupted),
+        alone("existing", existing::upgraded_and_watched),
+        alone("charts/repository", charts::repository),
+        beside("micro-upgrade", upgrade::micro),
+        beside("repro", repro::same_outcome),
+        beside("charts/immutable-selector", charts::an_immutable_selector_is_found),
+        beside("charts/stage-by-stage", charts::stage_by_stage),
+        beside("charts/manifests", charts::manifests),
     ];
     if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
-        trials.push(trial("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));
+        trials.push(alone("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));
     }
     for (name, arm) in scenario::arms() {
         let test = format!("{name}/{arm}");
-        trials.push(Trial::test(test, move || neighbours::beside(|| scenario::as_expected(&name, &arm))));
+        trials.push(beside(&test, move || scenario::as_expected(&name, &arm)));
     }
     #[cfg(feature = "e2e-kind")]
     trials.extend([
-        trial("kind/cluster-up-and-down", kind::up_and_down),
-        trial("kind/same-report-as-sandbox", kind::same_report_as_sandbox),
-        trial("kind/upgrade-1.5-1.6", kind::scenario),
-        trial("kind/killed", kind::killed),
-        trial("kind/interrupted", kind::interrupted),
-        trial("kind/refused", kind::refused),
+        alone("kind/cluster-up-and-down", kind::up_and_down),
+        alone("kind/upgrade-1.5-1.6", kind::same_as_in_a_sandbox),
+        alone("kind/killed", kind::killed),
+        alone("kind/interrupted", kind::interrupted),
+        alone("kind/refused", kind::refused),
     ]);
     #[cfg(feature = "e2e-kind")]
     if let Some(pidfile) = std::env::var_os("SEATRIAL_E2E_DOCKER") {
-        trials.push(trial("kind/docker-dies", move || kind::docker_dies(Path::new(&pidfile))));
+        trials.push(alone("kind/docker-dies", move || kind::docker_dies(Path::new(&pidfile))));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    let ended = libtest_mimic::run(&arguments, trials);
+    times::print();
+    ended.exit();
 }
 
-fn trial(name: &str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    Trial::test(name, move || neighbours::alone(test))
+/// A trial that has the machine for itself.
+fn alone(name: &str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let of = name.to_owned();
+    Trial::test(name, move || neighbours::alone(|| times::took(&of, test)))
+}
+
+/// A trial that takes turns with its like.
+fn beside(name: &str, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let of = name.to_owned();
+    Trial::test(name, move || neighbours::beside(|| times::took(&of, test)))
 }

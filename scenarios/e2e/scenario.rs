@@ -1,10 +1,16 @@
 //! The scenarios that are compiled in, one test an arm.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use libtest_mimic::Failed;
 use serde_json::Value;
 
 use crate::census;
-use crate::command::{run, seatrial};
+use crate::command::{record, run, seatrial};
+
+/// Records of arms that were run in a sandbox, by name and arm.
+static RECORDS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
 
 /// Name and arm of each, in order.
 pub(crate) fn arms() -> Vec<(String, String)> {
@@ -33,6 +39,8 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
     // A way that is refused leaves no run.
     let Some(folder) = std::fs::read_dir(out.path())?.next().transpose()? else { return Ok(()) };
     census::nothing_of(&folder.file_name().to_string_lossy())?;
+    let record = record(&folder.path())?;
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name}/{arm}"), record);
     if arm == "followed" {
         let mut judge = seatrial(&["scenario", "judge", "--against", "skipped"]);
         let judged = run(judge.arg(out.path()))?;
@@ -43,4 +51,17 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// The record of an arm in a sandbox, of its own test if that was run before.
+#[cfg(feature = "e2e-kind")]
+pub(crate) fn in_sandbox(name: &str, arm: &str) -> Result<Value, Failed> {
+    let recorded = || {
+        let records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+        records.get(&format!("{name}/{arm}")).cloned()
+    };
+    if recorded().is_none() {
+        as_expected(name, arm)?;
+    }
+    recorded().ok_or_else(|| format!("{name}/{arm} leaves no run").into())
 }

@@ -75,12 +75,20 @@ impl Component {
         }
     }
 
-    /// What `--version` (or `version`) of a usable program on PATH prints.
+    /// Whether this is what `--version` (or `version`) of a usable program on PATH prints.
+    fn is_usable(self, said: &str) -> bool {
+        match self {
+            Self::Kind => crate::kind::will_do(said),
+            _ => said.contains(self.version_mark()),
+        }
+    }
+
+    /// The version that is wanted.
     fn version_mark(self) -> &'static str {
         match self {
             Self::Etcd => "etcd Version: 3.",
             Self::Helm => "v3.17.",
-            Self::Kind => "kind v0.",
+            Self::Kind => "v0.27",
             _ => "v1.34.",
         }
     }
@@ -233,7 +241,7 @@ fn executable(path: &Path) -> Option<PathBuf> {
 
 async fn has_version(program: &Path, component: Component) -> bool {
     let ask = if matches!(component, Component::Helm | Component::Kind) { "version" } else { "--version" };
-    Run::new(program).args([ask]).output().await.is_ok_and(|said| said.contains(component.version_mark()))
+    Run::new(program).args([ask]).output().await.is_ok_and(|said| component.is_usable(&said))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod identity;
 mod kernel;
 mod keys;
 pub mod lint;
+mod node_image;
 pub mod plan;
 pub mod policy;
 pub mod rebase;
@@ -24,6 +25,7 @@ pub use data::{Confidence, Span};
 pub use hazard::{Applies, Facts, Hazard, hazard_ids, hazard_remedy, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
+pub use node_image::{NodeImage, node_image, node_images};
 pub use plan::{
     Direction, Options, Plan, PlanError, Preflight, Rollback, Stage, Step, Variant, plan, plan_for, plan_with,
 };

@@ -3,10 +3,10 @@
 use schemars::{Schema, schema_for};
 
 use crate::lint::{metrics, policies, prefixes};
-use crate::{catalogue, hazard, identity, keys, lint, plan, rebase, required, transition};
+use crate::{catalogue, hazard, identity, keys, lint, node_image, plan, rebase, required, transition};
 
 /// Returns every schema by name: documents first, then data files.
-pub fn all() -> [(&'static str, Schema); 12] {
+pub fn all() -> [(&'static str, Schema); 13] {
     [
         ("plan", schema_for!(plan::Plan)),
         ("rebase", schema_for!(rebase::render::Report)),
@@ -20,5 +20,6 @@ pub fn all() -> [(&'static str, Schema); 12] {
         ("data-policy-features", schema_for!(Vec<policies::Support>)),
         ("data-policy-limits", schema_for!(prefixes::File)),
         ("data-metrics", schema_for!(Vec<metrics::Metric>)),
+        ("data-node-images", schema_for!(Vec<node_image::NodeImage>)),
     ]
 }

@@ -12,14 +12,14 @@ use crate::{commands, errors, exit, run, scenario};
 #[command(name = "seatrial", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    pub(crate) command: Command,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input, 3 errored (harness, cluster or \
                           environment), 4 nothing ran or a required part was skipped, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
     Run(Box<run::Args>),
     /// Measure a cluster that is there, while you change it by whatever tool.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cluster::{Cni, Components, Image, KindRequest, Request, SandboxRequest, Shape, Share};
+use guide::NodeImage;
 
 use crate::commands::cluster::Place;
 use crate::errors;
@@ -31,7 +32,8 @@ pub(crate) struct Provider {
     /// Configuration of the kind cluster: two-node, kube-proxy, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     kind_config: Option<String>,
-    /// Node image of the kind cluster; by default the newest that ci/kind-node-image made, else kind's own.
+    /// Node image of the kind cluster. By default one with the newest Kubernetes that Cilium's versions were tested with;
+    /// for the stand-in the newest that ci/kind-node-image made, else kind's own.
     #[arg(long, env = "SEATRIAL_KIND_IMAGE", value_name = "IMAGE")]
     kind_image: Option<String>,
     #[command(flatten)]
@@ -55,6 +57,8 @@ pub(crate) struct Wanted {
     pub(crate) archives: Vec<PathBuf>,
     /// What a sandbox gets of the processors.
     pub(crate) share: Share,
+    /// The node image for a kind cluster that suits the subject, if one does better than others.
+    pub(crate) node_image: Option<&'static NodeImage>,
 }
 
 impl Provider {
@@ -101,6 +105,11 @@ impl Provider {
     /// Whether a cluster of it can be left the processor time that nobody else wants.
     pub(crate) fn can_be_held_back(&self) -> bool {
         matches!(self.name, ProviderName::Sandbox) && cluster::sandbox::can_weigh()
+    }
+
+    /// Whether the subject has a say in which Kubernetes the cluster has.
+    pub(crate) fn chooses_kubernetes(&self) -> bool {
+        self.name == ProviderName::Kind && self.kind_image.is_none()
     }
 
     /// Whether the cluster was there before.
@@ -163,7 +172,7 @@ impl Provider {
 
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images, archives, share } = wanted;
+        let Wanted { id, nodes, cni, keep, logs, images, archives, share, node_image } = wanted;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
@@ -180,7 +189,9 @@ impl Provider {
                 })
             }
             ProviderName::Kind => {
-                let (shape, image) = (self.shape(nodes, cni)?, self.kind_image.clone());
+                let shape = self.shape(nodes, cni)?;
+                let suits = || node_image.map(|node| node.image.clone());
+                let image = self.kind_image.clone().or_else(suits);
                 Request::Kind(KindRequest { id, shape, cni, image, logs, images, archives })
             }
             ProviderName::Existing => {

@@ -7,6 +7,7 @@ use kube::api::DynamicObject;
 use tokio::process::Command;
 
 use crate::layout::{Layout, Parts};
+use crate::manifests;
 
 /// A chart that could not be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,8 @@ pub struct Chart {
     pub path: PathBuf,
     /// Kubernetes version that is rendered for, such as `v1.34.4`.
     pub kubernetes: String,
+    /// Address and port of the API server, for manifests; charts are told by their values.
+    pub api: Option<(String, u16)>,
     /// How it is divided.
     pub layout: Layout,
     /// Files of values, later ones over earlier ones.
@@ -71,12 +74,15 @@ impl Chart {
     /// When helm fails, a manifest cannot be read, or something in it is no object.
     pub async fn render(&self, parts: Parts) -> Result<Vec<DynamicObject>, ChartError> {
         let text = match self.layout {
-            Layout::Manifests => manifests(&self.path)?,
+            Layout::Manifests => manifests::read(&self.path)?,
             Layout::Subcharts | Layout::Whole => helm(&self.helm, &self.arguments(parts)).await?,
         };
         let mut objects = parse(&text).map_err(|reason| self.document(reason))?;
         objects
             .retain(|object| object.metadata.name.as_deref().is_none_or(|name| self.layout.has(parts, name)));
+        if let (Layout::Manifests, Some(api)) = (self.layout, &self.api) {
+            objects.iter_mut().for_each(|object| manifests::name_api_server(object, api));
+        }
         Ok(objects)
     }
 
@@ -121,27 +127,6 @@ impl Chart {
         }
         args
     }
-}
-
-/// The text of a manifest, or of every manifest in a folder, in order of name.
-fn manifests(path: &Path) -> Result<String, ChartError> {
-    let read_error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ChartError::Read { path, source }
-    };
-    if path.is_file() {
-        return std::fs::read_to_string(path).map_err(read_error(path));
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(read_error(path))? {
-        let file = entry.map_err(read_error(path))?.path();
-        if file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    let texts = files.iter().map(|file| std::fs::read_to_string(file).map_err(read_error(file)));
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n---\n"))
 }
 
 /// Runs helm and returns what it prints.
@@ -207,6 +192,7 @@ mod tests {
             helm: "/no/helm".into(),
             path: path.to_owned(),
             kubernetes: "v1.34.4".to_owned(),
+            api: None,
             layout,
             values_files: vec!["values.yaml".into()],
             values: vec![("global.tag".to_owned(), "v1".to_owned()), ("list".to_owned(), "a,b".to_owned())],

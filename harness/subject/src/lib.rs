@@ -11,6 +11,7 @@ mod driver;
 mod exec;
 mod identities;
 mod layout;
+mod manifests;
 mod obstacle;
 mod policy;
 mod preflight;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::version::OLDEST;
 use crate::client::ClientError;
 use crate::components::ComponentError;
 use crate::images::ImageError;
@@ -38,6 +39,18 @@ pub enum KindError {
         /// Why.
         #[source]
         source: CommandError,
+    },
+    /// kind cannot be used.
+    #[error(
+        "{} says that it is {said:?}, and v{}.{} or newer is needed; put a newer one in its place, or take it away: \
+         where Go is installed, seatrial builds its own",
+        path.display(), OLDEST.0, OLDEST.1
+    )]
+    Old {
+        /// Where it is.
+        path: PathBuf,
+        /// What it says about itself.
+        said: String,
     },
     /// The ledger cannot be used.
     #[error(transparent)]

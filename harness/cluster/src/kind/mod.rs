@@ -10,6 +10,7 @@ mod error;
 mod network;
 mod outside;
 mod shape;
+mod version;
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,6 +24,7 @@ pub(crate) use doctor::examine;
 pub use error::KindError;
 use error::{MEMORY, io};
 pub use shape::{Shape, UnknownShape};
+pub(crate) use version::will_do;
 
 use crate::clock;
 use crate::components::{Component, Components};
@@ -83,6 +85,7 @@ impl Kind {
         docker::version().await?;
         enough_memory()?;
         let kind = components.resolve(Component::Kind, progress).await?;
+        version::check(&kind).await?;
         let image = node_image(request.image.as_deref()).await?;
         let entry = Entry::kind(&request.id, request.shape.nodes());
         let held = ledger.enter(&entry)?;

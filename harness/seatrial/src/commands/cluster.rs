@@ -124,6 +124,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         images: vec![bundle.role("pause"), dns.clone()],
         archives: Vec::new(),
         share: Share::new(Weight::Most),
+        node_image: None,
     })?;
     let components = Components::new(options.provider.place.components, paths::cache());
     let up = async {

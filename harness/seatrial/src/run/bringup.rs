@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::{Cluster, Cni, Components, Ledger};
+use guide::NodeImage;
 use probe::deploy::Session;
 use tokio::task::JoinHandle;
 
@@ -79,6 +80,7 @@ pub(super) async fn boot(
     state: &mut State,
 ) -> anyhow::Result<Booted> {
     let started_ns = probe::clock::now_ns();
+    let progress = |message| recorder.progress("cluster", message);
     let wanted = match &request.there {
         Some(there) => there.request(&request.id),
         None => request.provider.request(Wanted {
@@ -90,9 +92,9 @@ pub(super) async fn boot(
             images,
             archives,
             share: state.standing.share(),
+            node_image: node_image(request, &progress),
         })?,
     };
-    let progress = |message| recorder.progress("cluster", message);
     let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);
     let client = cluster.client().await?;
     let nodes = cluster.nodes().len();
@@ -115,6 +117,29 @@ pub(super) async fn boot(
         None => format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0),
     };
     Ok(Booted { client, kubernetes, api: cluster.api_inside(), said })
+}
+
+/// The node image with a Kubernetes that all versions of a run were tested with, where that is a choice.
+fn node_image(request: &Request, progress: &dyn Fn(String)) -> Option<&'static NodeImage> {
+    if !request.provider.chooses_kubernetes() || request.subject.runs_on_any_kubernetes() {
+        return None;
+    }
+    let versions = request.procedure.versions();
+    let names: Vec<_> = versions.iter().map(ToString::to_string).collect();
+    let names = names.join(", ");
+    let image = guide::node_image(&versions);
+    progress(match image {
+        Some(image) => {
+            format!(
+                "Kubernetes {} is the newest with a node image that {names} were tested with",
+                image.kubernetes
+            )
+        }
+        None => format!(
+            "no node image is published with a Kubernetes that {names} were tested with; name one with --kind-image"
+        ),
+    });
+    image
 }
 
 /// Takes everything down, or releases it when it shall be kept.

@@ -165,6 +165,14 @@ impl Choice {
         }
     }
 
+    /// Whether it was made for no Kubernetes in particular: what is ours runs on each.
+    pub(crate) fn runs_on_any_kubernetes(&self) -> bool {
+        match self {
+            Self::Standin => true,
+            Self::Cilium(source) => source.is_shim(),
+        }
+    }
+
     /// The images that must come from elsewhere for these versions, each once.
     pub(crate) async fn images(&self, versions: &[Version], helm: &Path) -> anyhow::Result<BTreeSet<String>> {
         match self {

@@ -75,6 +75,7 @@ impl Prepared {
                 helm: facts.helm.clone(),
                 path: self.charts.path().join(version.minor().to_string()),
                 kubernetes: facts.kubernetes.clone(),
+                api: None,
                 layout: Layout::Subcharts,
                 values_files: Vec::new(),
                 values: vec![

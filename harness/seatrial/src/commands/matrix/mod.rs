@@ -8,6 +8,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use guide::Minor;
 
 use crate::exit;
 use crate::subjects::SubjectName;
@@ -16,6 +17,9 @@ use shard::{Shard, balance};
 
 /// Expected length of a shard when nobody says how many there shall be, s.
 const SHARD_SECONDS: u64 = 600;
+
+/// How much longer a run takes on kind, with a node image and images of the subject to be pulled, s.
+const KIND_SECONDS: u64 = 60;
 
 /// Arguments of `matrix`.
 #[derive(Debug, ClapArgs)]
@@ -32,9 +36,24 @@ pub(crate) struct Args {
     /// Where Cilium's charts are, as the commands shall say it.
     #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
     charts: Option<String>,
+    /// Where the clusters come from.
+    #[arg(long, value_enum, default_value_t = Clusters::Sandbox)]
+    provider: Clusters,
+    /// Leave out what has a version before this minor, such as 1.14.
+    #[arg(long, value_name = "MINOR")]
+    from: Option<Minor>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+/// What makes the clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Clusters {
+    /// Namespaces of the machine.
+    Sandbox,
+    /// Docker containers, made by kind.
+    Kind,
 }
 
 /// How to print the matrix.
@@ -52,9 +71,13 @@ enum Output {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let (mut trials, left_out) = trials::all(args.subject)?;
+    let (mut trials, left_out) = trials::all(args.subject, args.from)?;
     for trial in &mut trials {
         trial.command.extend(args.charts.iter().flat_map(|charts| ["--charts".to_owned(), charts.clone()]));
+        if args.provider == Clusters::Kind {
+            trial.command.extend(["--provider", "kind"].map(str::to_owned));
+            trial.seconds += KIND_SECONDS;
+        }
     }
     let weights: Vec<u64> = trials.iter().map(|trial| trial.seconds).collect();
     let of = args.shard.map(|shard| shard.of).or(args.shards).unwrap_or_else(|| match args.output {

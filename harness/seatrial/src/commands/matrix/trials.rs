@@ -1,6 +1,6 @@
 //! What there is to run: every arm of every scenario, and the guide's transitions that no scenario takes.
 
-use guide::Version;
+use guide::{Minor, Version};
 use serde::Serialize;
 
 use crate::run::procedure::{Hop, Procedure};
@@ -38,14 +38,20 @@ pub(crate) struct LeftOut {
     pub(crate) reason: String,
 }
 
-/// Everything there is to run with a subject, in order of name, and what it cannot run.
-pub(crate) fn all(subject: SubjectName) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
+/// Everything there is to run with a subject, in order of name, and what it cannot run. With a minor, nothing that has
+/// a version before it.
+pub(crate) fn all(subject: SubjectName, from: Option<Minor>) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
     let (mut trials, mut left_out) = (Vec::new(), Vec::new());
     let planned = planned::all()?;
     let uncovered = guide::transitions().into_iter().filter(|(from, to)| !covered(&planned, from, to));
     let plain = uncovered.map(|(from, to)| Ok((from, to, guide::plan(from, to)?)));
     let plain: Vec<_> = plain.collect::<anyhow::Result<_>>()?;
+    let asked = |versions: &[Version]| {
+        let oldest = versions.iter().map(Version::minor).min();
+        from.is_none_or(|from| oldest.is_some_and(|oldest| oldest >= from))
+    };
     let mut add = |trial: Trial, versions: &[Version]| match supported(subject, versions) {
+        _ if !asked(versions) => {}
         Ok(()) => trials.push(trial),
         Err(reason) => left_out.push(LeftOut { name: trial.name, reason }),
     };
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_arm_is_there_once() {
-        let (trials, _) = all(SubjectName::Standin).unwrap();
+        let (trials, _) = all(SubjectName::Standin, None).unwrap();
         let names: BTreeSet<_> = trials.iter().map(|trial| trial.name.clone()).collect();
         assert_eq!(names.len(), trials.len());
         for planned in planned::all().unwrap() {
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_transition_of_the_guide_is_run_or_left_out_with_a_reason() {
-        let (trials, left_out) = all(SubjectName::Standin).unwrap();
+        let (trials, left_out) = all(SubjectName::Standin, None).unwrap();
         for (from, to) in guide::transitions() {
             let name = format!("run {from} {to}");
             let hop = format!("upgrade {from} -> {to}");
@@ -141,13 +147,23 @@ mod tests {
 
     #[test]
     fn what_a_scenario_takes_is_not_run_again() {
-        let (trials, _) = all(SubjectName::Standin).unwrap();
+        let (trials, _) = all(SubjectName::Standin, None).unwrap();
         assert!(!trials.iter().any(|trial| trial.name.starts_with("run 1.5.13 1.6")), "{trials:?}");
     }
 
     #[test]
+    fn what_has_an_older_version_is_left_out() {
+        let from = Minor::new(1, 14);
+        let (trials, left_out) = all(SubjectName::Cilium, Some(from)).unwrap();
+        let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
+        assert_eq!(names.first(), Some(&"run 1.14.19 1.15.19"), "{names:?}");
+        assert_eq!(names.last(), Some(&"run 1.19.8 1.20.0"), "{names:?}");
+        assert!(left_out.is_empty(), "{left_out:?}");
+    }
+
+    #[test]
     fn a_refused_way_takes_no_time() {
-        let (trials, _) = all(SubjectName::Standin).unwrap();
+        let (trials, _) = all(SubjectName::Standin, None).unwrap();
         let refused = trials.iter().find(|trial| trial.name == "unlisted-path/followed").unwrap();
         assert_eq!((refused.seconds, refused.transitions.len()), (0, 0));
     }

@@ -9,10 +9,8 @@ use regex::Regex;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::{Args, Output};
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::scenario::planned;
-use crate::subjects::SubjectName;
 
 const NIGHTLY: &str = ".github/workflows/nightly.yml";
 
@@ -33,44 +31,61 @@ fn found(pattern: &str, text: &str) -> Vec<String> {
     pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
-/// The command that makes the jobs, with what it prints.
-fn jobs() -> Vec<Value> {
+/// The command of a step that makes jobs, with what it prints.
+fn jobs(step: &str) -> Vec<Value> {
     let steps = workflow()["jobs"]["plan"]["steps"].clone();
-    let step = steps.as_array().unwrap().iter().find(|step| step["id"] == "matrix").unwrap().clone();
-    let [command] = &found(r"\$\(\S*(seatrial matrix [^)]*)\)", step["run"].as_str().unwrap())[..] else {
+    let step = steps.as_array().unwrap().iter().find(|known| known["id"] == step).unwrap().clone();
+    let run = step["run"].as_str().unwrap().replace("\"$CHARTS\"", "charts");
+    let [command] = &found(r"\$\(\S*(seatrial matrix [^)]*)\)", &run)[..] else {
         panic!("the step does not run `seatrial matrix`: {step}")
     };
-    assert!(Cli::try_parse_from(command.split(' ')).is_ok(), "`{command}` is no command");
     assert!(command.ends_with("--output github"), "{command}");
-    let args = Args {
-        shard: None,
-        shards: None,
-        subject: SubjectName::Standin,
-        charts: None,
-        output: Output::Github,
-    };
+    let cli = Cli::try_parse_from(command.split(' ')).unwrap_or_else(|e| panic!("`{command}`: {e}"));
+    let Command::Matrix(args) = cli.command else { panic!("`{command}` is no matrix") };
     let mut out = Vec::new();
     super::run(&args, &mut out).unwrap();
     let printed: Value = serde_json::from_slice(&out).unwrap();
     printed["include"].as_array().unwrap().clone()
 }
 
-#[test]
-fn jobs_are_what_the_command_prints() {
+#[rstest]
+#[case::standin("shard", "matrix")]
+#[case::cilium("cilium", "cilium")]
+fn jobs_are_what_the_command_prints(#[case] job: &str, #[case] step: &str) {
     let workflow = workflow();
-    let (plan, shard) = (&workflow["jobs"]["plan"], &workflow["jobs"]["shard"]);
-    assert_eq!(plan["outputs"]["matrix"], "${{ steps.matrix.outputs.matrix }}");
+    let (plan, shard) = (&workflow["jobs"]["plan"], &workflow["jobs"][job]);
+    assert_eq!(plan["outputs"][step], format!("${{{{ steps.{step}.outputs.matrix }}}}"));
     assert_eq!(shard["needs"], "plan");
-    assert_eq!(shard["strategy"]["matrix"], "${{ fromJSON(needs.plan.outputs.matrix) }}");
+    assert_eq!(shard["strategy"]["matrix"], format!("${{{{ fromJSON(needs.plan.outputs.{step}) }}}}"));
     let used: BTreeSet<_> = found(r"matrix\.(\w+)", &shard.to_string()).into_iter().collect();
     assert!(used.contains("shard"), "{used:?}");
-    let jobs = jobs();
+    let jobs = jobs(step);
     assert!(!jobs.is_empty());
     for job in &jobs {
         for key in used.iter().filter(|key| *key != "outputs") {
             assert!(job.get(key).is_some(), "the workflow uses matrix.{key}, and {job} has none");
         }
     }
+}
+
+/// What the jobs of Cilium run is what they were planned from.
+#[test]
+fn jobs_of_cilium_run_what_was_planned() {
+    let text = text(NIGHTLY);
+    let planned = found(r#"seatrial matrix (--subject cilium [^\n]*) --output github"#, &text);
+    let run = found(r#"ci/nightly "\$SHARD" nightly (--subject cilium [^\n]*)"#, &text);
+    assert_eq!(planned.len(), 1, "{planned:?}");
+    assert_eq!(planned, run);
+}
+
+/// The node image is kind's own for the Kubernetes of sandboxes.
+#[test]
+fn node_image_is_of_the_pinned_kubernetes() {
+    let image = guide::node_images()
+        .iter()
+        .find(|node| cluster::components::KUBERNETES.starts_with(&format!("v{}.", node.kubernetes)));
+    let image = &image.unwrap().image;
+    assert!(text(".github/workflows/test.yml").contains(image), "it is not {image}");
 }
 
 /// Whoever adds a scenario does not touch the workflow.
@@ -114,7 +129,11 @@ fn commands_are_ours(#[case] name: &str, #[case] at_least: usize) {
     for call in calls {
         let call = call.replace("\"${github[@]}\"", "").replace(" || true", "").replace('"', "");
         // A shard that is a variable is some shard.
-        let call = call.replace("$shard", "1/2");
+        let call = call
+            .replace("$shard", "1/2")
+            .replace("$CHARTS", "charts")
+            .replace("${options[@]}", "--from 1.2")
+            .replace("${doctor[@]}", "--build --kind");
         let words = std::iter::once("seatrial").chain(call.split_whitespace());
         if let Err(e) = Cli::try_parse_from(words) {
             panic!("{name}: `{call}`: {e}");

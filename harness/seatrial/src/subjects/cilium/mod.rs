@@ -171,6 +171,7 @@ impl Prepared {
             helm: facts.helm.clone(),
             path,
             kubernetes: facts.kubernetes.clone(),
+            api: facts.ours.then(|| facts.api.clone()),
             layout,
             values_files: self.source.files.iter().filter_map(|file| file.of(version).cloned()).collect(),
             values: pairs,

@@ -25,7 +25,7 @@ struct There {
 }
 
 /// What is done is seen and put down to its cause; nothing is left, however it ends; nothing is guessed.
-pub(crate) fn watched() -> Result<(), Failed> {
+pub(crate) fn upgraded_and_watched() -> Result<(), Failed> {
     let there = There::make()?;
     let done = there
         .refuses_what_is_not_named()
