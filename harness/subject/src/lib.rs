@@ -13,6 +13,7 @@ mod identities;
 mod layout;
 mod manifests;
 mod obstacle;
+mod pod;
 mod policy;
 mod preflight;
 mod rollback;

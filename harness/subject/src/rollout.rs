@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use kube::api::Api;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+
+use crate::pod;
 
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -24,7 +27,27 @@ pub(crate) async fn daemon_set(api: &Api<DaemonSet>, name: &str, deadline: Durat
             Progress::Going(state) => Err(state),
         }
     };
-    wait::until(&format!("the rollout of DaemonSet {name}"), deadline, EVERY, probe).await
+    let mut waited = wait::until(&format!("the rollout of DaemonSet {name}"), deadline, EVERY, probe).await;
+    if let Err(timeout) = &mut waited {
+        timeout.last.extend(unready(api, name).await.into_iter().map(|pod| format!("; {pod}")));
+    }
+    waited
+}
+
+/// The state of each pod of a DaemonSet that is not ready; a cluster that does not say so has more to say elsewhere.
+async fn unready(api: &Api<DaemonSet>, name: &str) -> Vec<String> {
+    let Ok(found) = api.get(name).await else { return Vec::new() };
+    let labels = found.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
+    let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let namespace = found.metadata.namespace.unwrap_or_default();
+    let pods: Api<Pod> = Api::namespaced(api.clone().into_client(), &namespace);
+    let Ok(pods) = pods.list(&ListParams::default().labels(&labels.join(","))).await else {
+        return Vec::new();
+    };
+    let unready = pods.into_iter().filter(|found| !pod::is_ready(found));
+    unready
+        .map(|found| format!("{} {}", found.metadata.name.as_deref().unwrap_or_default(), pod::state(&found)))
+        .collect()
 }
 
 /// Waits until a Deployment has its current template everywhere and is available.

@@ -30,7 +30,9 @@ httpGet: {host: 127.0.0.1, path: /healthz, port: 9876}
 
 {{- define "apiserver" }}
 {{- $values := .Values }}
-{{- if not (include "whole" .) }}{{ $values = .Values.global }}{{ end -}}
+{{- if not (include "whole" .) }}{{ $values = .Values.global }}{{ end }}
+{{- if $values.k8sServiceHost }}
 - {name: KUBERNETES_SERVICE_HOST, value: {{ $values.k8sServiceHost | quote }}}
 - {name: KUBERNETES_SERVICE_PORT, value: {{ $values.k8sServicePort | quote }}}
+{{- end }}
 {{- end }}
