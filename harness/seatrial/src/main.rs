@@ -7,6 +7,7 @@ mod errors;
 mod exit;
 mod paths;
 mod provider;
+mod redact;
 mod roles;
 mod run;
 mod scenario;

@@ -57,6 +57,14 @@ impl Snapshot {
         self.objects.insert(name.to_owned(), text(value));
     }
 
+    /// Changes the text of each object that may hold what its owner would not show: of all but RBAC and CRDs.
+    pub fn rewrite(&mut self, rewritten: impl Fn(&str) -> String) {
+        let public = ["clusterrole-", "clusterrolebinding-", "customresourcedefinition-"];
+        let kept =
+            self.objects.iter_mut().filter(|(name, _)| !public.iter().any(|kind| name.starts_with(kind)));
+        kept.for_each(|(_, text)| *text = rewritten(text));
+    }
+
     /// Writes one file an object.
     ///
     /// # Errors
@@ -115,6 +123,13 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_hold_secrets_is_rewritten() {
+        let mut taken = snapshot(&[("configmap-c", "a"), ("clusterrole-c", "a"), ("daemonset-c", "a")]);
+        taken.rewrite(|_| "b".to_owned());
+        assert_eq!(taken, snapshot(&[("configmap-c", "b"), ("clusterrole-c", "a"), ("daemonset-c", "b")]));
+    }
 
     fn snapshot(objects: &[(&str, &str)]) -> Snapshot {
         Snapshot { objects: objects.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect() }

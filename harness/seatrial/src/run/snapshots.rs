@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use subject::Snapshot;
 
 use super::recorder::Recorder;
+use crate::redact::redact;
 
 /// Snapshots in the run folder.
 pub(super) struct Snapshots<'a> {
@@ -49,6 +50,7 @@ impl<'a> Snapshots<'a> {
         for (name, value) in self.once.drain(..) {
             taken.add(&name, &value);
         }
+        taken.rewrite(|text| redact(text).text);
         let point = numbered(point, &self.points);
         let folder = self.recorder.folder().objects();
         let failed = || format!("the objects could not be written to {}", folder.display());

@@ -9,7 +9,7 @@ use report::collection::Recorded;
 use serde_json::json;
 
 use super::archive::Member;
-use super::redact;
+use crate::redact;
 use crate::run::recipe::{Recipe, Story};
 
 /// A bundle, not yet written.

@@ -2,7 +2,6 @@
 
 mod archive;
 mod bundle;
-mod redact;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Takes secrets out of texts that leave the machine. When in doubt, out.
+//! Takes secrets out of texts that are kept or leave the machine. When in doubt, out.
 
 use std::sync::LazyLock;
 
@@ -47,13 +47,13 @@ type Replacement = fn(&Captures<'_>) -> String;
 
 /// A text without its secrets, and how many were taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Redacted {
-    pub(super) text: String,
-    pub(super) count: usize,
+pub(crate) struct Redacted {
+    pub(crate) text: String,
+    pub(crate) count: usize,
 }
 
 /// Takes private keys, passwords in URLs, tokens, and the values of keys with a telling name out of a text.
-pub(super) fn redact(text: &str) -> Redacted {
+pub(crate) fn redact(text: &str) -> Redacted {
     let mut count = 0;
     let mut text = text.to_owned();
     let whole: [(&Regex, Replacement); 4] = [
@@ -86,7 +86,7 @@ pub(super) fn redact(text: &str) -> Redacted {
 }
 
 /// The value of a key, without its secrets.
-pub(super) fn value(key: &str, value: &str) -> Redacted {
+pub(crate) fn value(key: &str, value: &str) -> Redacted {
     let line = format!("{key}: {}", value.replace('\n', " "));
     match PATTERNS.line.captures(&line) {
         Some(found) if !PATTERNS.harmless.is_match(&found[3]) => Redacted { text: MARK.to_owned(), count: 1 },
