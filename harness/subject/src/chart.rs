@@ -38,7 +38,7 @@ pub enum ChartError {
         source: std::io::Error,
     },
     /// A rendered document is no Kubernetes object.
-    #[error("{} renders a document that is no Kubernetes object: {reason}", chart.display())]
+    #[error("{} holds a document that is no Kubernetes object: {reason}", chart.display())]
     Document {
         /// The chart.
         chart: PathBuf,
@@ -70,11 +70,13 @@ impl Chart {
     /// # Errors
     /// When helm fails, a manifest cannot be read, or something in it is no object.
     pub async fn render(&self, parts: Parts) -> Result<Vec<DynamicObject>, ChartError> {
-        let text = match self.layout {
+        let mut objects = match self.layout {
             Layout::Manifests => manifests(&self.path)?,
-            Layout::Subcharts | Layout::Whole => helm(&self.helm, &self.arguments(parts)).await?,
+            Layout::Subcharts | Layout::Whole => {
+                let text = helm(&self.helm, &self.arguments(parts)).await?;
+                parse(&text).map_err(|reason| self.document(reason))?
+            }
         };
-        let mut objects = parse(&text).map_err(|reason| self.document(reason))?;
         objects
             .retain(|object| object.metadata.name.as_deref().is_none_or(|name| self.layout.has(parts, name)));
         Ok(objects)
@@ -123,8 +125,15 @@ impl Chart {
     }
 }
 
-/// The text of a manifest, or of every manifest in a folder, in order of name.
-fn manifests(path: &Path) -> Result<String, ChartError> {
+/// Reads the objects of a manifest, or of every manifest in a folder, in order of name.
+///
+/// # Errors
+/// When a file cannot be read, or something in it is no object.
+pub fn manifests(path: &Path) -> Result<Vec<DynamicObject>, ChartError> {
+    parse(&texts(path)?).map_err(|reason| ChartError::Document { chart: path.to_owned(), reason })
+}
+
+fn texts(path: &Path) -> Result<String, ChartError> {
     let read_error = |path: &Path| {
         let path = path.to_owned();
         move |source| ChartError::Read { path, source }
