@@ -3,6 +3,7 @@
 //!
 //! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Two arms are under way at a time, and
 //! take turns to measure; every other test has the machine for itself.
+//! `ci/flannel` makes the images of the trials of flannel first.
 //! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
 //! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
@@ -20,6 +21,7 @@ mod kind;
 mod neighbours;
 mod repro;
 mod scenario;
+mod subject_file;
 mod upgrade;
 mod watch;
 
@@ -49,6 +51,8 @@ fn main() {
         trial("charts/immutable-selector", charts::an_immutable_selector_is_found),
         trial("charts/stage-by-stage", charts::stage_by_stage),
         trial("charts/repository", charts::repository),
+        trial("flannel/upgrade", subject_file::upgrade),
+        trial("flannel/wrong-interface", subject_file::wrong_interface),
     ];
     if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
         trials.push(trial("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));
