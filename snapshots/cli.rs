@@ -75,6 +75,10 @@ fn bad_usage() {
             "--set",
             "tunnel"
         ],
+        &["run", "0.25.7", "0.26.7", "--subject-file", "missing.yaml"],
+        &["run", "0.25.7", "0.26.7", "--subject-file", "missing.yaml", "--charts", "."],
+        &["run", "0.25.7", "0.26.7", "--subject-file", "missing.yaml", "--subject", "cilium"],
+        &["run", "1.5", "1.6", "--images", "missing.tar"],
         &["plan", "1.5", "newest"],
         &["plan", "1.6", "1.5"],
         &["plan", "1.1", "1.6", "--direct"],

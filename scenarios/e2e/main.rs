@@ -4,6 +4,7 @@
 //! Each arm of each scenario is a test of its own, such as `kvstore-keys/skipped`. Arms, and other tests that do no more
 //! than a run does, are under way two at a time and take turns to measure; every other test has the machine for itself.
 //! How long each took is printed at the end; of two that are under way at a time, each waits for the other.
+//! `ci/flannel` makes the images of the trials of flannel first.
 //! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are upgraded one after the other then.
 //! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
@@ -22,6 +23,7 @@ mod kind;
 mod neighbours;
 mod repro;
 mod scenario;
+mod subject_file;
 mod times;
 mod upgrade;
 
@@ -52,6 +54,8 @@ fn main() {
         beside("charts/immutable-selector", charts::an_immutable_selector_is_found),
         beside("charts/stage-by-stage", charts::stage_by_stage),
         beside("charts/manifests", charts::manifests),
+        beside("flannel/upgrade", subject_file::upgrade),
+        beside("flannel/wrong-interface", subject_file::wrong_interface),
     ];
     if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
         trials.push(alone("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));

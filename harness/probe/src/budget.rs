@@ -132,7 +132,7 @@ impl Budgets {
             Layer::L3 | Layer::L4 => (Layer::L3, words.l3),
             Layer::L7 => (Layer::L7, words.l7),
             layer @ (Layer::Policy | Layer::Canary) => (layer, "never"),
-            Layer::Control => (Layer::Control, "not in the guide"),
+            Layer::Control => (Layer::Control, "only while agents restart"),
         };
         let words = words.split('[').next().unwrap_or(words).trim();
         let path: Vec<_> =

@@ -69,7 +69,7 @@ pub struct Observation {
     /// Role of the object: `agent`, `operator`, `preflight`, `probe`, `config`, `policy`, `service`, `endpoints`,
     /// `node`, `conntrack`, `link`, `identity`, `harness`.
     pub role: String,
-    /// Object, such as `pod kube-system/cilium-x7x2p`.
+    /// Object, such as `pod kube-system/agent-x7x2p`.
     pub object: String,
     /// What happened: `deleted`, `terminated`, `created`, `started`, `ready`, `not-ready`, `written`, `removed`.
     pub change: String,

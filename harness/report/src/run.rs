@@ -32,7 +32,7 @@ pub struct Run {
     pub reason: String,
     /// Process exit code.
     pub exit_code: u8,
-    /// What was upgraded: `standin`, `cilium`.
+    /// What was upgraded, by name.
     pub subject: String,
     /// Where: provider, Kubernetes version, nodes.
     pub provider: Provider,

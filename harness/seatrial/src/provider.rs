@@ -150,7 +150,7 @@ impl Provider {
     /// Checks that nodes can get at images which nobody loads into them.
     pub(crate) fn can_pull(&self, needed: bool) -> Result<(), Usage> {
         if needed && self.name == ProviderName::Sandbox {
-            let remedy = "load Cilium's with --images, put our own in their place with --shim, or take --provider kind";
+            let remedy = "load them with --images, put our own in the place of Cilium's with --shim, or take --provider kind";
             return Err(Usage(format!("nodes of a sandbox cannot pull images: {remedy}")));
         }
         Ok(())

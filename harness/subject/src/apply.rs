@@ -36,11 +36,12 @@ struct Target {
 }
 
 impl Target {
-    fn of(client: &kube::Client, object: &DynamicObject) -> Result<Self, ApplyError> {
+    fn of(client: &kube::Client, namespace: &str, object: &DynamicObject) -> Result<Self, ApplyError> {
         let types = object.types.as_ref().ok_or(ApplyError::Incomplete("kind"))?;
         let name = object.metadata.name.clone().ok_or(ApplyError::Incomplete("name"))?;
         let resource = resource(types)?;
-        let (api, shown) = match object.metadata.namespace.as_deref().or(default_namespace(&types.kind)) {
+        let default = (!is_cluster_wide(&types.kind)).then_some(namespace);
+        let (api, shown) = match object.metadata.namespace.as_deref().or(default) {
             Some(namespace) => {
                 (Api::namespaced_with(client.clone(), namespace, &resource), format!("{namespace}/{name}"))
             }
@@ -61,23 +62,31 @@ fn resource(types: &TypeMeta) -> Result<ApiResource, ApplyError> {
     Ok(ApiResource::from_gvk(&kind))
 }
 
-/// Namespace of an object that names none, as `kubectl -n kube-system` would set it.
-fn default_namespace(kind: &str) -> Option<&'static str> {
-    const CLUSTER_SCOPED: [&str; 6] = [
+/// Whether objects of a kind are in no namespace.
+fn is_cluster_wide(kind: &str) -> bool {
+    const KINDS: [&str; 10] = [
+        "APIService",
         "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",
+        "MutatingWebhookConfiguration",
         "Namespace",
         "Node",
         "PriorityClass",
+        "RuntimeClass",
+        "ValidatingWebhookConfiguration",
     ];
-    (!CLUSTER_SCOPED.contains(&kind)).then_some(crate::NAMESPACE)
+    KINDS.contains(&kind)
 }
 
-/// Applies objects in order, as `kubectl apply --server-side` does.
-pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+/// Applies objects in order, as `kubectl apply --server-side` does; those that name no namespace go into `namespace`.
+pub(crate) async fn apply(
+    client: &kube::Client,
+    namespace: &str,
+    objects: &[DynamicObject],
+) -> Result<(), ApplyError> {
     for object in objects {
-        let target = Target::of(client, object)?;
+        let target = Target::of(client, namespace, object)?;
         let params = PatchParams::apply(MANAGER).force();
         target
             .api
@@ -92,18 +101,19 @@ pub(crate) async fn apply(client: &kube::Client, objects: &[DynamicObject]) -> R
 /// name begins with `own`, and is left alone otherwise. When one is refused, those before it are deleted again.
 pub(crate) async fn create(
     client: &kube::Client,
+    namespace: &str,
     objects: &[DynamicObject],
     own: &str,
 ) -> Result<Vec<DynamicObject>, ApplyError> {
     let mut created = Vec::new();
     for object in objects {
-        let target = Target::of(client, object)?;
+        let target = Target::of(client, namespace, object)?;
         match target.api.create(&PostParams::default(), object).await {
             Ok(_) => created.push(object.clone()),
             Err(kube::Error::Api(status)) if status.is_already_exists() && !target.name.starts_with(own) => {}
             Err(e) => {
                 // What was refused is what is said, whatever comes of the rest.
-                let _left = delete(client, &created).await;
+                let _left = delete(client, namespace, &created).await;
                 return Err(target.refused("created")(e));
             }
         }
@@ -114,10 +124,11 @@ pub(crate) async fn create(
 /// Names the first of some objects that is still there.
 pub(crate) async fn remaining(
     client: &kube::Client,
+    namespace: &str,
     objects: &[DynamicObject],
 ) -> Result<Option<String>, ApplyError> {
     for object in objects {
-        let target = Target::of(client, object)?;
+        let target = Target::of(client, namespace, object)?;
         if target.api.get_opt(&target.name).await.map_err(target.refused("read"))?.is_some() {
             return Ok(Some(format!("{} {}", target.kind, target.shown)));
         }
@@ -126,9 +137,13 @@ pub(crate) async fn remaining(
 }
 
 /// Deletes objects, last first; one that is gone already is fine.
-pub(crate) async fn delete(client: &kube::Client, objects: &[DynamicObject]) -> Result<(), ApplyError> {
+pub(crate) async fn delete(
+    client: &kube::Client,
+    namespace: &str,
+    objects: &[DynamicObject],
+) -> Result<(), ApplyError> {
     for object in objects.iter().rev() {
-        let target = Target::of(client, object)?;
+        let target = Target::of(client, namespace, object)?;
         match target.api.delete(&target.name, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {}

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_pod_has_its_nodes_sockets_and_is_no_agent() {
         let made = pod("monitor", "node1", "image", &["cilium".to_owned(), "monitor".to_owned()]);
-        assert_eq!(crate::role(&made.metadata.labels.unwrap()), None);
+        assert_eq!(crate::Names::cilium().role(&made), None);
         let spec = made.spec.unwrap();
         assert_eq!(
             (spec.node_name.as_deref(), spec.restart_policy.as_deref()),

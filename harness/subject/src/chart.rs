@@ -39,7 +39,7 @@ pub enum ChartError {
         source: std::io::Error,
     },
     /// A rendered document is no Kubernetes object.
-    #[error("{} renders a document that is no Kubernetes object: {reason}", chart.display())]
+    #[error("{} holds a document that is no Kubernetes object: {reason}", chart.display())]
     Document {
         /// The chart.
         chart: PathBuf,
@@ -73,11 +73,13 @@ impl Chart {
     /// # Errors
     /// When helm fails, a manifest cannot be read, or something in it is no object.
     pub async fn render(&self, parts: Parts) -> Result<Vec<DynamicObject>, ChartError> {
-        let text = match self.layout {
-            Layout::Manifests => manifests::read(&self.path)?,
-            Layout::Subcharts | Layout::Whole => helm(&self.helm, &self.arguments(parts)).await?,
+        let mut objects = match self.layout {
+            Layout::Manifests => manifests::objects(&self.path)?,
+            Layout::Subcharts | Layout::Whole => {
+                let text = helm(&self.helm, &self.arguments(parts)).await?;
+                parse(&text).map_err(|reason| self.document(reason))?
+            }
         };
-        let mut objects = parse(&text).map_err(|reason| self.document(reason))?;
         objects
             .retain(|object| object.metadata.name.as_deref().is_none_or(|name| self.layout.has(parts, name)));
         if let (Layout::Manifests, Some(api)) = (self.layout, &self.api) {
@@ -166,7 +168,7 @@ pub fn find<'a>(rendered: &'a [DynamicObject], kind: &str, name: &str) -> Option
 }
 
 /// Reads a stream of YAML documents; empty ones are left out.
-fn parse(text: &str) -> Result<Vec<DynamicObject>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<DynamicObject>, String> {
     let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).map_err(|e| e.to_string())?;
     documents
         .into_iter()

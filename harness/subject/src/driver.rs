@@ -18,7 +18,7 @@ use crate::exec::{self, ExecError, Said};
 use crate::layout::Parts;
 use crate::rollback::{self, UndoError};
 use crate::scrape::{self, ScrapeError};
-use crate::{CONFIG_MAP, CONTAINER, DAEMONSET, NAMESPACE, OPERATOR, PROXY, rollout};
+use crate::{CONFIG_MAP, NAMESPACE, Names, rollout};
 
 /// A step of the guide that failed.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,8 @@ pub(crate) fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Su
 #[derive(Clone)]
 pub struct Subject {
     pub(crate) client: kube::Client,
+    /// What its objects are called.
+    pub(crate) names: Names,
     /// How long a rollout may take.
     pub(crate) deadline: Duration,
     /// The run whose objects those of pre-flight checks are.
@@ -82,10 +84,22 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The subject of a cluster; every rollout is waited for at most `deadline`.
+    /// The subject of a cluster, with Cilium's names; every rollout is waited for at most `deadline`.
     #[must_use]
     pub fn new(client: kube::Client, deadline: Duration) -> Self {
-        Self { client, deadline, run: None }
+        Self { client, names: Names::cilium(), deadline, run: None }
+    }
+
+    /// The same subject, with other names.
+    #[must_use]
+    pub fn named(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// What its objects are called.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The same subject, with another deadline for rollouts.
@@ -117,7 +131,7 @@ impl Subject {
                 }
             }
         }
-        apply::apply(&self.client, &objects).await?;
+        self.apply(&objects).await?;
         self.rollout_status().await
     }
 
@@ -166,7 +180,7 @@ impl Subject {
     /// # Errors
     /// When an object is refused, or the rollout does not end.
     pub async fn upgrade(&self, rendered: &[DynamicObject]) -> Result<(), SubjectError> {
-        apply::apply(&self.client, rendered).await?;
+        self.apply(rendered).await?;
         self.rollout_status().await
     }
 
@@ -175,11 +189,12 @@ impl Subject {
     /// # Errors
     /// When the DaemonSet cannot be changed or the rollout does not end.
     pub async fn restart(&self, at: &str) -> Result<(), SubjectError> {
-        let what = format!("DaemonSet {DAEMONSET} could not be restarted");
+        let Names { daemon_set, .. } = &self.names;
+        let what = format!("DaemonSet {daemon_set} could not be restarted");
         let annotations = json!({"kubectl.kubernetes.io/restartedAt": at});
         let patch = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
         self.daemon_sets()
-            .patch(DAEMONSET, &params(), &Patch::Strategic(patch))
+            .patch(daemon_set, &params(), &Patch::Strategic(patch))
             .await
             .map_err(request(what))?;
         self.rollout_status().await
@@ -190,11 +205,12 @@ impl Subject {
     /// # Errors
     /// When the DaemonSet cannot be changed or the rollout does not end.
     pub async fn set_image(&self, image: &str) -> Result<(), SubjectError> {
-        let what = format!("the image of DaemonSet {DAEMONSET} could not be set");
+        let Names { daemon_set, container, .. } = &self.names;
+        let what = format!("the image of DaemonSet {daemon_set} could not be set");
         let patch =
-            json!({"spec": {"template": {"spec": {"containers": [{"name": CONTAINER, "image": image}]}}}});
+            json!({"spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}}});
         self.daemon_sets()
-            .patch(DAEMONSET, &params(), &Patch::Strategic(patch))
+            .patch(daemon_set, &params(), &Patch::Strategic(patch))
             .await
             .map_err(request(what))?;
         self.rollout_status().await
@@ -205,7 +221,7 @@ impl Subject {
     /// # Errors
     /// When there is nothing to go back to, or the rollout does not end.
     pub async fn rollout_undo(&self) -> Result<i64, SubjectError> {
-        let revision = rollback::undo(&self.client, NAMESPACE, DAEMONSET).await?;
+        let revision = rollback::undo(&self.client, &self.names.namespace, &self.names.daemon_set).await?;
         self.rollout_status().await?;
         Ok(revision)
     }
@@ -215,21 +231,26 @@ impl Subject {
     /// # Errors
     /// When they have not before the deadline: the last state is in the message.
     pub async fn rollout_status(&self) -> Result<(), SubjectError> {
+        let Names { namespace, daemon_set, proxy, operator, .. } = &self.names;
         let daemon_sets = self.daemon_sets();
-        rollout::daemon_set(&daemon_sets, DAEMONSET, self.deadline).await?;
-        let proxy = daemon_sets.get_opt(PROXY).await;
-        if proxy.map_err(request(format!("DaemonSet {PROXY} could not be read")))?.is_some() {
-            rollout::daemon_set(&daemon_sets, PROXY, self.deadline).await?;
+        rollout::daemon_set(&daemon_sets, daemon_set, self.deadline).await?;
+        if let Some(proxy) = proxy {
+            let found = daemon_sets.get_opt(proxy).await;
+            if found.map_err(request(format!("DaemonSet {proxy} could not be read")))?.is_some() {
+                rollout::daemon_set(&daemon_sets, proxy, self.deadline).await?;
+            }
         }
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let operator = deployments.get_opt(OPERATOR).await;
-        if operator.map_err(request(format!("Deployment {OPERATOR} could not be read")))?.is_some() {
-            rollout::deployment(&deployments, OPERATOR, self.deadline).await?;
+        if let Some(operator) = operator {
+            let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+            let found = deployments.get_opt(operator).await;
+            if found.map_err(request(format!("Deployment {operator} could not be read")))?.is_some() {
+                rollout::deployment(&deployments, operator, self.deadline).await?;
+            }
         }
         Ok(())
     }
 
-    /// Waits until a Deployment beside the subject has rolled out, which needs the pod network that the subject makes.
+    /// Waits until a Deployment of kube-system has rolled out, which needs the pod network that the subject makes.
     ///
     /// # Errors
     /// When it has not before the deadline: the last state is in the message.
@@ -243,7 +264,7 @@ impl Subject {
     /// # Errors
     /// When one is refused.
     pub async fn apply(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
-        Ok(apply::apply(&self.client, objects).await?)
+        Ok(apply::apply(&self.client, &self.names.namespace, objects).await?)
     }
 
     /// Deletes objects that do not come from a chart; one that is gone already is fine.
@@ -251,7 +272,7 @@ impl Subject {
     /// # Errors
     /// When one cannot be deleted.
     pub async fn delete(&self, objects: &[DynamicObject]) -> Result<(), SubjectError> {
-        Ok(apply::delete(&self.client, objects).await?)
+        Ok(apply::delete(&self.client, &self.names.namespace, objects).await?)
     }
 
     /// Runs a command in every agent's container, with `input` on its standard input; in order of the nodes.
@@ -327,12 +348,13 @@ impl Subject {
     /// # Errors
     /// When it cannot be read.
     pub async fn daemon_set(&self) -> Result<DaemonSet, SubjectError> {
-        let what = format!("DaemonSet {DAEMONSET} could not be read");
-        self.daemon_sets().get(DAEMONSET).await.map_err(request(what))
+        let Names { daemon_set, .. } = &self.names;
+        let what = format!("DaemonSet {daemon_set} could not be read");
+        self.daemon_sets().get(daemon_set).await.map_err(request(what))
     }
 
     pub(crate) fn daemon_sets(&self) -> Api<DaemonSet> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        Api::namespaced(self.client.clone(), &self.names.namespace)
     }
 }
 

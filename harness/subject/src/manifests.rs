@@ -5,10 +5,17 @@ use std::path::Path;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::chart::ChartError;
+use crate::chart::{ChartError, parse};
 
-/// The text of a manifest, or of every manifest in a folder, in order of name.
-pub(crate) fn read(path: &Path) -> Result<String, ChartError> {
+/// Reads the objects of a manifest, or of every manifest in a folder, in order of name.
+///
+/// # Errors
+/// When a file cannot be read, or something in it is no object.
+pub fn objects(path: &Path) -> Result<Vec<DynamicObject>, ChartError> {
+    parse(&text(path)?).map_err(|reason| ChartError::Document { chart: path.to_owned(), reason })
+}
+
+fn text(path: &Path) -> Result<String, ChartError> {
     let read_error = |path: &Path| {
         let path = path.to_owned();
         move |source| ChartError::Read { path, source }

@@ -42,13 +42,13 @@ impl Subject {
             return Ok(None);
         }
         // From 1.17 on a namespace comes with it, and with what is installed then: who finds it there may not take it away.
-        let objects = apply::create(&self.client, &objects, OWN).await?;
+        let objects = apply::create(&self.client, &self.names.namespace, &objects, OWN).await?;
         let done = match self.preflight_ready().await {
             Ok(ready) => work(ready).await,
             Err(e) => Err(e.into()),
         };
         // It goes whether it was ready or not: what comes next must find the cluster as it was.
-        let deleted = apply::delete(&self.client, &objects).await;
+        let deleted = apply::delete(&self.client, &self.names.namespace, &objects).await;
         let done = done?;
         deleted?;
         self.preflight_gone(&objects).await?;
@@ -71,7 +71,7 @@ impl Subject {
     }
 
     async fn preflight_gone(&self, objects: &[DynamicObject]) -> Result<(), Timeout> {
-        let probe = async || match apply::remaining(&self.client, objects).await {
+        let probe = async || match apply::remaining(&self.client, &self.names.namespace, objects).await {
             Ok(None) => Ok(()),
             Ok(Some(object)) => Err(format!("{object} is still there")),
             Err(e) => Err(e.to_string()),

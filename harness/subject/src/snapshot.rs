@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-use crate::{CONFIG_MAP, DAEMONSET, NAMESPACE, OPERATOR};
+use crate::Names;
 
 /// Objects by name, as YAML without what the server adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,16 +20,17 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the API server does not answer; an object that does not exist is left out.
-    pub async fn take(client: &kube::Client) -> Result<Self, kube::Error> {
+    pub async fn take(client: &kube::Client, names: &Names) -> Result<Self, kube::Error> {
         let mut objects = BTreeMap::new();
         let named = [
-            ("", "v1", "ConfigMap", CONFIG_MAP),
-            ("apps", "v1", "DaemonSet", DAEMONSET),
-            ("apps", "v1", "Deployment", OPERATOR),
+            ("", "v1", "ConfigMap", names.config_map.as_ref()),
+            ("apps", "v1", "DaemonSet", Some(&names.daemon_set)),
+            ("apps", "v1", "Deployment", names.operator.as_ref()),
         ];
         for (group, version, kind, name) in named {
+            let Some(name) = name else { continue };
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &resource);
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &names.namespace, &resource);
             if let Some(object) = api.get_opt(name).await? {
                 objects.insert(format!("{}-{name}", kind.to_lowercase()), yaml(&object));
             }
@@ -44,7 +45,7 @@ impl Snapshot {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             for object in api.list(&ListParams::default()).await? {
                 let name = object.metadata.name.clone().unwrap_or_default();
-                if name.starts_with("cilium") || name.ends_with(".cilium.io") {
+                if name.contains(&names.name) {
                     objects.insert(format!("{}-{name}", kind.to_lowercase()), yaml(&object));
                 }
             }

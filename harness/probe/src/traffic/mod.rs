@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Listener;
-use crate::flow::{FlowSpec, Kind, Policy, Protocol};
+use crate::flow::{FlowSpec, Kind, Policy, Protocol, Via};
 pub use part::{Part, ProbePod};
 pub use settings::Settings;
 
@@ -149,16 +149,31 @@ impl Traffic {
         self
     }
 
-    /// Returns what is asked for and not planned: the kinds of which there is no flow, and those parts of flow ids that no
-    /// flow has.
+    /// Leaves out what is asked by such addresses, for a cluster in which they lead nowhere.
+    #[must_use]
+    pub fn without(mut self, vias: &[Via]) -> Self {
+        let Self { pods, services, flows, .. } = &mut self;
+        flows.retain(|flow| !vias.contains(&flow.path.via));
+        pods.retain(|pod| {
+            let is_end = |flow: &FlowSpec| flow.client.pod == pod.name || flow.server.pod == pod.name;
+            !pod.part.is_outside() || flows.iter().any(is_end)
+        });
+        services.retain(|service| flows.iter().any(|flow| flow.service.as_ref() == Some(&service.name)));
+        self
+    }
+
+    /// Returns the kinds of which no flow is planned.
+    #[must_use]
+    pub fn lacks_kinds(&self) -> Vec<String> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| !self.flows.iter().any(|flow| flow.kind == *kind));
+        kinds.map(|kind| format!("flows of the kind {kind}")).collect()
+    }
+
+    /// Returns those parts of flow ids that are asked for and that no planned flow has.
     #[must_use]
     pub fn lacks(&self, required: &[String]) -> Vec<String> {
-        let kinds = Kind::ALL.into_iter().filter(|kind| !self.flows.iter().any(|flow| flow.kind == *kind));
         let parts = required.iter().filter(|part| !self.flows.iter().any(|flow| flow.id.contains(*part)));
-        kinds
-            .map(|kind| format!("flows of the kind {kind}"))
-            .chain(parts.map(|part| format!("flow {part}")))
-            .collect()
+        parts.map(|part| format!("flow {part}")).collect()
     }
 
     /// Returns a fingerprint of how flows are probed, 12 hexadecimal digits: what was probed otherwise cannot be compared.
@@ -182,7 +197,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::flow::{Expectation, Layer, Place, Via};
+    use crate::flow::{Expectation, Layer, Place};
 
     fn plan(nodes: usize) -> Traffic {
         plan_at(nodes, true)
@@ -247,7 +262,27 @@ mod tests {
         assert_eq!(plan(1).lacks(&required), ["flow held-http/cross-node", "flow held-smtp"]);
         let mut without = plan(2);
         without.flows.retain(|flow| flow.kind != Kind::Dns);
-        assert_eq!(without.lacks(&[]), ["flows of the kind dns"]);
+        assert_eq!(without.lacks_kinds(), ["flows of the kind dns"]);
+        assert!(plan(2).lacks_kinds().is_empty());
+    }
+
+    #[test]
+    fn without_services_pods_are_asked_themselves_and_what_is_outside_still_is() {
+        let plain = plan(2).without_policies().without(&[Via::ClusterIp, Via::NodePort]);
+        assert!(plain.services.is_empty() && plain.flows.iter().all(|flow| flow.service.is_none()));
+        let vias: Vec<_> = [Via::PodIp, Via::HostIp, Via::Outside]
+            .into_iter()
+            .filter(|via| plain.flows.iter().any(|flow| flow.path.via == *via))
+            .collect();
+        assert_eq!(vias.len(), 3, "{vias:?}");
+        let outside = |traffic: &Traffic| -> Vec<String> {
+            let pods = traffic.pods.iter().filter(|pod| pod.part.is_outside());
+            pods.map(|pod| pod.name.clone()).collect()
+        };
+        assert_eq!(outside(&plain), ["outside-server"]);
+        let inside = plain.clone().without(&[Via::Outside]);
+        assert!(outside(&inside).is_empty());
+        assert_ne!(inside.fingerprint(), plain.fingerprint());
     }
 
     #[test]

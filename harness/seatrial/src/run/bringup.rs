@@ -156,9 +156,12 @@ pub(crate) async fn take_down(
     // Logs of a cluster that is not ours are not kept: nobody asked for them.
     if let Some(client) = state.client.take()
         && request.there.is_none()
-        && let Err(e) = tokio::time::timeout(LOGS, logs::save(&client, &recorder.folder().logs()))
-            .await
-            .unwrap_or_else(|e| Err(e.into()))
+        && let Err(e) = tokio::time::timeout(
+            LOGS,
+            logs::save(&client, &request.subject.names().namespace, &recorder.folder().logs()),
+        )
+        .await
+        .unwrap_or_else(|e| Err(e.into()))
     {
         recorder.progress("take down", format!("logs are incomplete: {}", errors::line(&e)));
     }

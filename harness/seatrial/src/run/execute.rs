@@ -73,15 +73,16 @@ pub(crate) async fn drive(
     state.client = Some(client.clone());
     let target = target(request, &probe_image);
     let namespace = target.namespace.clone();
-    state.watchers.extend(observe::watch(&client, &namespace, recorder));
+    let names = request.subject.names();
+    state.watchers.extend(observe::watch(&client, &names, &namespace, recorder));
 
     let facts = subjects::Facts::read(&client, helm, &kubernetes, api, request.there.is_none()).await?;
     let releases = prepared.releases(&facts).await?;
-    let subject = Subject::new(client.clone(), ROLLOUT).of_run(&request.id);
+    let subject = Subject::new(client.clone(), ROLLOUT).named(names.clone()).of_run(&request.id);
     let first = &request.procedure.first;
     let files = NodeFiles::new(client.clone(), target.image.clone());
     let placed = request.procedure.files().map(Path::to_owned).collect();
-    let snapshots = Snapshots::new(recorder, &client, files.clone(), placed);
+    let snapshots = Snapshots::new(recorder, &client, names, files.clone(), placed);
     let mut executor = Executor {
         recorder,
         client: client.clone(),
@@ -97,7 +98,9 @@ pub(crate) async fn drive(
     if let Some(there) = &request.there {
         executor.runs(first, there.agents.as_ref())?;
     } else {
-        executor.subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
+        if request.subject.carries_services() {
+            executor.subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
+        }
         let install =
             install(&executor.subject, &prepared, &facts, executor.release(first)?, request, &client);
         recorder.step(&format!("install {first}"), install).await?;
@@ -106,8 +109,9 @@ pub(crate) async fn drive(
 
     let outside = state.cluster.as_ref().and_then(Cluster::outside);
     let wanted = wanted(request, &facts, target, outside);
-    if let Some(why) = request.there.as_ref().and_then(There::lacks) {
-        recorder.progress("traffic", why.to_owned());
+    let lacks = request.there.as_ref().and_then(There::lacks).map(str::to_owned);
+    if let Some(why) = lacks.or_else(|| request.subject.lacks()) {
+        recorder.progress("traffic", why);
     }
     recorder.step("traffic", wanted.start(recorder, &client, &executor.subject, state)).await?;
     state.standing.before_baseline(recorder).await?;
@@ -129,7 +133,10 @@ async fn install(
     subject.apply(&prepared.prerequisites(facts)).await?;
     subject.install(&release.chart, &request.config).await?;
     cluster::nodes_ready(client, facts.nodes.len(), Duration::from_secs(30)).await?;
-    Ok(subject.deployment_status(cluster::dns::NAME).await?)
+    if request.subject.carries_services() {
+        subject.deployment_status(cluster::dns::NAME).await?;
+    }
+    Ok(())
 }
 
 /// Where the probes go, and what they are made of.
@@ -154,17 +161,19 @@ fn wanted(request: &Request, facts: &subjects::Facts, target: Target, outside: O
     let settings = Settings { names: request.names, ..Settings::default() };
     let traffic = match &request.there {
         Some(there) => there.traffic(&settings),
-        None => Traffic::standard(&nodes, outside.is_some(), &settings),
+        None => request.subject.traffic(Traffic::standard(&nodes, outside.is_some(), &settings)),
     };
-    // A cluster that is there is taken as it is, but for what was asked for by name.
-    let as_it_is = request.there.is_some() && request.required.is_empty();
+    // A cluster that is there is taken as it is, but for what was asked for by name; so is what a subject carries.
+    let as_it_is =
+        (request.there.is_some() && request.required.is_empty()) || request.subject.lacks().is_some();
     let policies = request.policies.iter();
     let policies = policies.map(|(name, spec)| subject::policy(&target.namespace, name, spec)).collect();
     Wanted {
         traffic,
         target,
         outside: outside.map(outside::host),
-        required: (!as_it_is).then(|| request.required.clone()),
+        every_kind: !as_it_is,
+        required: request.required.clone(),
         policies,
     }
 }
@@ -412,7 +421,7 @@ async fn roll_back(subject: &Subject, release: &Release) -> anyhow::Result<Strin
     let revision = subject.rollout_undo().await?;
     let daemon_set = subject.daemon_set().await?;
     let containers = daemon_set.spec.and_then(|s| s.template.spec).map(|s| s.containers).unwrap_or_default();
-    let image = containers.into_iter().find(|c| c.name == subject::CONTAINER).and_then(|c| c.image);
+    let image = containers.into_iter().find(|c| c.name == subject.names().container).and_then(|c| c.image);
     anyhow::ensure!(
         image.as_deref() == Some(release.image.as_str()),
         "the rollback ended, but the agents run {} and not {}",

@@ -255,7 +255,7 @@ impl<'a> Judgement<'a> {
             let reason = "outages fell into moments in which the machine was too busy to measure";
             return (Verdict::Noisy, format!("{reason}; run it again on a quieter machine"));
         }
-        (Verdict::Passed, "every flow stayed inside what the guide allows".to_owned())
+        (Verdict::Passed, "every flow stayed inside its budget".to_owned())
     }
 }
 

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, LogParams};
 
-/// Writes one file a container of the subject's namespace.
-pub(crate) async fn save(client: &kube::Client, folder: &Path) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), subject::NAMESPACE);
+/// Writes one file a container of a namespace.
+pub(crate) async fn save(client: &kube::Client, namespace: &str, folder: &Path) -> anyhow::Result<()> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pods = api.list(&ListParams::default()).await.context("the pods could not be listed")?;
     let folder = folder.join("pods");
     std::fs::create_dir_all(&folder).with_context(|| format!("{} could not be made", folder.display()))?;

@@ -33,9 +33,8 @@ pub(crate) use request::Args;
 
 use crate::{errors, exit, paths};
 use bringup::State;
-use procedure::Procedure;
 use recorder::Recorder;
-use request::Request;
+use request::{Planned, Request};
 
 /// Runs the command to its report and returns the exit code.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
@@ -48,9 +47,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
 /// Prints the images of every version on the way, one a line, for a registry or an archive of one's own.
 async fn print_images(args: &Args) -> anyhow::Result<u8> {
     let components = args.provider.components();
-    let (subject, plan) = args.plan(&components, None).await?;
-    let versions = Procedure::of_plan(&plan, args.rollback).versions();
-    versions.iter().try_for_each(|version| subject.supports(version))?;
+    let Planned { subject, procedure, .. } = args.plan(&components, None).await?;
+    let versions = procedure.versions();
     let helm = components.resolve(Component::Helm, &|_| ()).await?;
     for image in subject.images(&versions, &helm).await? {
         writeln!(std::io::stdout(), "{image}")?;

@@ -17,34 +17,45 @@ use probe::traffic::{PART_LABEL, Part};
 use report::event::Observation;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use subject::Names;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
 
 /// Starts all watchers; they end when they are aborted.
-pub(crate) fn watch(client: &kube::Client, probes: &str, recorder: &Arc<Recorder>) -> Vec<JoinHandle<()>> {
-    let subjects: Api<Pod> = Api::namespaced(client.clone(), subject::NAMESPACE);
+pub(crate) fn watch(
+    client: &kube::Client,
+    names: &Names,
+    probes: &str,
+    recorder: &Arc<Recorder>,
+) -> Vec<JoinHandle<()>> {
+    let subjects: Api<Pod> = Api::namespaced(client.clone(), &names.namespace);
     let probe_pods: Api<Pod> = Api::namespaced(client.clone(), probes);
     let nodes: Api<Node> = Api::all(client.clone());
-    let config: Api<ConfigMap> = Api::namespaced(client.clone(), subject::NAMESPACE);
-    let config_only = watcher::Config::default().fields(&format!("metadata.name={}", subject::CONFIG_MAP));
-    let (group, version, kind) = subject::POLICY;
-    let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-    let policies: Api<DynamicObject> = Api::namespaced_with(client.clone(), probes, &policy);
     let services: Api<Service> = Api::namespaced(client.clone(), probes);
     let endpoints: Api<EndpointSlice> = Api::namespaced(client.clone(), probes);
     let any = watcher::Config::default;
-    vec![
-        follow(subjects, any(), recorder, Pods::new(|pod| subject::role(pod.labels()))),
+    let roles = names.clone();
+    let mut watchers = vec![
+        follow(subjects, any(), recorder, Pods::new(move |pod| roles.role(pod))),
         follow(probe_pods, any(), recorder, Pods::new(lasting_probe)),
         follow(nodes, any(), recorder, Nodes::default()),
-        follow(config, config_only, recorder, Writes::of("config", "configmap")),
-        follow(policies.clone(), any(), recorder, Writes::of("policy", "policy")),
-        follow(policies, any(), recorder, Refusals::default()),
         follow(services, any(), recorder, Writes::of("service", "service")),
         follow(endpoints, any(), recorder, Writes::of("endpoints", "endpointslice")),
-    ]
+    ];
+    if let Some(name) = &names.config_map {
+        let config: Api<ConfigMap> = Api::namespaced(client.clone(), &names.namespace);
+        let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        watchers.push(follow(config, only, recorder, Writes::of("config", "configmap")));
+    }
+    if let Some((group, version, kind)) = names.policy {
+        let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let policies: Api<DynamicObject> = Api::namespaced_with(client.clone(), probes, &policy);
+        watchers.push(follow(policies.clone(), any(), recorder, Writes::of("policy", "policy")));
+        watchers.push(follow(policies, any(), recorder, Refusals::default()));
+    }
+    watchers
 }
 
 /// Records what the nodes' own watchers see, until the last of them is gone.
@@ -117,15 +128,18 @@ struct PodState {
     blocked: Option<String>,
 }
 
-/// Pods, each with the role that its labels give it; pods without a role are not recorded.
+/// What part a pod plays.
+type Role = Box<dyn Fn(&Pod) -> Option<&'static str> + Send>;
+
+/// Pods, each with its role; pods without one are not recorded.
 struct Pods {
-    role: fn(&Pod) -> Option<&'static str>,
+    role: Role,
     states: BTreeMap<String, PodState>,
 }
 
 impl Pods {
-    fn new(role: fn(&Pod) -> Option<&'static str>) -> Self {
-        Self { role, states: BTreeMap::new() }
+    fn new(role: impl Fn(&Pod) -> Option<&'static str> + Send + 'static) -> Self {
+        Self { role: Box::new(role), states: BTreeMap::new() }
     }
 
     fn observation(&self, pod: &Pod, change: &str) -> Option<Observation> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guide::{Direction, Plan, Stage, Version};
+use guide::{Direction, Impact, Plan, Stage, Version};
 use serde_json::Value;
 
 use super::inject::Cause;
@@ -130,6 +130,22 @@ impl Procedure {
             steps.extend(changed(Hop::back_over(last), Way::Undo));
         }
         Self { first: plan.stages.first().map_or_else(|| plan.from.clone(), |s| s.from.clone()), steps }
+    }
+
+    /// The way of what no guide is about: the manifests of another version are applied, and `rollback` undoes the rollout.
+    pub(crate) fn undocumented(from: Version, to: Version, rollback: bool) -> Self {
+        let hop = |from: &Version, to: &Version, direction| Hop {
+            from: from.clone(),
+            to: to.clone(),
+            direction,
+            l3: Impact::MinimalToNone.to_string(),
+            l7: Impact::NotApplicable.to_string(),
+        };
+        let mut steps = Vec::from(changed(hop(&from, &to, "upgrade"), Way::ChartAndConfig));
+        if rollback {
+            steps.extend(changed(hop(&to, &from, "rollback"), Way::Undo));
+        }
+        Self { first: from, steps }
     }
 
     /// Every version that will run or be checked, each once, in order.
@@ -351,6 +367,22 @@ mod tests {
         let procedure = procedure(from, to, rollback);
         let names: Vec<_> = procedure.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn without_a_guide_manifests_are_applied_whole_and_the_rollout_is_undone() {
+        let procedure = Procedure::undocumented(Version::new(0, 25, 7), Version::new(0, 26, 7), true);
+        let names: Vec<_> = procedure.steps.iter().map(|step| step.name.as_str()).collect();
+        let expected = [
+            "upgrade 0.25.7 -> 0.26.7",
+            "settle on 0.26.7",
+            "roll back 0.26.7 -> 0.25.7",
+            "settle on 0.25.7",
+        ];
+        assert_eq!(names, expected);
+        let Action::Change(hop, way) = &procedure.steps[0].action else { panic!("it is a change") };
+        assert_eq!((hop.l3.as_str(), way), ("Minimal to None", &Way::ChartAndConfig));
+        assert_eq!(procedure.versions().len(), 2);
     }
 
     #[rstest]

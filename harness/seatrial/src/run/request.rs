@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use cluster::Components;
-use guide::{ConfigMap, Facts, Options, Plan, PlanError};
+use guide::{ConfigMap, Facts, Options, PlanError, Version};
 use probe::budget::Budgets;
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(conflicts_with = "kind_config")]
     nodes: u8,
     /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
-    #[arg(long, value_name = "FILE", conflicts_with = "yes_upgrade")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes_upgrade", "subject_file"])]
     config: Option<PathBuf>,
     /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
     #[arg(long, value_name = "FILE")]
@@ -60,28 +60,42 @@ pub(crate) struct Args {
     pub(super) provider: Provider,
 }
 
+/// The subject that was chosen, and the way to go with it.
+pub(super) struct Planned {
+    pub(super) subject: Choice,
+    from: Version,
+    to: Version,
+    pub(super) procedure: Procedure,
+}
+
 impl Args {
-    /// The subject that was chosen, and the way to go with it.
+    /// Chooses the subject, and plans the way.
     ///
     /// With the cluster's ConfigMap, nothing is set that the user has set already.
     pub(super) async fn plan(
         &self,
         components: &Components,
         config: Option<&ConfigMap>,
-    ) -> anyhow::Result<(Choice, Plan)> {
+    ) -> anyhow::Result<Planned> {
         let mut subject = self.subject.choose()?;
         self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
         subject.ask(components).await?;
         let (from, to) = (subject.resolve(&self.from)?, subject.resolve(&self.to)?);
-        let facts = Facts { available: subject.available(), config, ..Facts::default() };
-        let plan = guide::plan_for(&from, &to, Options::default(), &facts).map_err(|e| match e {
-            PlanError::NotAnUpgrade { .. } => Usage(format!(
-                "{to} is not newer than {from}: name the versions the other way round, and add --rollback to \
-                 measure the way back"
-            )),
-            e => Usage(e.to_string()),
-        })?;
-        Ok((subject, plan))
+        if to < from {
+            let remedy = "name the versions the other way round, and add --rollback to measure the way back";
+            return Err(Usage(format!("{to} is not newer than {from}: {remedy}")).into());
+        }
+        let procedure = if subject.is_documented() {
+            let facts = Facts { available: subject.available(), config, ..Facts::default() };
+            let plan = guide::plan_for(&from, &to, Options::default(), &facts);
+            Procedure::of_plan(&plan.map_err(|e| Usage(e.to_string()))?, self.rollback)
+        } else if from == to {
+            return Err(Usage(PlanError::SameVersion { version: to }.to_string()).into());
+        } else {
+            Procedure::undocumented(from.clone(), to.clone(), self.rollback)
+        };
+        procedure.versions().iter().try_for_each(|version| subject.supports(version))?;
+        Ok(Planned { subject, from, to, procedure })
     }
 }
 
@@ -125,11 +139,8 @@ impl Request {
             }
             (None, None) => (BTreeMap::new(), None),
         };
-        let (subject, plan) = args.plan(&args.provider.components(), known.as_ref()).await?;
-        let procedure = Procedure::of_plan(&plan, args.rollback);
-        for version in procedure.versions() {
-            subject.supports(&version)?;
-        }
+        let Planned { subject, from, to, procedure } =
+            args.plan(&args.provider.components(), known.as_ref()).await?;
         if let Some(there) = &there {
             args.subject.fits_what_is_there()?;
             there.suits(&procedure)?;
@@ -143,10 +154,10 @@ impl Request {
         };
         args.provider.check()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
-        let again = again(&plan, &args);
+        let again = again(&from, &to, &args);
         let story = Story::Run {
-            from: plan.from.to_string(),
-            to: plan.to.to_string(),
+            from: from.to_string(),
+            to: to.to_string(),
             rollback: args.rollback,
             budgets: budgets_text,
         };
@@ -185,7 +196,7 @@ fn budgets_file(path: &Path) -> Result<String, Usage> {
         .map_err(|e| Usage(format!("the budgets {} cannot be read: {e}", path.display())))
 }
 
-fn again(plan: &Plan, args: &Args) -> String {
+fn again(from: &Version, to: &Version, args: &Args) -> String {
     let rollback = if args.rollback { " --rollback" } else { "" };
     let nodes = if args.provider.has_config() { String::new() } else { format!(" --nodes {}", args.nodes) };
     let file = |name: &str, path: &Option<PathBuf>| {
@@ -194,9 +205,7 @@ fn again(plan: &Plan, args: &Args) -> String {
     let files = file("config", &args.config) + &file("budgets", &args.budgets);
     let required: String = args.require.iter().map(|part| format!(" --require {part}")).collect();
     format!(
-        "seatrial run {} {}{rollback}{nodes}{}{files}{required}{}",
-        plan.from,
-        plan.to,
+        "seatrial run {from} {to}{rollback}{nodes}{}{files}{required}{}",
         args.subject.again(),
         args.provider.again()
     )

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use serde_json::{Value, json};
-use subject::Snapshot;
+use subject::{Names, Snapshot};
 
 use super::recorder::Recorder;
 use crate::redact::redact;
@@ -15,6 +15,7 @@ use crate::redact::redact;
 pub(super) struct Snapshots<'a> {
     recorder: &'a Recorder,
     client: &'a kube::Client,
+    names: Names,
     nodes: NodeFiles,
     /// The files that are kept as well.
     files: Vec<PathBuf>,
@@ -29,10 +30,11 @@ impl<'a> Snapshots<'a> {
     pub(super) fn new(
         recorder: &'a Recorder,
         client: &'a kube::Client,
+        names: Names,
         nodes: NodeFiles,
         files: Vec<PathBuf>,
     ) -> Self {
-        Self { recorder, client, nodes, files, once: Vec::new(), points: Vec::new(), last: None }
+        Self { recorder, client, names, nodes, files, once: Vec::new(), points: Vec::new(), last: None }
     }
 
     /// Keeps something at the next point.
@@ -42,7 +44,7 @@ impl<'a> Snapshots<'a> {
 
     /// Keeps the objects as they are now; a point that is reached again gets a number.
     pub(super) async fn take(&mut self, point: &str) -> anyhow::Result<()> {
-        let taken = Snapshot::take(self.client).await;
+        let taken = Snapshot::take(self.client, &self.names).await;
         let mut taken = taken.context("the subject's objects could not be read")?;
         for path in &self.files {
             taken.add(&object_name(path), &self.file(path).await?);

@@ -29,13 +29,21 @@ pub(super) struct Wanted {
     pub(super) target: Target,
     /// The host outside of the cluster, where there is one.
     pub(super) outside: Option<Arc<dyn OutsideHost>>,
-    /// Parts of flow ids that must be among it, and every kind; none where a cluster is taken as it is.
-    pub(super) required: Option<Vec<String>>,
+    /// Whether every kind of flow must be among it.
+    pub(super) every_kind: bool,
+    /// Parts of flow ids that must be among it.
+    pub(super) required: Vec<String>,
     /// Policies beside those that the traffic needs.
     pub(super) policies: Vec<DynamicObject>,
 }
 
 impl Wanted {
+    /// Traffic of a cluster that is taken as it is: nothing must be among it.
+    pub(super) fn as_it_is(traffic: Traffic, target: Target) -> Self {
+        let (required, policies) = (Vec::new(), Vec::new());
+        Self { traffic, target, outside: None, every_kind: false, required, policies }
+    }
+
     /// Starts it; returns when all of it flows.
     pub(super) async fn start(
         self,
@@ -44,8 +52,9 @@ impl Wanted {
         subject: &Subject,
         state: &mut State,
     ) -> anyhow::Result<String> {
-        let Self { traffic, target, outside, required, policies } = self;
-        let lacking = required.map_or_else(Vec::new, |required| traffic.lacks(&required));
+        let Self { traffic, target, outside, every_kind, required, policies } = self;
+        let mut lacking = if every_kind { traffic.lacks_kinds() } else { Vec::new() };
+        lacking.extend(traffic.lacks(&required));
         if !lacking.is_empty() {
             return Err(Lacking(lacking.join(", ")).into());
         }

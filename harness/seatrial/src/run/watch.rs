@@ -11,7 +11,7 @@ use cluster::{Cluster, Components, Ledger};
 use probe::budget::Budgets;
 use probe::traffic::Settings;
 use report::run::Transition;
-use subject::Subject;
+use subject::{Names, Subject};
 
 use super::brief::Brief;
 use super::bringup::State;
@@ -163,9 +163,9 @@ impl Watch {
         let components = Components::new(None, paths::cache());
         state.cluster = Some(Cluster::boot(there.request(&self.id), &components, ledger, &|_| ()).await?);
         let target = there.target(&self.id);
-        state.watchers.extend(observe::watch(&there.client, &target.namespace, recorder));
+        state.watchers.extend(observe::watch(&there.client, &Names::cilium(), &target.namespace, recorder));
         let traffic = there.traffic(&Settings::default());
-        let wanted = Wanted { traffic, target, outside: None, required: None, policies: Vec::new() };
+        let wanted = Wanted::as_it_is(traffic, target);
         let subject = Subject::new(there.client.clone(), CHANGE);
         recorder.step("traffic", wanted.start(recorder, &there.client, &subject, state)).await?;
         traffic::measured_from_now(state).await?;

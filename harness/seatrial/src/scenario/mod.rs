@@ -92,7 +92,7 @@ pub(crate) async fn run(command: Command, out: &mut dyn Write) -> anyhow::Result
             out.write_all(text.as_bytes())?;
             Ok(exit::PASSED)
         }
-        Command::Run(args) => run::run(&args, out).await,
+        Command::Run(args) => Box::pin(run::run(&args, out)).await,
         Command::Judge(args) => judge::run(&args, out),
     }
 }

@@ -37,6 +37,10 @@ pub(super) enum Outcome {
 pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let sources = args.scenarios.iter().map(|named| super::read(named)).collect::<Result<Vec<_>, Usage>>()?;
     let mut subject = args.subject.choose()?;
+    if !subject.is_documented() {
+        let why = "scenarios are stories of Cilium's guide: a subject file is for `seatrial run`";
+        return Err(Usage(why.to_owned()).into());
+    }
     args.provider.can_pull(subject.needs_registry())?;
     subject.ask(&args.provider.components()).await?;
     let mut trials = Vec::new();

@@ -1,6 +1,7 @@
 //! Subjects, chosen by name: what images they need and what charts they are installed from.
 
 mod cilium;
+mod file;
 mod options;
 mod standin;
 
@@ -69,6 +70,8 @@ pub(crate) struct Release {
     pub(crate) image: String,
     /// The values that the user gave for it; null where there are none.
     pub(crate) given: Value,
+    /// Whether the guide names the hazards of its charts.
+    pub(crate) documented: bool,
 }
 
 /// A subject of which everything is at hand.
@@ -76,6 +79,7 @@ pub(crate) struct Release {
 pub(crate) enum Prepared {
     Standin(standin::Prepared),
     Cilium(cilium::Prepared),
+    File(file::Prepared),
 }
 
 /// Makes images and charts for the versions, in order; the first is the one that is installed.
@@ -91,6 +95,7 @@ pub(crate) async fn prepare(
         Choice::Cilium(source) => {
             Prepared::Cilium(cilium::Prepared::new(source, versions, bundle, helm).await?)
         }
+        Choice::File(source) => Prepared::File(file::Prepared::new(source.clone(), versions)),
     })
 }
 
@@ -100,6 +105,7 @@ impl Prepared {
         match self {
             Self::Standin(standin) => standin.images(),
             Self::Cilium(cilium) => cilium.images(),
+            Self::File(_) => Vec::new(),
         }
     }
 
@@ -108,6 +114,7 @@ impl Prepared {
         match self {
             Self::Standin(_) => Vec::new(),
             Self::Cilium(cilium) => cilium.archives(),
+            Self::File(file) => file.archives(),
         }
     }
 
@@ -116,6 +123,7 @@ impl Prepared {
         match self {
             Self::Standin(standin) => standin.releases(facts),
             Self::Cilium(cilium) => cilium.releases(facts).await,
+            Self::File(file) => file.releases(facts).await,
         }
     }
 
@@ -124,6 +132,7 @@ impl Prepared {
         match self {
             Self::Standin(standin) => standin.prerequisites(facts),
             Self::Cilium(cilium) => cilium.prerequisites(),
+            Self::File(_) => Vec::new(),
         }
     }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use cluster::Components;
 use guide::{Version, VersionSpec};
+use probe::traffic::Traffic;
+use subject::Names;
 
 use super::cilium::{self, Source};
-use super::standin;
+use super::{file, standin};
 use crate::exit::Usage;
 
 /// What can be upgraded.
@@ -52,8 +54,12 @@ pub(crate) struct SubjectArgs {
     subject: SubjectName,
     /// Where Cilium's charts are: the address of a chart repository, or a folder with one for each version, as
     /// cilium-1.6.12.tgz, as the folder of a chart, or as manifests in 1.5.13.yaml or in a folder 1.5.13.
-    #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
+    #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"), group = "source")]
     charts: Option<String>,
+    /// Any other network component that is a DaemonSet: a file that names its objects and the manifests of its versions,
+    /// as scenarios/e2e/flannel/flannel.yaml does.
+    #[arg(long, value_name = "FILE", group = "source", conflicts_with_all = ["subject", "yes_upgrade"])]
+    subject_file: Option<PathBuf>,
     /// Values for the charts; for some versions alone with their minors before it, as in 1.7-1.8:FILE. May be given again.
     #[arg(long, value_name = "[MINORS:]FILE", requires = "charts")]
     values: Vec<String>,
@@ -61,7 +67,7 @@ pub(crate) struct SubjectArgs {
     #[arg(long, value_name = "[MINORS:]KEY=VALUE", requires = "charts")]
     set: Vec<String>,
     /// Archive of images to load into every node, as `docker save` or an OCI tool writes it. May be given again.
-    #[arg(long, value_name = "FILE", requires = "charts", conflicts_with = "yes_upgrade")]
+    #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "yes_upgrade")]
     images: Vec<PathBuf>,
     /// Put images of our own under the names that the charts use: the stand-in as agent, and the rest idle. What is tried
     /// then are the charts and the procedure, and not Cilium.
@@ -74,15 +80,21 @@ pub(crate) struct SubjectArgs {
 pub(crate) enum Choice {
     Standin,
     Cilium(Source),
+    File(Box<file::Source>),
 }
 
 impl SubjectArgs {
     /// Reads what the options name.
     pub(crate) fn choose(&self) -> Result<Choice, Usage> {
+        if let Some(file) = &self.subject_file {
+            let source = file::Source::open(file, archives(&self.images)?)?;
+            return Ok(Choice::File(Box::new(source)));
+        }
         match (self.subject, &self.charts) {
             (SubjectName::Standin, None) => Ok(Choice::Standin),
             (SubjectName::Cilium, Some(charts)) => {
-                let source = Source::open(charts, &self.values, &self.set, &self.images, self.shim)?;
+                let source =
+                    Source::open(charts, &self.values, &self.set, archives(&self.images)?, self.shim)?;
                 Ok(Choice::Cilium(source))
             }
             (SubjectName::Standin, Some(_)) => {
@@ -106,8 +118,11 @@ impl SubjectArgs {
 
     /// The options that choose it again, as they follow a command.
     pub(crate) fn again(&self) -> String {
-        let Some(charts) = &self.charts else { return String::new() };
-        let mut again = format!(" --subject {} --charts {charts}", self.subject.name());
+        let mut again = match (&self.charts, &self.subject_file) {
+            (Some(charts), _) => format!(" --subject {} --charts {charts}", self.subject.name()),
+            (None, Some(file)) => format!(" --subject-file {}", file.display()),
+            (None, None) => return String::new(),
+        };
         again.extend(self.values.iter().map(|values| format!(" --values {values}")));
         again.extend(self.set.iter().map(|set| format!(" --set '{set}'")));
         again.extend(self.images.iter().map(|images| format!(" --images {}", images.display())));
@@ -121,31 +136,68 @@ impl SubjectArgs {
 impl Choice {
     /// Cilium's charts with images of our own.
     pub(crate) fn shim(charts: &str) -> Result<Self, Usage> {
-        Ok(Self::Cilium(Source::open(charts, &[], &[], &[], true)?))
+        Ok(Self::Cilium(Source::open(charts, &[], &[], Vec::new(), true)?))
     }
 
     /// Asks which versions there are, where that is known elsewhere alone; to be done before any of them is named.
     pub(crate) async fn ask(&mut self, components: &Components) -> anyhow::Result<()> {
         match self {
-            Self::Standin => Ok(()),
+            Self::Standin | Self::File(_) => Ok(()),
             Self::Cilium(source) => source.ask(components).await,
         }
     }
 
     /// What reports call it.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Standin => SubjectName::Standin.name(),
             Self::Cilium(source) if source.is_shim() => "cilium's charts with images of the stand-in",
-            Self::Cilium(_) => SubjectName::Cilium.name(),
+            _ => self.option(),
         }
     }
 
-    /// What the command line calls it.
-    pub(crate) fn option(&self) -> &'static str {
+    /// What the command line calls it, or its file.
+    pub(crate) fn option(&self) -> &str {
         match self {
             Self::Standin => SubjectName::Standin.name(),
             Self::Cilium(_) => SubjectName::Cilium.name(),
+            Self::File(source) => &source.names().name,
+        }
+    }
+
+    /// Whether the guide says how it is upgraded.
+    pub(crate) fn is_documented(&self) -> bool {
+        !matches!(self, Self::File(_))
+    }
+
+    /// What its objects are called.
+    pub(crate) fn names(&self) -> Names {
+        match self {
+            Self::Standin | Self::Cilium(_) => Names::cilium(),
+            Self::File(source) => source.names().clone(),
+        }
+    }
+
+    /// As much of the standard traffic as it carries.
+    pub(crate) fn traffic(&self, standard: Traffic) -> Traffic {
+        match self {
+            Self::Standin | Self::Cilium(_) => standard,
+            Self::File(source) => source.traffic(standard),
+        }
+    }
+
+    /// What of the standard traffic it does not carry.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Standin | Self::Cilium(_) => None,
+            Self::File(source) => Some(source.lacks()),
+        }
+    }
+
+    /// Whether Services lead anywhere, the cluster's DNS among them.
+    pub(crate) fn carries_services(&self) -> bool {
+        match self {
+            Self::Standin | Self::Cilium(_) => true,
+            Self::File(source) => source.carries_services(),
         }
     }
 
@@ -154,6 +206,7 @@ impl Choice {
         match self {
             Self::Standin => standin::supports(version),
             Self::Cilium(source) => source.supports(version),
+            Self::File(source) => source.supports(version),
         }
     }
 
@@ -162,13 +215,14 @@ impl Choice {
         match self {
             Self::Standin => false,
             Self::Cilium(source) => source.needs_registry(),
+            Self::File(source) => source.needs_registry(),
         }
     }
 
-    /// Whether it was made for no Kubernetes in particular: what is ours runs on each.
+    /// Whether nothing is known of a Kubernetes that it was made for: what is ours runs on each.
     pub(crate) fn runs_on_any_kubernetes(&self) -> bool {
         match self {
-            Self::Standin => true,
+            Self::Standin | Self::File(_) => true,
             Self::Cilium(source) => source.is_shim(),
         }
     }
@@ -176,7 +230,7 @@ impl Choice {
     /// The images that must come from elsewhere for these versions, each once.
     pub(crate) async fn images(&self, versions: &[Version], helm: &Path) -> anyhow::Result<BTreeSet<String>> {
         match self {
-            Self::Standin => Ok(BTreeSet::new()),
+            Self::Standin | Self::File(_) => Ok(BTreeSet::new()),
             Self::Cilium(source) => cilium::images(source, versions, helm).await,
         }
     }
@@ -184,7 +238,7 @@ impl Choice {
     /// The versions that can be had, where not every release can.
     pub(crate) fn available(&self) -> Option<&BTreeSet<Version>> {
         match self {
-            Self::Standin => None,
+            Self::Standin | Self::File(_) => None,
             Self::Cilium(source) => Some(source.available()),
         }
     }
@@ -192,6 +246,9 @@ impl Choice {
     /// The version that is meant: without a patch, the latest that can be had.
     pub(crate) fn resolve(&self, text: &str) -> Result<Version, Usage> {
         let spec: VersionSpec = text.parse().map_err(|e| Usage(format!("{e}")))?;
+        if let Self::File(source) = self {
+            return source.resolve(&spec);
+        }
         let known = guide::resolve(&spec).map_err(|e| Usage(e.to_string()))?;
         let same = |version: &&Version| version.minor() == known.minor();
         let had = self.available().and_then(|available| available.iter().rfind(same));
@@ -200,4 +257,16 @@ impl Choice {
             _ => known,
         })
     }
+}
+
+/// The archives of images that were named.
+fn archives(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Usage> {
+    let archive = |path: &PathBuf| {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        if absolute.is_file() {
+            return Ok(absolute);
+        }
+        Err(Usage(format!("the images {} cannot be loaded: it is no file", path.display())))
+    };
+    paths.iter().map(archive).collect()
 }

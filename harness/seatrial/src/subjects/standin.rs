@@ -70,6 +70,7 @@ impl Prepared {
         let release = |version: &Version| Release {
             version: version.clone(),
             given: Value::Null,
+            documented: true,
             image: format!("{}/cilium:{}", self.registry, version.tag()),
             chart: Chart {
                 helm: facts.helm.clone(),

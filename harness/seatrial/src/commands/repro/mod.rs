@@ -6,11 +6,12 @@ mod bundle;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum as _};
 use report::collection::Recorded;
 
 use crate::exit::{self, Usage};
 use crate::run::recipe::Recipe;
+use crate::subjects::SubjectName;
 use bundle::Bundle;
 
 /// Arguments of `repro`.
@@ -27,6 +28,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let recorded = Recorded::load(&args.run).map_err(|e| Usage(crate::errors::line(&e.into())))?;
     let recipe = Recipe::load(&args.run)?;
+    if SubjectName::from_str(&recipe.subject, false).is_err() {
+        let why = "the run followed a subject file, whose manifests and images are not in its folder";
+        return Err(Usage(format!("{why}: keep those, and the command that the report names")).into());
+    }
     let bundle = Bundle::of(&recorded, &recipe)?;
     let name = format!("repro-{}", recorded.run.id);
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));

@@ -35,14 +35,14 @@ impl Source {
         charts: &str,
         files: &[String],
         pairs: &[String],
-        archives: &[PathBuf],
+        archives: Vec<PathBuf>,
         shim: bool,
     ) -> Result<Self, Usage> {
         let source = Self {
             charts: Charts::open(charts)?,
             files: files.iter().map(|text| values::file(text)).collect::<Result<_, _>>()?,
             pairs: pairs.iter().map(|text| values::pair(text)).collect::<Result<_, _>>()?,
-            archives: archives.iter().map(|path| archive(path)).collect::<Result<_, _>>()?,
+            archives,
             shim,
         };
         // A file that is no mapping is said now, and not once a cluster is up.
@@ -71,14 +71,6 @@ impl Source {
     pub(super) fn supports(&self, version: &Version) -> Result<(), Usage> {
         self.charts.supports(version)
     }
-}
-
-fn archive(path: &Path) -> Result<PathBuf, Usage> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if absolute.is_file() {
-        return Ok(absolute);
-    }
-    Err(Usage(format!("the images {} cannot be loaded: it is no file", path.display())))
 }
 
 /// The charts of some versions, and the images that they need.
@@ -128,7 +120,7 @@ impl Prepared {
             };
             let pairs: Vec<_> = self.pairs(version).collect();
             let given = values::merged(&chart.values_files, &pairs)?;
-            releases.push(Release { version: version.clone(), chart, image, given });
+            releases.push(Release { version: version.clone(), chart, image, given, documented: true });
         }
         Ok(releases)
     }

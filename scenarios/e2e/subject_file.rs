@@ -1,0 +1,156 @@
+//! A network component that no guide is about, from a subject file: flannel. `ci/flannel` makes its images.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Failed;
+use serde_json::Value;
+
+use crate::command::{Running, run, seatrial};
+
+const VERSIONS: [&str; 2] = ["0.25.7", "0.26.7"];
+const FILES: [(&str, &str); 3] = [
+    ("flannel.yaml", include_str!("flannel/flannel.yaml")),
+    ("0.25.7.yaml", include_str!("flannel/0.25.7.yaml")),
+    ("0.26.7.yaml", include_str!("flannel/0.26.7.yaml")),
+];
+/// What flannel carries, by where it goes; the rest of the standard traffic is not planned.
+const CARRIED: [&str; 7] = [
+    "canary-udp/cross-node",
+    "held-tcp/cross-node/pod-ip",
+    "held-tcp/same-node/pod-ip",
+    "new-tcp/pod-to-host/host-ip",
+    "packet-icmp/same-node/pod-ip",
+    "packet-udp/host-to-pod/pod-ip",
+    "pod-tcp/cross-node/pod-ip",
+];
+
+fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
+    value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Agents of each version start on both nodes there and back, and what goes from pod to pod loses nothing.
+pub(crate) fn upgrade() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut running = start(folder.path(), |_, text| text.to_owned(), &["--rollback"])?;
+    let code = running.ended()?;
+    check(code == Some(0), running.console())?;
+    let record = running.record()?;
+    check(record["subject"] == "flannel" && record["verdict"] == "passed", running.console())?;
+    for version in VERSIONS {
+        let ready = ready(&record, version)?;
+        check(ready == BTreeSet::from(["node1", "node2"]), format!("{version} was ready on {ready:?}"))?;
+    }
+    let flows = array(&record, "flows")?;
+    for carried in CARRIED {
+        check(flows.iter().any(|flow| text(flow, "id").starts_with(carried)), format!("no flow {carried}"))?;
+    }
+    for flow in flows {
+        let id = text(flow, "id");
+        let carried = ["/pod-ip/no-policy", "/host-ip/no-policy"].iter().any(|way| id.contains(way));
+        check(carried, format!("{id} is nothing that flannel carries"))?;
+        check(flow["answered"].as_u64() > Some(0), format!("{id} was not answered"))?;
+        // From a pod to a host flanneld masquerades, and takes that with it: a packet may be lost.
+        let kept = id.contains("pod-to-host") || array(flow, "outages")?.is_empty();
+        check(kept, format!("{id}: {flow:#}"))?;
+    }
+    let budgets = array(&record, "budgets")?;
+    check(budgets.len() == 4 && budgets.iter().all(|budget| budget["kept"] == true), format!("{budgets:?}"))?;
+    restored(&running)?;
+    speaks_of_flannel_alone(&running)?;
+    let folder = running.folder().ok_or("no run folder")?;
+    let said = run(seatrial(&["repro"]).arg(folder))?.expect_code(2)?;
+    said.expect_words(&["the run followed a subject file"]).map(drop)
+}
+
+/// Agents that take the bridge of their pods for the way to other nodes are all ready; traffic alone tells.
+pub(crate) fn wrong_interface() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let wrong = |name: &str, text: &str| match name {
+        "0.26.7.yaml" => text.replace("--ip-masq", "--ip-masq, --iface=cni0"),
+        _ => text.to_owned(),
+    };
+    let mut running = start(folder.path(), wrong, &[])?;
+    let code = running.ended()?;
+    check(code == Some(1), running.console())?;
+    let record = running.record()?;
+    let ready = ready(&record, "0.26.7")?;
+    check(ready.len() == 2, format!("0.26.7 was ready on {ready:?}\n{}", running.console()))?;
+    let found: BTreeSet<_> = array(&record, "findings")?.iter().map(|it| text(it, "flow")).collect();
+    for lost in ["packet-udp/cross-node/pod-ip/no-policy", "held-tcp/cross-node/pod-ip/no-policy"] {
+        check(found.contains(lost), format!("{lost} is not among {found:?}"))?;
+    }
+    let near = found.iter().find(|flow| flow.contains("same-node"));
+    check(near.is_none(), format!("{near:?} does not cross nodes\n{}", running.console()))?;
+    let canary = &record["noise"]["canary_clean"];
+    check(*canary == true, "the nodes themselves were cut off")
+}
+
+/// Runs the upgrade with files of which each is what `edit` makes of its name and text.
+fn start(folder: &Path, edit: impl Fn(&str, &str) -> String, options: &[&str]) -> Result<Running, Failed> {
+    for (name, text) in FILES {
+        std::fs::write(folder.join(name), edit(name, text))?;
+    }
+    let images = images();
+    check(images.is_file(), format!("{} is missing; make it with ci/flannel", images.display()))?;
+    let [from, to] = VERSIONS;
+    let (file, images) = (folder.join("flannel.yaml"), images.display().to_string());
+    let file = file.display().to_string();
+    let words = ["run", from, to, "--subject-file", &file, "--images", &images];
+    Running::start(&words.iter().chain(options).copied().collect::<Vec<_>>())
+}
+
+/// Where `ci/flannel` writes the images.
+fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/flannel.tar")
+}
+
+/// The nodes on which an agent of a version became ready.
+fn ready<'a>(record: &'a Value, version: &str) -> Result<BTreeSet<&'a str>, Failed> {
+    let of_version = |seen: &&Value| {
+        let ready = text(seen, "role") == "agent" && text(seen, "change") == "ready";
+        ready && text(seen, "detail").ends_with(version)
+    };
+    Ok(array(record, "observations")?.iter().filter(of_version).map(|seen| text(seen, "node")).collect())
+}
+
+fn restored(running: &Running) -> Result<(), Failed> {
+    let objects = running.folder().ok_or("no run folder")?.join("objects");
+    for (point, version) in
+        [("installed", "0.25.7"), ("upgraded-0.26.7", "0.26.7"), ("rolled-back-0.25.7", "0.25.7")]
+    {
+        let path = objects.join(point).join("daemonset-kube-flannel.yaml");
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        check(
+            text.contains(&format!("flannel:v{version}")),
+            format!("{} has another image", path.display()),
+        )?;
+        for object in ["configmap-flannel-config", "clusterrole-flannel"] {
+            let path = objects.join(point).join(format!("{object}.yaml"));
+            check(path.is_file(), format!("{} was not kept", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing that a person reads of the run speaks of another component.
+fn speaks_of_flannel_alone(running: &Running) -> Result<(), Failed> {
+    let folder = running.folder().ok_or("no run folder")?;
+    let mut read = vec![("the console", running.console())];
+    for file in ["report.html", "junit.xml", "run.json"] {
+        read.push((file, std::fs::read_to_string(folder.join(file))?));
+    }
+    for (place, text) in read {
+        let line = text.lines().find(|line| line.to_lowercase().contains("cilium"));
+        check(line.is_none(), format!("{place} speaks of Cilium: {line:?}"))?;
+    }
+    Ok(())
+}
