@@ -10,6 +10,7 @@ use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::account::Account;
 use crate::command::{Running, run, seatrial, state};
 use crate::kills::signal;
 
@@ -22,6 +23,8 @@ struct There {
     kubeconfig: PathBuf,
     context: String,
     image: String,
+    /// One of its users, who may nothing at first.
+    watcher: Account,
 }
 
 /// What is done is seen and put down to its cause; nothing is left, however it ends; nothing is guessed.
@@ -29,6 +32,7 @@ pub(crate) fn upgraded_and_watched() -> Result<(), Failed> {
     let there = There::make()?;
     let done = there
         .refuses_what_is_not_named()
+        .and_then(|()| there.refuses_who_may_not())
         .and_then(|()| there.changes_nothing_unasked())
         .and_then(|()| there.is_upgraded())
         .and_then(|()| there.sees_a_restart())
@@ -51,11 +55,16 @@ impl There {
         let folder = tempfile::tempdir()?;
         let archive = folder.path().join("probe.tar").display().to_string();
         let image = run(&mut seatrial(&["image", &archive]))?.expect_code(0)?.out.trim().to_owned();
-        Ok(Self { id, kubeconfig, context, image })
+        let watcher = Account::make(&kubeconfig)?;
+        Ok(Self { id, kubeconfig, context, image, watcher })
     }
 
     fn arguments<'a>(&'a self, context: &'a str) -> Result<[&'a str; 7], Failed> {
-        let kubeconfig = self.kubeconfig.to_str().ok_or("a path that is no text")?;
+        self.arguments_with(&self.kubeconfig, context)
+    }
+
+    fn arguments_with<'a>(&'a self, kubeconfig: &'a Path, context: &'a str) -> Result<[&'a str; 7], Failed> {
+        let kubeconfig = kubeconfig.to_str().ok_or("a path that is no text")?;
         Ok(["watch", "--kubeconfig", kubeconfig, "--context", context, "--image", &self.image])
     }
 
@@ -63,6 +72,23 @@ impl There {
         let wrong = run(&mut seatrial(&self.arguments("nobodys")?))?;
         wrong.expect_code(2)?.expect_words(&["it has no context nobodys; it has", &self.context])?;
         Ok(())
+    }
+
+    /// Somebody without rights, and somebody who may watch and nothing else.
+    fn refuses_who_may_not(&self) -> Result<(), Failed> {
+        let kubeconfig = self.watcher.kubeconfig();
+        let watch = self.arguments_with(&kubeconfig, &self.context)?;
+        run(&mut seatrial(&watch))?.expect_code(2)?.expect_words(&[
+            "this user may not get namespaces, create namespaces",
+            "`seatrial watch --rbac`",
+        ])?;
+        self.watcher.grant_watching()?;
+        let named = watch.iter().copied().skip(1).chain(["--yes-upgrade", &self.context]);
+        let upgrade = ["run", "1.5", "1.6", "--provider", "existing"].into_iter().chain(named);
+        run(&mut seatrial(&upgrade.collect::<Vec<_>>()))?
+            .expect_code(2)?
+            .expect_words(&["this user may not * *", "it takes cluster-admin"])?;
+        self.is_as_before()
     }
 
     /// The words that name it to a command, said twice or not.
@@ -131,8 +157,10 @@ impl There {
         }
     }
 
+    /// Watched by somebody who may do no more than that.
     fn sees_a_restart(&self) -> Result<(), Failed> {
-        let mut watch = Running::start(&self.arguments(&self.context)?)?;
+        let kubeconfig = self.watcher.kubeconfig();
+        let mut watch = Running::start(&self.arguments_with(&kubeconfig, &self.context)?)?;
         watch.wait_for_event(&["change the cluster now"])?;
         run(&mut seatrial(&["cluster", "exec", &self.id, "node2", "--", "pkill", "-x", "cilium-agent"]))?
             .expect_code(0)?;

@@ -9,6 +9,7 @@
 //! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
+mod account;
 mod bad_input;
 mod census;
 mod charts;
