@@ -88,7 +88,7 @@ impl Component {
         match self {
             Self::Etcd => "etcd Version: 3.",
             Self::Helm => "v3.17.",
-            Self::Kind => "v0.27",
+            Self::Kind => crate::kind::OLDEST,
             _ => "v1.34.",
         }
     }

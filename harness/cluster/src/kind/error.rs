@@ -42,9 +42,9 @@ pub enum KindError {
     },
     /// kind cannot be used.
     #[error(
-        "{} says that it is {said:?}, and v{}.{} or newer is needed; put a newer one in its place, or take it away: \
+        "{} says that it is {said:?}, and {OLDEST} or newer is needed; put a newer one in its place, or take it away: \
          where Go is installed, seatrial builds its own",
-        path.display(), OLDEST.0, OLDEST.1
+        path.display()
     )]
     Old {
         /// Where it is.

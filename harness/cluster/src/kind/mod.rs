@@ -24,7 +24,7 @@ pub(crate) use doctor::examine;
 pub use error::KindError;
 use error::{MEMORY, io};
 pub use shape::{Shape, UnknownShape};
-pub(crate) use version::will_do;
+pub(crate) use version::{OLDEST, will_do};
 
 use crate::clock;
 use crate::components::{Component, Components};

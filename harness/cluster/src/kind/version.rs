@@ -5,18 +5,19 @@ use std::path::Path;
 use super::KindError;
 use crate::spawn::Run;
 
-/// The oldest release, major and minor, that starts the node images of today, and knows nftables for kube-proxy.
-pub(super) const OLDEST: (u32, u32) = (0, 27);
+/// The oldest release that starts the node images of today, and knows nftables for kube-proxy.
+pub(crate) const OLDEST: &str = "v0.27";
 
-/// Reads a release out of what `kind version` prints, as in `kind v0.33.0 go1.25.1 linux/amd64`.
-fn parse(said: &str) -> Option<(u32, u32)> {
-    let mut numbers = said.strip_prefix("kind v")?.split('.');
+/// Reads major and minor of a release such as `v0.33.0`.
+fn parse(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.strip_prefix('v')?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether this is what a kind that will do prints for its version.
+/// Whether a kind will do that prints this for its version, as in `kind v0.33.0 go1.25.1 linux/amd64`.
 pub(crate) fn will_do(said: &str) -> bool {
-    parse(said).is_some_and(|release| release >= OLDEST)
+    let release = said.strip_prefix("kind ").and_then(parse);
+    release.is_some() && release >= parse(OLDEST)
 }
 
 /// Refuses a kind that is too old, wherever it comes from.

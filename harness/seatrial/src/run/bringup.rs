@@ -136,7 +136,8 @@ fn node_image(request: &Request, progress: &dyn Fn(String)) -> Option<&'static N
             )
         }
         None => format!(
-            "no node image is published with a Kubernetes that {names} were tested with; name one with --kind-image"
+            "no published node image has a Kubernetes that {names} were tested with: the default one is taken, and \
+             --kind-image names another"
         ),
     });
     image
