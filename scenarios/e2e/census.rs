@@ -19,6 +19,7 @@ pub(crate) struct Census {
     listeners: BTreeSet<String>,
     ledger: BTreeSet<String>,
     scratch: BTreeSet<String>,
+    logs: BTreeSet<String>,
 }
 
 impl Census {
@@ -50,6 +51,7 @@ impl Census {
             listeners: listeners(),
             ledger: names(&state().join("clusters")),
             scratch: names(&state().join("scratch")),
+            logs: names(&state().join("logs")),
         }
     }
 
@@ -64,6 +66,7 @@ impl Census {
             cgroups: BTreeSet::new(),
             ledger: BTreeSet::new(),
             scratch: BTreeSet::new(),
+            logs: BTreeSet::new(),
             ..now.clone()
         })
     }
@@ -81,6 +84,7 @@ impl Census {
             ("listener", &self.listeners, &before.listeners),
             ("ledger entry", &self.ledger, &before.ledger),
             ("folder", &self.scratch, &before.scratch),
+            ("folder of logs", &self.logs, &before.logs),
         ];
         for (kind, now, then) in sets {
             left.extend(now.difference(then).map(|what| format!("{kind} {what}")));

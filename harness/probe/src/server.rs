@@ -48,6 +48,15 @@ pub(crate) enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// A socket cannot hold what waits.
+    #[error("the probe server cannot have {BUFFER} bytes wait at UDP port {port}")]
+    Buffer {
+        /// The port.
+        port: u16,
+        /// The reason.
+        #[source]
+        source: nix::Error,
+    },
 }
 
 /// Gives the host `addresses`, and serves `listeners` on every IPv4 address until `stop` resolves.
@@ -68,7 +77,8 @@ pub(crate) fn run(
             match listener.protocol {
                 Protocol::Udp => {
                     let socket = UdpSocket::bind(address).await.map_err(listen)?;
-                    setsockopt(&socket, sockopt::RcvBuf, &BUFFER).map_err(|e| listen(e.into()))?;
+                    setsockopt(&socket, sockopt::RcvBuf, &BUFFER)
+                        .map_err(|source| ServerError::Buffer { port: listener.port, source })?;
                     tokio::task::spawn_local(echo_datagrams(socket));
                 }
                 Protocol::Tcp => {

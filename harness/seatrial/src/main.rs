@@ -5,12 +5,15 @@ mod cli;
 mod commands;
 mod errors;
 mod exit;
+mod logs;
 mod paths;
 mod provider;
 mod redact;
 mod roles;
 mod run;
 mod scenario;
+#[cfg(test)]
+mod schema;
 mod scratch;
 mod spawn;
 mod subjects;

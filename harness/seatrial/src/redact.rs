@@ -17,6 +17,9 @@ struct Patterns {
     web_token: Regex,
     line: Regex,
     inline: Regex,
+    named: Regex,
+    value: Regex,
+    named_inline: Regex,
     harmless: Regex,
     block: Regex,
 }
@@ -37,6 +40,11 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         web_token: pattern(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
         line: pattern(&format!(r"^((\s*)(?:- )?{key}\s*:\s+)(\S.*)$")),
         inline: pattern(&format!(r#"({key}\s*(?::\s*|=\s*))({quoted}|[^\s,{{}}"'\\]+)"#)),
+        named: pattern(&format!(r#"^\s*(?:- )?name:\s+["']?[\w.-]*(?i:{SECRET})[\w.-]*["']?\s*$"#)),
+        value: pattern(r"^((\s*)value:\s+)(\S.*)$"),
+        named_inline: pattern(&format!(
+            r#"("?name"?\s*:\s*["']?[\w.-]*(?i:{SECRET})[\w.-]*["']?\s*,\s*"?value"?\s*:\s*)({quoted}|[^\s,{{}}"'\\]+)"#
+        )),
         harmless: pattern(r#"^\\?["']?(?:true|false|null|~|<redacted>)?\\?["']?$"#),
         block: pattern(r"^[|>][-+0-9]*\s*(?:#.*)?$"),
     }
@@ -52,7 +60,7 @@ pub(crate) struct Redacted {
     pub(crate) count: usize,
 }
 
-/// Takes private keys, passwords in URLs, tokens, and the values of keys with a telling name out of a text.
+/// Takes private keys, passwords in URLs, tokens, and the values of keys and variables with a telling name out of a text.
 pub(crate) fn redact(text: &str) -> Redacted {
     let mut count = 0;
     let mut text = text.to_owned();
@@ -68,12 +76,16 @@ pub(crate) fn redact(text: &str) -> Redacted {
     }
     let mut lines = Vec::new();
     let mut inside: Option<usize> = None;
+    let mut named = false;
     for line in text.split('\n') {
         if inside.is_some_and(|indent| line.trim().is_empty() || indentation(line) > indent) {
             continue;
         }
         inside = None;
-        lines.push(match PATTERNS.line.captures(line) {
+        // What a variable of a container is called stands in the line before its value.
+        let value = named.then(|| PATTERNS.value.captures(line)).flatten();
+        named = PATTERNS.named.is_match(line);
+        lines.push(match value.or_else(|| PATTERNS.line.captures(line)) {
             Some(found) if !PATTERNS.harmless.is_match(found[3].trim_end()) => {
                 count += 1;
                 inside = PATTERNS.block.is_match(&found[3]).then(|| found[2].len());
@@ -96,7 +108,7 @@ pub(crate) fn value(key: &str, value: &str) -> Redacted {
 
 /// Pairs of key and value that stand within a line, such as in JSON.
 fn pairs(line: &str, count: &mut usize) -> String {
-    let instead = |found: &Captures<'_>| {
+    let mut instead = |found: &Captures<'_>| {
         let value = &found[2];
         if PATTERNS.harmless.is_match(value) {
             return found[0].to_owned();
@@ -106,7 +118,8 @@ fn pairs(line: &str, count: &mut usize) -> String {
             ["\\\"", "\"", "'"].into_iter().find(|quote| value.starts_with(quote)).unwrap_or_default();
         format!("{}{quote}{MARK}{quote}", &found[1])
     };
-    PATTERNS.inline.replace_all(line, instead).into_owned()
+    let line = PATTERNS.inline.replace_all(line, &mut instead);
+    PATTERNS.named_inline.replace_all(&line, &mut instead).into_owned()
 }
 
 fn indentation(line: &str) -> usize {
@@ -148,6 +161,15 @@ mod tests {
         "tls: |\n  <redacted>\nb: 1"
     )]
     #[case::cut_off_private_key("-----BEGIN PRIVATE KEY-----\nhunter2", "<redacted>")]
+    #[case::variable("- name: AUTH_TOKEN\n  value: hunter2", "- name: AUTH_TOKEN\n  value: <redacted>")]
+    #[case::variable_of_lines(
+        "- name: \"db-password\"\n  value: |-\n    hunter2\n- name: DEBUG\n  value: \"1\"",
+        "- name: \"db-password\"\n  value: <redacted>\n- name: DEBUG\n  value: \"1\""
+    )]
+    #[case::variable_in_json(
+        r#"env: [{"name": "API_KEY", "value": "hunter2"}, {"name": "A", "value": "b"}]"#,
+        r#"env: [{"name": "API_KEY", "value": "<redacted>"}, {"name": "A", "value": "b"}]"#
+    )]
     fn secrets_are_taken_out(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), Redacted { text: expected.to_owned(), count: 1 });
         assert!(!expected.contains("hunter2"));
@@ -159,6 +181,8 @@ mod tests {
     #[case::certificate("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")]
     #[case::prose("the secret of a token is that it is no password")]
     #[case::empty("password: \"\"")]
+    #[case::reference("- name: AUTH_TOKEN\n  valueFrom:\n    fieldRef: {fieldPath: metadata.name}")]
+    #[case::volume("- name: clustermesh-secrets\n  mountPath: /var/lib/cilium/clustermesh")]
     fn other_texts_stay(#[case] text: &str) {
         assert_eq!(redact(text), Redacted { text: text.to_owned(), count: 0 });
     }

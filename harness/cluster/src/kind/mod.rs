@@ -51,7 +51,7 @@ pub struct KindRequest {
     pub cni: Cni,
     /// The node image; without one, the newest that `ci/kind-node-image` has made, else kind's own choice.
     pub image: Option<String>,
-    /// An existing folder for logs.
+    /// A folder for logs; it is made where there is none, and something to write.
     pub logs: PathBuf,
     /// Images to load into every node.
     pub images: Vec<Image>,

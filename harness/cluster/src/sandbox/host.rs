@@ -38,7 +38,7 @@ pub struct SandboxRequest {
     pub api_port: u16,
     /// Whether it shall outlive this process once it is up.
     pub keep: bool,
-    /// An existing folder for the logs of all components.
+    /// A folder for the logs of all components; it is made where there is none.
     pub logs: PathBuf,
     /// Images to load into every node; the first is the pause image.
     pub images: Vec<Image>,
@@ -319,6 +319,7 @@ fn spawn(
     logs: &Path,
 ) -> Result<(Child, ChildStdin), SandboxError> {
     let failed = || io("the sandbox's first process could not be started");
+    std::fs::create_dir_all(logs).map_err(failed())?;
     let log = std::fs::File::create(logs.join("sandbox.log")).map_err(failed())?;
     let mut command = this_program(Role::Outer.name()).map_err(failed())?;
     command.arg(cgroup).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);

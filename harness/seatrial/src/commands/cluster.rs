@@ -10,8 +10,8 @@ use cluster::{Cluster, Cni, Components, Ledger, Share, Weight};
 
 use crate::bundle::Bundle;
 use crate::exit::{self, Usage};
-use crate::paths;
 use crate::provider::{Provider, Wanted};
+use crate::{logs, paths};
 
 /// What to do with clusters.
 #[derive(Debug, Subcommand)]
@@ -81,6 +81,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Down { id } => {
             let entry = choose(&ledger, id)?;
             cluster::down(&ledger, &entry).await?;
+            logs::remove(&entry.id)?;
             say(&format!("{} is down", entry.id))
         }
         Command::Exec { id, node, command } => {
@@ -109,7 +110,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         }
     };
     let id = new_id();
-    let logs = tempfile::Builder::new().prefix(&format!("seatrial-{id}-logs-")).tempdir()?;
+    let logs = logs::folder(&id);
     let bundle = Bundle::new().await?;
     let dns = bundle.role(cluster::dns::ROLE);
     let request = options.provider.request(Wanted {
@@ -120,7 +121,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             CniChoice::None => Cni::None,
         },
         keep: true,
-        logs: logs.path().to_owned(),
+        logs: logs.clone(),
         images: vec![bundle.role("pause"), dns.clone()],
         archives: Vec::new(),
         share: Share::new(Weight::Most),
@@ -154,15 +155,20 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
         Ok(cluster) => {
             let kubeconfig = cluster.kubeconfig();
             cluster.release().await?;
-            // The components go on writing there.
-            let logs = logs.keep();
-            progress(format!("logs are in {}", logs.display()));
+            // The components go on writing there; the nodes of kind have their own.
+            if logs.exists() {
+                progress(format!("logs are in {}", logs.display()));
+            }
             say(&format!("{id}\nexport KUBECONFIG={}", kubeconfig.display()))
         }
         Err(e) => {
             cluster::collect(ledger, &id).await?;
             if e.is::<Interrupted>() {
+                logs::remove(&id)?;
                 return Ok(exit::INTERRUPTED);
+            }
+            if logs.exists() {
+                progress(format!("logs are in {} until `seatrial gc`", logs.display()));
             }
             Err(e)
         }

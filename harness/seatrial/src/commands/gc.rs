@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use cluster::{Ledger, collect};
 
-use crate::{errors, exit, paths, scratch};
+use crate::{errors, exit, logs, paths, scratch};
 
-/// Removes every dead cluster of the ledger, and the folders of killed commands.
+/// Removes every dead cluster of the ledger, logs of clusters that are gone, and the folders of killed commands.
 pub(crate) async fn run() -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     let mut out = std::io::stdout();
@@ -28,12 +28,16 @@ pub(crate) async fn run() -> anyhow::Result<u8> {
             }
         }
     }
-    match scratch::collect() {
-        Ok(0) => {}
-        Ok(folders) => writeln!(out, "folders of killed commands removed: {folders}")?,
-        Err(e) => {
-            writeln!(out, "{}", errors::line(&e))?;
-            stuck += 1;
+    let folders =
+        [("killed commands", scratch::collect()), ("logs of clusters that are gone", logs::collect(&ledger))];
+    for (what, collected) in folders {
+        match collected {
+            Ok(0) => {}
+            Ok(folders) => writeln!(out, "folders of {what} removed: {folders}")?,
+            Err(e) => {
+                writeln!(out, "{}", errors::line(&e))?;
+                stuck += 1;
+            }
         }
     }
     writeln!(out, "{removed} removed, {alive} alive and left alone")?;

@@ -56,6 +56,24 @@ fn collections_of_dead_connections(#[case] version: &str, #[case] expected: Conn
     assert_eq!(of(version).conntrack_gc, expected);
 }
 
+/// With the options of all minors given: the sizes of the table of TCP, and of that of all other connections.
+#[rstest]
+#[case::before_the_options("1.2.8", (524_288, 262_144))]
+#[case::from_1_3("1.3.8", (130_000, 13_000))]
+#[case::without_effect_on_tcp("1.4.10", (1_000_000, 13_000))]
+#[case::from_1_5("1.5.13", (150_000, 15_000))]
+fn sizes_of_tables(#[case] version: &str, #[case] expected: (u32, u32)) {
+    let options = [
+        ("global-ct-max-tcp", "130000"),
+        ("global-ct-max-any", "13000"),
+        ("bpf-ct-global-tcp-max", "150000"),
+        ("bpf-ct-global-any-max", "15000"),
+    ];
+    let (settings, table) = (options.into_iter().collect(), of(version).connection_table);
+    let read = |size: TableSize| size.read(&settings).unwrap();
+    assert_eq!((read(table.tcp_size), read(table.any_size)), expected);
+}
+
 /// 1.2 reads neither of the formats before it.
 #[rstest]
 #[case::of_1_0("1.0.7")]

@@ -88,6 +88,14 @@ impl Charts {
         )))
     }
 
+    /// The form that a version comes in.
+    pub(crate) fn layout(&self, version: &Version) -> Layout {
+        match self {
+            Self::Folder { found, .. } => found.get(version).map_or(layout(version), |(_, layout)| *layout),
+            Self::Repository { .. } => layout(version),
+        }
+    }
+
     /// The chart of a version: a folder, an archive or manifests.
     pub(crate) async fn get(&self, version: &Version, helm: &Path) -> anyhow::Result<(PathBuf, Layout)> {
         match self {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use cluster::{Components, Image};
 use guide::Version;
 use kube::api::DynamicObject;
-use serde_json::Value;
-use subject::{CONTAINER, Chart, DAEMONSET, Parts};
+use serde_json::{Map, Value};
+use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts};
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
@@ -68,8 +68,31 @@ impl Source {
         self.charts.available()
     }
 
+    /// Checks that the version can be had, and that what was given for it has somewhere to go.
     pub(super) fn supports(&self, version: &Version) -> Result<(), Usage> {
-        self.charts.supports(version)
+        self.charts.supports(version)?;
+        if self.charts.layout(version) == Layout::Manifests
+            && self.given(version)? != Value::Object(Map::new())
+        {
+            return Err(Usage(format!(
+                "Cilium {version} comes as manifests, which take no values: change the manifests, and give --values and \
+                 --set for the minors of charts alone, as in --set 1.6:KEY=VALUE"
+            )));
+        }
+        Ok(())
+    }
+
+    fn files(&self, version: &Version) -> Vec<PathBuf> {
+        self.files.iter().filter_map(|file| file.of(version).cloned()).collect()
+    }
+
+    fn pairs(&self, version: &Version) -> Vec<(String, String)> {
+        self.pairs.iter().filter_map(|pair| pair.of(version).cloned()).collect()
+    }
+
+    /// All that was given for a version.
+    fn given(&self, version: &Version) -> Result<Value, Usage> {
+        values::merged(&self.files(version), &self.pairs(version))
     }
 }
 
@@ -118,8 +141,7 @@ impl Prepared {
                     chart.path.display()
                 );
             };
-            let pairs: Vec<_> = self.pairs(version).collect();
-            let given = values::merged(&chart.values_files, &pairs)?;
+            let given = self.source.given(version)?;
             releases.push(Release { version: version.clone(), chart, image, given, documented: true });
         }
         Ok(releases)
@@ -145,10 +167,6 @@ impl Prepared {
         Ok(objects)
     }
 
-    fn pairs(&self, version: &Version) -> impl Iterator<Item = (String, String)> {
-        self.source.pairs.iter().filter_map(|pair| pair.of(version).cloned())
-    }
-
     async fn chart(&self, version: &Version, facts: &Facts) -> anyhow::Result<Chart> {
         let (path, layout) = self.source.charts.get(version, &facts.helm).await?;
         let first = self.versions.first().unwrap_or(version);
@@ -158,14 +176,14 @@ impl Prepared {
             pairs.extend(shim::values(version));
         }
         // What the user gives comes last, and so it counts.
-        pairs.extend(self.pairs(version));
+        pairs.extend(self.source.pairs(version));
         Ok(Chart {
             helm: facts.helm.clone(),
             path,
             kubernetes: facts.kubernetes.clone(),
             api: facts.ours.then(|| facts.api.clone()),
             layout,
-            values_files: self.source.files.iter().filter_map(|file| file.of(version).cloned()).collect(),
+            values_files: self.source.files(version),
             values: pairs,
         })
     }
@@ -200,4 +218,49 @@ fn containers(objects: &[DynamicObject]) -> impl Iterator<Item = &Value> {
         let spec = &object.data["spec"]["template"]["spec"];
         ["initContainers", "containers"].into_iter().filter_map(|key| spec[key].as_array()).flatten()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing(&[], true)]
+    #[case::for_the_chart(&["1.6-1.7:debug=true"], true)]
+    #[case::for_all(&["debug=true"], false)]
+    #[case::for_the_manifests(&["1.5:debug=true"], false)]
+    fn manifests_take_no_values(#[case] pairs: &[&str], #[case] taken: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["1.5.13.yaml", "cilium-1.6.12.tgz"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let pairs: Vec<_> = pairs.iter().map(|&pair| pair.to_owned()).collect();
+        let place = folder.path().to_str().unwrap();
+        let source = Source::open(place, &[], &pairs, Vec::new(), false).unwrap();
+        assert!(source.supports(&"1.6.12".parse().unwrap()).is_ok());
+        match source.supports(&"1.5.13".parse().unwrap()) {
+            Ok(()) => assert!(taken),
+            Err(e) => {
+                assert!(!taken);
+                assert!(
+                    e.to_string().starts_with("Cilium 1.5.13 comes as manifests, which take no values"),
+                    "{e}"
+                );
+            }
+        }
+    }
+
+    /// An upgrade of a cluster that is there asks for a file of values, and one with none says that there are none.
+    #[test]
+    fn no_values_are_none_for_manifests_too() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("1.5.13.yaml"), "").unwrap();
+        let none = folder.path().join("none.yaml");
+        std::fs::write(&none, "{}").unwrap();
+        let files = [none.display().to_string()];
+        let source = Source::open(folder.path().to_str().unwrap(), &files, &[], Vec::new(), false).unwrap();
+        assert!(source.supports(&"1.5.13".parse().unwrap()).is_ok());
+    }
 }

@@ -2,6 +2,7 @@ use probe::traffic::Settings;
 use rstest::rstest;
 
 use super::*;
+use crate::schema;
 
 const FILE: &str = "name: bird\nnamespace: net\ndaemon-set: bird\ncontainer: router\nversions:\n  1.0.0: one.yaml\n  \
                     1.0.1: one.yaml\n";
@@ -34,6 +35,11 @@ fn what_is_wrong_is_said_with_its_place(#[case] more: &str, #[case] said: &str) 
 #[rstest]
 #[case::no_version("1.0.1: one", "latest: one", "bird.yaml:7:3: \"latest\" is not a version: ")]
 #[case::name("name: bird", "name: Big Bird", "bird.yaml:1:7: a name is written in small letters")]
+#[case::name_of_another(
+    "name: bird",
+    "name: cilium",
+    "bird.yaml:1:7: the name cilium is that of --subject cilium"
+)]
 #[case::missing("namespace: net\n", "", "bird.yaml:4:1: missing field `namespace`")]
 #[case::manifests("1.0.1: one", "1.0.1: two", "bird.yaml:7:10: two.yaml could not be read: No such file")]
 #[case::agents(
@@ -55,6 +61,14 @@ fn what_does_not_fit_is_said_with_its_place(#[case] from: &str, #[case] to: &str
     assert!(FILE.contains(from));
     let error = open(&FILE.replace(from, to), MANIFESTS).unwrap_err();
     assert!(error.starts_with(said), "{error}");
+}
+
+#[test]
+fn ours_keeps_to_the_published_schema() {
+    let ours = include_str!("../../../../../scenarios/e2e/flannel/flannel.yaml");
+    let published = schema::published::<SubjectFile>("subject");
+    assert_eq!(schema::errors(&published, ours), [""; 0]);
+    assert_ne!(schema::errors(&published, &ours.replace("carries: []", "carries: [policies]")), [""; 0]);
 }
 
 #[test]

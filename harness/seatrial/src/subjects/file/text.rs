@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum as _;
 use guide::Version;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use subject::Names;
 
 use crate::exit::Usage;
+use crate::subjects::SubjectName;
 
 /// A network component that is a DaemonSet.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SubjectFile {
     /// What reports call it; the names of its objects that are in no namespace have it in them.
+    #[schemars(with = "String", regex(pattern = r"^[a-z0-9-]+$"))]
     name: Spanned<String>,
     /// Namespace of its other objects.
     namespace: String,
@@ -27,11 +31,12 @@ pub(super) struct SubjectFile {
     #[serde(default)]
     pub(super) carries: Vec<Carried>,
     /// The manifests of each version: a file, or a folder of files; a path that is not absolute begins at this file.
+    #[schemars(with = "BTreeMap<Version, String>")]
     pub(super) versions: BTreeMap<Version, Spanned<String>>,
 }
 
 /// What a component may carry beside traffic among pods and hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Carried {
     /// Services: their addresses, their ports on nodes, and with them the cluster's DNS.
@@ -57,6 +62,11 @@ impl SubjectFile {
                 read.name.referenced,
                 "a name is written in small letters, digits and hyphens",
             ));
+        }
+        if let Ok(taken) = SubjectName::from_str(&read.name.value, false) {
+            let message =
+                format!("the name {} is that of --subject {0}: give this one another", taken.name());
+            return Err(at(file, read.name.referenced, &message));
         }
         Ok(read)
     }
