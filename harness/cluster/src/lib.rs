@@ -11,7 +11,7 @@ pub mod kind;
 pub mod ledger;
 pub mod node_file;
 pub mod outside;
-mod pki;
+pub mod pki;
 mod provider;
 pub mod sandbox;
 mod spawn;

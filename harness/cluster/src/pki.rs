@@ -1,4 +1,4 @@
-//! The certificates of one cluster, made for it and never used again.
+//! Certificates for one cluster and what runs beside it, made for it and never used again.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -6,13 +6,18 @@ use rcgen::{
 };
 use serde::{Deserialize, Serialize};
 
+/// A certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("a certificate could not be made")]
+pub struct PkiError(#[from] rcgen::Error);
+
 /// A certificate and its private key, PEM.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// Certificate.
-    pub(crate) cert: String,
+    pub cert: String,
     /// Private key (PKCS #8).
-    pub(crate) key: String,
+    pub key: String,
 }
 
 impl std::fmt::Debug for Identity {
@@ -22,13 +27,18 @@ impl std::fmt::Debug for Identity {
 }
 
 /// A certificate authority that lives as long as the process that starts a cluster.
-pub(crate) struct Authority {
-    pub(crate) cert: String,
+pub struct Authority {
+    /// Its certificate, PEM.
+    pub cert: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(crate) fn new(name: &str) -> Result<Self, rcgen::Error> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new(name: &str) -> Result<Self, PkiError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,20 +50,28 @@ impl Authority {
     }
 
     /// A client certificate: Kubernetes reads the user from the common name and groups from the organisations.
-    pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, rcgen::Error> {
-        self.issue(user, group, vec![], ExtendedKeyUsagePurpose::ClientAuth)
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, PkiError> {
+        self.issue(user, group, vec![], vec![ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A serving certificate for the given addresses and names.
-    pub(crate) fn server(&self, name: &str, sans: &[&str]) -> Result<Identity, rcgen::Error> {
-        let sans = sans
-            .iter()
-            .map(|san| match san.parse() {
-                Ok(address) => Ok(SanType::IpAddress(address)),
-                Err(_not_an_address) => Ok(SanType::DnsName((*san).try_into()?)),
-            })
-            .collect::<Result<Vec<_>, rcgen::Error>>()?;
-        self.issue(name, None, sans, ExtendedKeyUsagePurpose::ServerAuth)
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate, or no key can be made.
+    pub fn server(&self, name: &str, sans: &[&str]) -> Result<Identity, PkiError> {
+        self.issue(name, None, alternatives(sans)?, vec![ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// The same for an etcd that clients speak JSON to: its gateway is a client of its own, with this certificate.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate, or no key can be made.
+    pub fn etcd(&self, name: &str, sans: &[&str]) -> Result<Identity, PkiError> {
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(name, None, alternatives(sans)?, usages)
     }
 
     fn issue(
@@ -61,8 +79,8 @@ impl Authority {
         name: &str,
         group: Option<&str>,
         sans: Vec<SanType>,
-        usage: ExtendedKeyUsagePurpose,
-    ) -> Result<Identity, rcgen::Error> {
+        usages: Vec<ExtendedKeyUsagePurpose>,
+    ) -> Result<Identity, PkiError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         if let Some(group) = group {
@@ -70,15 +88,23 @@ impl Authority {
         }
         params.subject_alt_names = sans;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = usages;
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Identity { cert, key: key.serialize_pem() })
     }
 }
 
+fn alternatives(names: &[&str]) -> Result<Vec<SanType>, PkiError> {
+    let alternative = |name: &&str| match name.parse() {
+        Ok(address) => Ok(SanType::IpAddress(address)),
+        Err(_not_an_address) => Ok(SanType::DnsName((*name).try_into()?)),
+    };
+    names.iter().map(alternative).collect()
+}
+
 /// A key pair for signing service-account tokens; the public key stands where a certificate would.
-pub(crate) fn token_key() -> Result<Identity, rcgen::Error> {
+pub(crate) fn token_key() -> Result<Identity, PkiError> {
     use rcgen::PublicKeyData as _;
     let key = KeyPair::generate()?;
     let public = pem(&key.subject_public_key_info());

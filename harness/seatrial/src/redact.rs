@@ -86,7 +86,7 @@ pub(crate) fn redact(text: &str) -> Redacted {
         let value = named.then(|| PATTERNS.value.captures(line)).flatten();
         named = PATTERNS.named.is_match(line);
         lines.push(match value.or_else(|| PATTERNS.line.captures(line)) {
-            Some(found) if !PATTERNS.harmless.is_match(found[3].trim_end()) => {
+            Some(found) if !names_a_secret(&found[1]) && !PATTERNS.harmless.is_match(found[3].trim_end()) => {
                 count += 1;
                 inside = PATTERNS.block.is_match(&found[3]).then(|| found[2].len());
                 format!("{}{MARK}", &found[1])
@@ -110,7 +110,7 @@ pub(crate) fn value(key: &str, value: &str) -> Redacted {
 fn pairs(line: &str, count: &mut usize) -> String {
     let mut instead = |found: &Captures<'_>| {
         let value = &found[2];
-        if PATTERNS.harmless.is_match(value) {
+        if names_a_secret(&found[1]) || PATTERNS.harmless.is_match(value) {
             return found[0].to_owned();
         }
         *count += 1;
@@ -120,6 +120,11 @@ fn pairs(line: &str, count: &mut usize) -> String {
     };
     let line = PATTERNS.inline.replace_all(line, &mut instead);
     PATTERNS.named_inline.replace_all(&line, &mut instead).into_owned()
+}
+
+/// The name of a Secret is none.
+fn names_a_secret(key: &str) -> bool {
+    key.contains("secretName")
 }
 
 fn indentation(line: &str) -> usize {
@@ -182,6 +187,8 @@ mod tests {
     #[case::prose("the secret of a token is that it is no password")]
     #[case::empty("password: \"\"")]
     #[case::reference("- name: AUTH_TOKEN\n  valueFrom:\n    fieldRef: {fieldPath: metadata.name}")]
+    #[case::secret_of_a_volume("- name: etcd\n  secret:\n    secretName: cilium-etcd-secrets")]
+    #[case::secret_in_json(r#"{"secretName": "cilium-etcd-secrets", "optional": true}"#)]
     #[case::volume("- name: clustermesh-secrets\n  mountPath: /var/lib/cilium/clustermesh")]
     fn other_texts_stay(#[case] text: &str) {
         assert_eq!(redact(text), Redacted { text: text.to_owned(), count: 0 });

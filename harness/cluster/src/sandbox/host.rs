@@ -21,7 +21,7 @@ use crate::components::{Component, ComponentError, Components};
 use crate::images::{Image, ImageError, write_archive};
 use crate::ledger::{Entry, Held, Ledger, LedgerError, cgroup_name, write_private};
 use crate::outside::Outside;
-use crate::pki::{Authority, Identity};
+use crate::pki::{Authority, Identity, PkiError};
 use crate::spawn::this_program;
 use crate::wait;
 
@@ -72,8 +72,8 @@ pub enum SandboxError {
         source: std::io::Error,
     },
     /// The certificates could not be made.
-    #[error("the certificates of the cluster could not be made")]
-    Pki(#[from] rcgen::Error),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// A file or process could not be had.
     #[error("{what}")]
     Io {
@@ -283,7 +283,7 @@ fn prepare(
                 address,
             })
         })
-        .collect::<Result<_, rcgen::Error>>()?;
+        .collect::<Result<_, PkiError>>()?;
     Ok(Spec {
         id: entry.id.clone(),
         cgroup: entry.cgroup.clone(),
@@ -298,11 +298,11 @@ fn prepare(
     })
 }
 
-fn pki(authority: &Authority) -> Result<Pki, rcgen::Error> {
+fn pki(authority: &Authority) -> Result<Pki, PkiError> {
     let names =
         [CONTROL_PLANE, "10.96.0.1", "127.0.0.1", "localhost", "kubernetes.default.svc", "kubernetes"];
     let masters =
-        |user: &str| -> Result<Identity, rcgen::Error> { authority.client(user, Some("system:masters")) };
+        |user: &str| -> Result<Identity, PkiError> { authority.client(user, Some("system:masters")) };
     Ok(Pki {
         ca: authority.cert.clone(),
         api_server: authority.server("kube-apiserver", &names)?,

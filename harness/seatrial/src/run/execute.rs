@@ -130,7 +130,7 @@ async fn install(
     request: &Request,
     client: &kube::Client,
 ) -> anyhow::Result<()> {
-    subject.apply(&prepared.prerequisites(facts)).await?;
+    subject.apply(&prepared.prerequisites(facts)?).await?;
     subject.install(&release.chart, &request.config).await?;
     cluster::nodes_ready(client, facts.nodes.len(), Duration::from_secs(30)).await?;
     if request.subject.carries_services() {

@@ -128,11 +128,11 @@ impl Prepared {
     }
 
     /// What must be in the cluster before the first version is installed.
-    pub(crate) fn prerequisites(&self, facts: &Facts) -> Vec<DynamicObject> {
+    pub(crate) fn prerequisites(&self, facts: &Facts) -> anyhow::Result<Vec<DynamicObject>> {
         match self {
             Self::Standin(standin) => standin.prerequisites(facts),
-            Self::Cilium(cilium) => cilium.prerequisites(),
-            Self::File(_) => Vec::new(),
+            Self::Cilium(cilium) => Ok(cilium.prerequisites()),
+            Self::File(_) => Ok(Vec::new()),
         }
     }
 }

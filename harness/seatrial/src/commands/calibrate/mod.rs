@@ -208,7 +208,7 @@ async fn measure(
     let api = (host.to_owned(), port);
     let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api, true).await?;
     let subject = Subject::new(client.clone(), deadline);
-    subject.apply(&prepared.prerequisites(&facts)).await?;
+    subject.apply(&prepared.prerequisites(&facts)?).await?;
     for release in prepared.releases(&facts).await? {
         subject.install(&release.chart, &[].into()).await?;
     }

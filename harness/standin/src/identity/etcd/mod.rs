@@ -1,5 +1,7 @@
 //! A small client of etcd's JSON gateway.
 
+mod config;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +14,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use config::Endpoint;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -25,8 +28,8 @@ pub(crate) enum EtcdError {
     /// Nothing says where it is.
     #[error("the kvstore is not configured; set kvstore-opt to etcd.config=FILE")]
     Unconfigured,
-    /// Its configuration file.
-    #[error("the kvstore's configuration {} cannot be read", path.display())]
+    /// Its configuration file, or a file that it names.
+    #[error("{} of the kvstore's configuration cannot be read", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -54,16 +57,10 @@ pub(crate) enum EtcdError {
     Answer(String),
 }
 
-#[derive(Deserialize)]
-struct ConfigFile {
-    endpoints: Vec<String>,
-}
-
 /// A client; every request has its own connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Etcd {
-    /// `host:port` of each member.
-    endpoints: Vec<String>,
+    endpoints: Vec<Endpoint>,
 }
 
 /// A key with its value.
@@ -81,22 +78,10 @@ pub(crate) enum Change {
 }
 
 impl Etcd {
-    /// Reads the endpoints from etcd's configuration file.
+    /// Reads the endpoints from etcd's configuration file, and the certificates that it names.
     pub(crate) fn from_file(path: Option<PathBuf>) -> Result<Self, EtcdError> {
-        let path = path.ok_or(EtcdError::Unconfigured)?;
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| EtcdError::Read { path: path.clone(), source })?;
-        let invalid = |reason: String| EtcdError::Config { path: path.clone(), reason };
-        let file: ConfigFile = serde_saphyr::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-        let endpoint = |url: &String| match url.strip_prefix("http://") {
-            Some(endpoint) => Ok(endpoint.trim_end_matches('/').to_owned()),
-            None => Err(invalid(format!("endpoint {url} does not begin with http://"))),
-        };
-        let endpoints = file.endpoints.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
-        match endpoints.is_empty() {
-            true => Err(invalid("it names no endpoint".to_owned())),
-            false => Ok(Self { endpoints }),
-        }
+        let endpoints = config::read(&path.ok_or(EtcdError::Unconfigured)?)?;
+        Ok(Self { endpoints })
     }
 
     /// Everything under `prefix`, with the revision that it was read at.
@@ -167,9 +152,9 @@ impl Etcd {
         let mut last = EtcdError::Unconfigured;
         for endpoint in &self.endpoints {
             match timeout(TIMEOUT, post(endpoint, path, body.clone())).await {
-                Ok(Ok(response)) => return Ok((endpoint.clone(), response)),
-                Ok(Err(reason)) => last = unreachable(endpoint, reason),
-                Err(_) => last = unreachable(endpoint, "no answer in time"),
+                Ok(Ok(response)) => return Ok((endpoint.url().to_owned(), response)),
+                Ok(Err(reason)) => last = unreachable(endpoint.url(), reason),
+                Err(_) => last = unreachable(endpoint.url(), "no answer in time"),
             }
         }
         Err(last)
@@ -201,18 +186,17 @@ impl Watch {
 }
 
 async fn post(
-    endpoint: &str,
+    endpoint: &Endpoint,
     path: &str,
     body: Vec<u8>,
 ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(endpoint).await?;
-    stream.set_nodelay(true)?;
+    let stream = endpoint.connect().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
-        .header(header::HOST, endpoint)
+        .header(header::HOST, endpoint.address())
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))?;
     Ok(sender.send_request(request).await?)
@@ -270,22 +254,6 @@ fn changes(line: &[u8]) -> Result<Vec<Change>, EtcdError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_the_configuration_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "---\nendpoints:\n- http://10.250.0.1:2379\n").unwrap();
-        let etcd = Etcd::from_file(Some(file.path().to_owned())).unwrap();
-        assert_eq!(etcd.endpoints, ["10.250.0.1:2379"]);
-    }
-
-    #[test]
-    fn a_tls_endpoint_is_refused_by_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "endpoints: ['https://CHANGE-ME:2379']\n").unwrap();
-        let error = Etcd::from_file(Some(file.path().to_owned())).unwrap_err();
-        assert!(error.to_string().contains("https://CHANGE-ME:2379"), "{error}");
-    }
 
     #[test]
     fn watch_lines_become_changes() {

@@ -1,18 +1,18 @@
 //! The stand-in: charts and images from this program, and an etcd for its identities.
 
+mod etcd;
+
 use anyhow::Context as _;
 use cluster::{Component, Components, Image};
 use guide::Version;
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 use subject::{Chart, Layout};
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
 use crate::exit::Usage;
 use crate::scratch::Scratch;
-
-const ETCD_PORT: u16 = 32_379;
 
 /// Says which versions it plays.
 pub(super) fn supports(version: &Version) -> Result<(), Usage> {
@@ -66,7 +66,7 @@ impl Prepared {
 
     pub(super) fn releases(&self, facts: &Facts) -> anyhow::Result<Vec<Release>> {
         let (host, port) = &facts.api;
-        let endpoint = endpoint(facts).context("the cluster has no nodes")?;
+        let endpoint = etcd::endpoint(facts)?;
         let release = |version: &Version| Release {
             version: version.clone(),
             given: Value::Null,
@@ -92,51 +92,17 @@ impl Prepared {
                     ("global.k8sServicePort".to_owned(), port.to_string()),
                     ("global.etcd.enabled".to_owned(), "true".to_owned()),
                     ("global.etcd.endpoints[0]".to_owned(), endpoint.clone()),
+                    ("global.etcd.ssl".to_owned(), "true".to_owned()),
                 ],
             },
         };
         Ok(self.versions.iter().map(release).collect())
     }
 
-    /// The etcd that holds identities, on the first node's own address.
-    pub(super) fn prerequisites(&self, facts: &Facts) -> Vec<DynamicObject> {
-        let (Some((node, _)), Some(endpoint)) = (facts.nodes.first(), endpoint(facts)) else {
-            return Vec::new();
-        };
-        let pod = json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "cilium-etcd", "namespace": subject::NAMESPACE, "labels": {"app": "etcd"}},
-            "spec": {
-                "nodeName": node,
-                "hostNetwork": true,
-                "priorityClassName": "system-node-critical",
-                "automountServiceAccountToken": false,
-                "tolerations": [{"operator": "Exists"}],
-                "containers": [{
-                    "name": "etcd",
-                    "image": self.etcd.reference,
-                    "imagePullPolicy": "Never",
-                    "command": ["etcd"],
-                    "args": [
-                        "--data-dir=/tmp/etcd",
-                        "--unsafe-no-fsync",
-                        format!("--listen-client-urls={endpoint}"),
-                        format!("--advertise-client-urls={endpoint}"),
-                        "--listen-peer-urls=http://127.0.0.1:32380",
-                    ],
-                }],
-            },
-        });
-        match serde_json::from_value(pod) {
-            Ok(pod) => vec![pod],
-            Err(e) => unreachable!("a literal object has kind and name: {e}"),
-        }
+    /// The etcd that holds identities, with certificates of its own.
+    pub(super) fn prerequisites(&self, facts: &Facts) -> anyhow::Result<Vec<DynamicObject>> {
+        etcd::objects(facts, &self.etcd.reference)
     }
-}
-
-fn endpoint(facts: &Facts) -> Option<String> {
-    facts.nodes.first().map(|(_, address)| format!("http://{address}:{ETCD_PORT}"))
 }
 
 fn write_chart(folder: &std::path::Path, minor: &str) -> anyhow::Result<()> {
