@@ -52,6 +52,15 @@ pub enum KindError {
         /// What it says about itself.
         said: String,
     },
+    /// The kubelet of the nodes is older than the cgroups of this machine.
+    #[error(
+        "the Kubernetes of {image} is older than 1.19 and does not run with cgroup v2, which this machine has; name a \
+         newer image with --kind-image, or boot the machine with systemd.unified_cgroup_hierarchy=0"
+    )]
+    CgroupV2 {
+        /// The node image.
+        image: String,
+    },
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -86,6 +86,7 @@ impl Kind {
         enough_memory()?;
         let kind = components.resolve(Component::Kind, progress).await?;
         version::check(&kind).await?;
+        request.image.as_deref().map_or(Ok(()), version::check_node)?;
         let image = node_image(request.image.as_deref()).await?;
         let entry = Entry::kind(&request.id, request.shape.nodes());
         let held = ledger.enter(&entry)?;

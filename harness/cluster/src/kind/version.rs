@@ -1,4 +1,4 @@
-//! Which releases of kind will do.
+//! Which releases of kind will do, and which of Kubernetes on its nodes.
 
 use std::path::Path;
 
@@ -7,6 +7,11 @@ use crate::spawn::Run;
 
 /// The oldest release that starts the node images of today, and knows nftables for kube-proxy.
 pub(crate) const OLDEST: &str = "v0.27";
+
+/// The oldest Kubernetes whose kubelet runs with cgroup v2.
+///
+/// Source: release notes of Kubernetes 1.19.
+const CGROUP_V2_FROM: (u32, u32) = (1, 19);
 
 /// Reads major and minor of a release such as `v0.33.0`.
 fn parse(release: &str) -> Option<(u32, u32)> {
@@ -29,11 +34,38 @@ pub(super) async fn check(kind: &Path) -> Result<(), KindError> {
     Err(KindError::Old { path: kind.to_owned(), said: said.trim().to_owned() })
 }
 
+/// Refuses a node image whose Kubernetes cannot run with the cgroups of this machine.
+pub(super) fn check_node(image: &str) -> Result<(), KindError> {
+    let cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if cgroup_v2 && !knows_cgroup_v2(image) {
+        return Err(KindError::CgroupV2 { image: image.to_owned() });
+    }
+    Ok(())
+}
+
+/// Whether the Kubernetes of a node image runs with cgroup v2, as far as its tag says which that is.
+fn knows_cgroup_v2(image: &str) -> bool {
+    let named = image.split_once('@').map_or(image, |(named, _digest)| named);
+    let release = named.rsplit_once(':').and_then(|(_, tag)| parse(tag));
+    release.is_none_or(|release| release >= CGROUP_V2_FROM)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::too_old("kindest/node:v1.18.20", false)]
+    #[case::too_old_with_digest("kindest/node:v1.9.11@sha256:0123", false)]
+    #[case::first("kindest/node:v1.19.16", true)]
+    #[case::newer("localhost:5000/kindest/node:v1.34.4@sha256:0123", true)]
+    #[case::says_nothing("localhost:5000/node", true)]
+    #[case::other_tag("seatrial/node:0123456789ab", true)]
+    fn old_kubelets_want_cgroup_v1(#[case] image: &str, #[case] knows: bool) {
+        assert_eq!(knows_cgroup_v2(image), knows);
+    }
 
     #[rstest]
     #[case::pinned("kind v0.33.0 go1.25.1 linux/amd64\n", true)]

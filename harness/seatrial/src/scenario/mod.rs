@@ -58,8 +58,11 @@ pub(crate) enum Output {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Names, as `list` shows them, or files.
-    #[arg(required = true, value_name = "NAME|FILE")]
+    #[arg(required_unless_present = "all", value_name = "NAME|FILE")]
     scenarios: Vec<String>,
+    /// Run all that are compiled in.
+    #[arg(long, conflicts_with = "scenarios")]
+    all: bool,
     /// Run this arm only.
     #[arg(long, value_enum)]
     arm: Option<Arm>,
@@ -73,6 +76,16 @@ pub(crate) struct RunArgs {
     verbose: bool,
     #[command(flatten)]
     provider: Provider,
+}
+
+impl RunArgs {
+    /// What was named, read.
+    fn sources(&self) -> Result<Vec<Source>, Usage> {
+        if self.all {
+            return embedded::ALL.iter().map(|(name, text)| source(name, text)).collect();
+        }
+        self.scenarios.iter().map(|named| read(named)).collect()
+    }
 }
 
 /// A scenario and where it was read.
@@ -137,8 +150,12 @@ fn read(named: &str) -> Result<Source, Usage> {
     } else {
         embedded::text(named).ok_or_else(|| unknown(named))?.to_owned()
     };
-    let scenario = Scenario::parse(named, &text).map_err(|e| Usage(e.to_string()))?;
-    Ok(Source { file: named.to_owned(), text, scenario })
+    source(named, &text)
+}
+
+fn source(file: &str, text: &str) -> Result<Source, Usage> {
+    let scenario = Scenario::parse(file, text).map_err(|e| Usage(e.to_string()))?;
+    Ok(Source { file: file.to_owned(), text: text.to_owned(), scenario })
 }
 
 fn unknown(name: &str) -> Usage {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use report::run::Verdict;
 
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
 
 /// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
 pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let sources = args.scenarios.iter().map(|named| super::read(named)).collect::<Result<Vec<_>, Usage>>()?;
+    let sources = args.sources()?;
     let mut subject = args.subject.choose()?;
     if !subject.is_documented() {
         let why = "scenarios are stories of Cilium's guide: a subject file is for `seatrial run`";
@@ -60,6 +61,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     if args.provider.is_there() {
         one_upgrade(&trials)?;
     }
+    let started = Instant::now();
     let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
         let (outcome, folder) = trial.run(args, &subject, number).await?;
@@ -73,7 +75,8 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     }
     if trials.len() > 1 {
         let good = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::AsExpected)).count();
-        writeln!(out, "{good} of {} arms are as expected", trials.len())?;
+        let seconds = started.elapsed().as_secs();
+        writeln!(out, "{good} of {} arms are as expected, in {seconds} s", trials.len())?;
         if let Some(index) = record::index(&std::path::absolute(&args.out)?, &folders)? {
             writeln!(out, "all of them: {}", index.display())?;
         }
