@@ -45,6 +45,30 @@ fn a_service_reaches_every_backend_from_pods_and_nodes() {
     }
 }
 
+/// The policy lets clients in alone: one outside comes in as the node, or not at all, through whichever node.
+#[rstest]
+#[case::as_the_node(true)]
+#[case::as_the_world(false)]
+fn the_world_comes_in_as_the_node_or_by_policy(#[case] world_is_host: bool) {
+    let mut lab = Lab::new();
+    lab.world_is_host = world_is_host;
+    let asked =
+        |lab: &Lab, node| lab.outside.run(|| get(SocketAddrV4::new(node, NODE_PORT), "/public")).is_ok();
+    lab.program(&[l4()]);
+    for node in NODES {
+        // Often enough for both backends.
+        for _ in 0..6 {
+            assert_eq!(asked(&lab, node), world_is_host, "{node}");
+        }
+    }
+    let world = json!({"endpointSelector": {"matchLabels": {"app": "server"}},
+        "ingress": [{"fromEntities": ["world"]}]});
+    lab.program(&[l4(), world]);
+    for node in NODES {
+        assert!((0..6).all(|_| asked(&lab, node)), "{node}");
+    }
+}
+
 /// The host outside asks a node, and knows nobody else: an answer from a pod's own address would be lost on it.
 #[test]
 fn a_port_of_any_node_reaches_every_backend_from_outside() {

@@ -15,6 +15,7 @@ pub(super) const ALL: &[(&str, &str)] = files![
     "ct-table-size",
     "deprecated-metrics",
     "dns-polling",
+    "host-vs-world",
     "identity-migration",
     "identity-mode-rollback",
     "kvstore-keys",

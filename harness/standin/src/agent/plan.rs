@@ -27,6 +27,8 @@ pub(crate) struct Known<'a> {
     pub(crate) node_ips: &'a BTreeSet<Ipv4Addr>,
     /// Whether pods speak to the world with the node's address.
     pub(crate) masquerade: bool,
+    /// Whether those outside whom a node masquerades are taken for the node.
+    pub(crate) world_is_host: bool,
     /// What becomes of TCP packets of connections that are not tracked.
     pub(crate) unknown_tcp: UnknownTcp,
     /// Services.
@@ -80,6 +82,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
         pod_cidr: known.node.pods,
         cluster,
         masquerade: known.masquerade,
+        world_is_host: known.world_is_host,
         unknown_tcp: known.unknown_tcp,
         ipcache,
         frontends: known.frontends,
@@ -138,6 +141,7 @@ mod tests {
             nodes: &nodes,
             node_ips: &nodes.iter().map(|it| it.ip).collect(),
             masquerade: true,
+            world_is_host: false,
             unknown_tcp: UnknownTcp::PickUp,
             frontends: Vec::new(),
             policies: &[policy],
@@ -178,6 +182,7 @@ mod tests {
             [
                 "meta mark set 2",
                 "meta mark set ip saddr map @ipcache_g1",
+                "meta mark 1 meta l4proto { tcp, udp } th sport 61000-65535 meta mark set 2",
                 "meta mark 1 meta mark set 0 accept",
                 "counter drop"
             ]

@@ -122,6 +122,7 @@ impl Agent {
             nodes: &self.cluster.nodes(),
             node_ips: &self.cluster.node_ips(),
             masquerade: self.masquerade,
+            world_is_host: self.world_is_host,
             unknown_tcp: self.unknown_tcp,
             frontends,
             policies: &self.policies(),

@@ -5,6 +5,7 @@ pub(crate) mod connection_table;
 pub(crate) mod conntrack_gc;
 pub(crate) mod custom_resources;
 pub(crate) mod fqdn;
+pub(crate) mod host_vs_world;
 pub(crate) mod identity_backend;
 pub(crate) mod kernel;
 pub(crate) mod l7_metrics;
@@ -18,6 +19,7 @@ use connection_table::{ConnectionTable, TableSize, UnknownTcp, Unreadable};
 use conntrack_gc::ConntrackGc;
 use custom_resources::{CustomResources, POLICIES_AND_ENDPOINTS, WITH_NODES_AND_IDENTITIES};
 use fqdn::NameSources;
+use host_vs_world::MasqueradedWorld;
 use identity_backend::BackendChoice;
 use l7_metrics::L7Metrics;
 use prefix_lengths::{Counted, PrefixLengths};
@@ -44,6 +46,8 @@ pub(crate) struct Behaviours {
     pub(crate) service_maps: ServiceMaps,
     /// From what the version learns the addresses of names.
     pub(crate) names: NameSources,
+    /// As whom the version takes those outside that a node masquerades.
+    pub(crate) masqueraded_world: MasqueradedWorld,
 }
 
 /// 1.0; every later minor is this with some behaviours replaced.
@@ -64,6 +68,7 @@ const V1_0: Behaviours = Behaviours {
     l7_metrics: L7Metrics::ByName,
     service_maps: ServiceMaps::Legacy,
     names: NameSources::Nothing,
+    masqueraded_world: MasqueradedWorld::Host,
 };
 
 /// 1.1, from 1.1.4 on.
@@ -75,6 +80,7 @@ const V1_1: Behaviours = Behaviours {
         ..V1_0.connection_table
     },
     prefix_lengths: PrefixLengths { max: 20, counted: Counted::All },
+    masqueraded_world: MasqueradedWorld::Option { unset: true },
     ..V1_0
 };
 
@@ -108,6 +114,7 @@ const V1_4: Behaviours = Behaviours {
         ..V1_3.connection_table
     },
     names: NameSources::Proxy,
+    masqueraded_world: MasqueradedWorld::Option { unset: false },
     ..V1_3
 };
 
@@ -119,6 +126,7 @@ const V1_5: Behaviours = Behaviours {
     },
     conntrack_gc: ConntrackGc::Dynamic,
     service_maps: ServiceMaps::Both,
+    masqueraded_world: MasqueradedWorld::World,
     ..V1_4
 };
 

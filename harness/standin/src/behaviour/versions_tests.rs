@@ -74,6 +74,20 @@ fn sizes_of_tables(#[case] version: &str, #[case] expected: (u32, u32)) {
     assert_eq!((read(table.tcp_size), read(table.any_size)), expected);
 }
 
+#[rstest]
+#[case::always("1.0.7", [true, true, true])]
+#[case::unless_told_otherwise("1.1.6", [true, true, false])]
+#[case::last_of_these("1.3.8", [true, true, false])]
+#[case::if_told("1.4.10", [false, true, false])]
+#[case::never("1.5.13", [false, false, false])]
+fn masqueraded_world_as_host(#[case] version: &str, #[case] expected: [bool; 3]) {
+    let key = "legacy-host-allows-world";
+    let settings = [vec![], vec![(key, "true")], vec![(key, "false")]];
+    let is_host =
+        settings.map(|it| of(version).masqueraded_world.is_host(&it.into_iter().collect()).unwrap());
+    assert_eq!(is_host, expected);
+}
+
 /// 1.2 reads neither of the formats before it.
 #[rstest]
 #[case::of_1_0("1.0.7")]

@@ -29,6 +29,12 @@ pub(crate) const GENERATION: &str = "_g";
 /// The mark of packets that the routing table hands to the proxy.
 pub(crate) const PROXY_MARK: u32 = 0x200;
 
+/// Source ports by which a node tells others that it masquerades the world, as a tunnel would by the identity in its header.
+/// The nodes' own connections have none of these.
+const WORLD_PORTS: &str = "61000-65535";
+/// Connections that came in over a port of this node.
+const BY_NODE_PORT: &str = "ct status dnat ct mark 1";
+
 /// All that the rules depend on.
 #[derive(Debug)]
 pub(crate) struct Ruleset {
@@ -38,6 +44,8 @@ pub(crate) struct Ruleset {
     pub(crate) cluster: BTreeSet<Cidr>,
     /// Whether traffic that leaves the cluster takes the node's address.
     pub(crate) masquerade: bool,
+    /// Whether those outside whose packets a node gives its own address are taken for the node.
+    pub(crate) world_is_host: bool,
     /// What becomes of TCP packets that begin no connection and belong to none that is tracked.
     pub(crate) unknown_tcp: UnknownTcp,
     /// Who owns an address.
@@ -78,7 +86,7 @@ impl Ruleset {
                 script.egress(*ip, allows, self.dns_port);
             }
             if let Some(allows) = &verdicts.ingress {
-                script.ingress(*ip, allows, self.proxy_port);
+                script.ingress(*ip, allows, self.proxy_port, self.world_is_host);
             }
         }
         self.write_chains(&mut script);
@@ -153,10 +161,15 @@ impl Ruleset {
             format!("ip saddr vmap {}", at("egress")),
             format!("ip daddr vmap {}", at("ingress")),
         ]);
-        let mut leave =
-            vec![format!("{hairpin} masquerade"), "ct status dnat ct mark 1 masquerade".to_owned()];
+        let cluster: BTreeSet<Cidr> = self.cluster.iter().copied().chain([self.pod_cidr]).collect();
+        let mut leave = vec![format!("{hairpin} masquerade")];
+        if !self.world_is_host {
+            let world = outside("saddr", cluster.iter().copied());
+            let told = format!("meta l4proto {{ tcp, udp }} masquerade to :{WORLD_PORTS}");
+            leave.push(format!("{BY_NODE_PORT} {world}{told}"));
+        }
+        leave.push(format!("{BY_NODE_PORT} masquerade"));
         if self.masquerade {
-            let cluster: BTreeSet<Cidr> = self.cluster.iter().copied().chain([self.pod_cidr]).collect();
             leave.push(format!("ip saddr {} {}masquerade", self.pod_cidr, outside("daddr", cluster)));
         }
         script.chain("translate", &translate);
@@ -229,8 +242,15 @@ impl Script {
     }
 
     /// Rules for who may reach an endpoint. Nodes always may: the kubelet probes its pods.
-    fn ingress(&mut self, ip: Ipv4Addr, allows: &[Allow], proxy_port: u16) {
+    fn ingress(&mut self, ip: Ipv4Addr, allows: &[Allow], proxy_port: u16, world_is_host: bool) {
         let mut rules = self.identify("saddr");
+        rules.push(if world_is_host {
+            // Through this node; through another it has that node's address.
+            format!("meta mark {WORLD} {BY_NODE_PORT} meta mark set {HOST}")
+        } else {
+            let told = format!("meta l4proto {{ tcp, udp }} th sport {WORLD_PORTS}");
+            format!("meta mark {HOST} {told} meta mark set {WORLD}")
+        });
         rules.push(format!("meta mark {HOST} meta mark set 0 accept"));
         let (plain, http): (Vec<&Allow>, Vec<&Allow>) = allows.iter().partition(|it| it.http.is_empty());
         let plain = plain.into_iter().flat_map(|it| matches(it, "saddr"));

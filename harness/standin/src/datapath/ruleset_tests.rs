@@ -16,6 +16,7 @@ fn ruleset() -> Ruleset {
         pod_cidr: "10.244.0.0/24".parse().unwrap(),
         cluster: ["10.244.1.0/24", "10.250.0.11"].iter().map(|it| it.parse().unwrap()).collect(),
         masquerade: true,
+        world_is_host: false,
         unknown_tcp: UnknownTcp::PickUp,
         ipcache: BTreeMap::from([(POD, 300), (Ipv4Addr::new(10, 250, 0, 11), HOST)]),
         frontends: vec![frontend(80, &[2, 3]), frontend(443, &[])],
@@ -43,7 +44,7 @@ fn ingress_rules(allows: Vec<Allow>) -> Vec<String> {
     assert!(script.contains("10.244.0.2 : jump ingress_10_244_0_2_g1"), "{script}");
     let mut rules = chain(&script, "ingress_10_244_0_2");
     assert_eq!(rules.pop().as_deref(), Some("counter drop"));
-    rules.drain(..3);
+    rules.drain(..4);
     rules
 }
 
@@ -83,6 +84,29 @@ fn masquerading_spares_the_cluster(#[case] masquerade: bool, #[case] expected: u
     let script = Ruleset { masquerade, ..ruleset() }.render(1);
     let rule = "ip saddr 10.244.0.0/24 ip daddr != 10.244.0.0/24 ip daddr != 10.244.1.0/24 ip daddr != 10.250.0.11/32 masquerade";
     assert_eq!(script.matches(rule).count(), expected, "{script}");
+}
+
+/// Cluster and nodes keep their ports, and whom they are taken for.
+#[test]
+fn a_node_tells_by_the_port_that_it_masquerades_the_world() {
+    let told = |world_is_host| {
+        let rules = Verdicts { ingress: Some(Vec::new()), egress: None };
+        let endpoints = BTreeMap::from([(POD, rules)]);
+        let script = Ruleset { world_is_host, endpoints, ..ruleset() }.render(1);
+        (chain(&script, "leave")[1].clone(), chain(&script, "ingress_10_244_0_2")[2].clone())
+    };
+    let world = "ip saddr != 10.244.0.0/24 ip saddr != 10.244.1.0/24 ip saddr != 10.250.0.11/32";
+    let (leave, ingress) = told(false);
+    assert_eq!(
+        leave,
+        format!("ct status dnat ct mark 1 {world} meta l4proto {{ tcp, udp }} masquerade to :61000-65535")
+    );
+    let expected =
+        format!("meta mark {HOST} meta l4proto {{ tcp, udp }} th sport 61000-65535 meta mark set {WORLD}");
+    assert_eq!(ingress, expected);
+    let (leave, ingress) = told(true);
+    assert_eq!(leave, "ct status dnat ct mark 1 masquerade");
+    assert_eq!(ingress, format!("meta mark {WORLD} ct status dnat ct mark 1 meta mark set {HOST}"));
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub(super) struct Lab {
     pub(super) near: Netns,
     _remote: Netns,
     pub(super) outside: Netns,
+    /// Whether those outside whom a node masquerades are taken for the node.
+    pub(super) world_is_host: bool,
     /// What becomes of TCP packets of connections that are not tracked.
     pub(super) unknown_tcp: UnknownTcp,
     /// Where dropped packets are queued.
@@ -136,6 +138,7 @@ impl Lab {
             near,
             _remote: remote,
             outside,
+            world_is_host: false,
             unknown_tcp: UnknownTcp::default(),
             events: None,
             collection: None,
@@ -239,6 +242,7 @@ impl Lab {
             nodes: &[self.nodes[0].address, self.nodes[1].address],
             node_ips: &NODES.into_iter().collect(),
             masquerade: true,
+            world_is_host: self.world_is_host,
             unknown_tcp: self.unknown_tcp,
             frontends: frontends(),
             policies: &policies,
