@@ -91,7 +91,7 @@ pub(crate) struct Pattern {
     pub(crate) cause: Option<String>,
     /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
     pub(crate) during: Option<String>,
-    /// Beginning of the name of the step that ended the outage: good samples came after it had begun, and none before.
+    /// Beginning of the name of the step that ended the outage: good answers came after it had begun, and none before.
     pub(crate) until: Option<String>,
     /// Words of a finding.
     pub(crate) says: Option<String>,
@@ -236,9 +236,12 @@ impl Pattern {
     }
 }
 
+/// What was asked shortly before the step may be answered because of it: TCP asks again for what was lost.
 fn ended_by(step: &str, outage: &Outage, run: &Run) -> bool {
     let step = run.steps.iter().find(|taken| taken.name.starts_with(step));
-    step.zip(outage.first_good_ms).is_some_and(|(step, good_ms)| good_ms >= step.started_ms)
+    let answered_ms = outage.last_good_ms.zip(outage.max_ms).map(|(good_ms, max_ms)| good_ms + max_ms);
+    let good_ms = answered_ms.or(outage.first_good_ms);
+    step.zip(good_ms).is_some_and(|(step, good_ms)| good_ms >= step.started_ms)
 }
 
 fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {

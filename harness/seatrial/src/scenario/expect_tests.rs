@@ -66,17 +66,20 @@ fn a_run_that_passed_can_be_as_expected(#[case] expected: &str) {
     assert_eq!(judge(expected, &run("passed", &[], &[])), [""; 0]);
 }
 
-/// The outage of the record ends at 2 ms.
+/// The sample that ends the outage of the record was asked at 2 ms, and answered at 3 ms.
 #[rstest]
 #[case::after_it_began(1.5, true)]
-#[case::before(2.5, false)]
+#[case::asked_before(2.5, true)]
+#[case::answered_before(3.5, false)]
 fn an_outage_is_ended_by_a_step_that_had_begun(#[case] began_ms: f64, #[case] holds: bool) {
     let mut run = run("passed", &[], &[("ask for names", "done")]);
     run.steps[0].started_ms = began_ms;
+    run.flows[2].outages[0].max_ms = Some(3.0);
     let until = |step: &str| format!("{{outages: [{{layer: L7, until: {step}}}]}}");
     assert_eq!(judge(&until("ask"), &run).is_empty(), holds);
     assert!(!judge(&until("restart"), &run).is_empty(), "there is no such step");
-    run.flows[2].outages[0].first_good_ms = None;
+    let outage = &mut run.flows[2].outages[0];
+    (outage.first_good_ms, outage.max_ms) = (None, None);
     assert!(!judge(&until("ask"), &run).is_empty(), "it never ended");
 }
 
