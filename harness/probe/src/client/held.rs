@@ -5,7 +5,8 @@
 //!
 //! - answered within the deadline: `answered` or `slow`;
 //! - answered later, or its turn did not come in time, on a connection that lives: `stalled`;
-//! - outstanding or waiting when the connection ends: `reset` or `closed`, the first of them marked as cut;
+//! - outstanding or waiting when the connection ends: `reset` or `closed`, the first of them marked as cut; none if the
+//!   connection never gave an answer, as one to a server that is just going: nothing was held then;
 //! - the connection ended while nothing was outstanding: the next probe takes the cut and is not sent;
 //! - every probe after that opens a new connection when none is being opened: it, and those that fall due
 //!   meanwhile, are sent on it, or take the class of the attempt's failure.
@@ -54,7 +55,11 @@ enum State<L> {
     /// The connection ended with this class, and no probe has taken it yet.
     Cut(Class),
     Opening(Pin<Box<dyn Future<Output = Result<L, Class>>>>),
-    Up(L),
+    Up {
+        link: L,
+        /// Whether it has given an answer.
+        answered: bool,
+    },
 }
 
 enum Event<L> {
@@ -91,7 +96,7 @@ impl<L: Link> State<L> {
         match self {
             Self::Down | Self::Cut(_) => future::pending().await,
             Self::Opening(opening) => Event::Opened(opening.await),
-            Self::Up(link) => match link.answer().await {
+            Self::Up { link, .. } => match link.answer().await {
                 Ok(answer) => Event::Answer(answer),
                 Err(class) => Event::Ended(class),
             },
@@ -122,7 +127,7 @@ impl<L: Link> Held<L> {
                 return;
             }
             State::Down => self.state = self.open(),
-            State::Opening(_) | State::Up(_) => {}
+            State::Opening(_) | State::Up { .. } => {}
         }
         self.waiting.push_back(probe);
     }
@@ -137,7 +142,7 @@ impl<L: Link> Held<L> {
 
     fn happened(&mut self, event: Event<L>) {
         match event {
-            Event::Opened(Ok(link)) => self.state = State::Up(link),
+            Event::Opened(Ok(link)) => self.state = State::Up { link, answered: false },
             Event::Opened(Err(class)) => {
                 self.state = State::Down;
                 for probe in self.waiting.drain(..) {
@@ -145,11 +150,14 @@ impl<L: Link> Held<L> {
                 }
             }
             Event::Answer(answer) => self.answered(answer),
-            Event::Ended(class) => self.cut(class),
+            Event::Ended(class) => self.ended(class),
         }
     }
 
     fn answered(&mut self, answer: Answer) {
+        if let State::Up { answered, .. } = &mut self.state {
+            *answered = true;
+        }
         let Some(probe) = self.pending.pop_front() else { return };
         match answer {
             Answer::Right if probe.is_overdue(&self.flow, now_ns()) => {
@@ -160,38 +168,40 @@ impl<L: Link> Held<L> {
         }
     }
 
-    fn cut(&mut self, class: Class) {
+    /// The connection ended.
+    fn ended(&mut self, class: Class) {
+        let held = matches!(self.state, State::Up { answered: true, .. });
         let mut hit = self.pending.drain(..).chain(self.waiting.drain(..));
-        match hit.next() {
-            None => self.state = State::Cut(class),
-            Some(first) => {
-                self.recorder.cut(&first, class);
-                hit.for_each(|probe| self.recorder.ended(&probe, class));
-                self.state = State::Down;
+        self.state = State::Down;
+        if held {
+            match hit.next() {
+                Some(first) => self.recorder.cut(&first, class),
+                None => self.state = State::Cut(class),
             }
         }
+        hit.for_each(|probe| self.recorder.ended(&probe, class));
     }
 
     fn expire(&mut self) {
         let now = now_ns();
         if self.pending.front().is_some_and(|probe| now > probe.due_ns + GIVE_UP_NS) {
-            self.cut(Class::Lost);
+            self.ended(Class::Lost);
         }
-        let class = if matches!(self.state, State::Up(_)) { Class::Stalled } else { Class::Lost };
+        let class = if matches!(self.state, State::Up { .. }) { Class::Stalled } else { Class::Lost };
         while let Some(probe) = self.waiting.pop_front_if(|probe| probe.is_overdue(&self.flow, now)) {
             self.recorder.silent(&probe, class);
         }
     }
 
     fn send_waiting(&mut self) {
-        while let State::Up(link) = &mut self.state
+        while let State::Up { link, .. } = &mut self.state
             && link.is_free()
             && let Some(probe) = self.waiting.pop_front()
         {
             let sent = link.send(probe.seq);
             self.pending.push_back(probe.sent());
             if let Err(class) = sent {
-                self.cut(class);
+                self.ended(class);
             }
         }
     }

@@ -120,6 +120,33 @@ async fn ends_are_told_apart(#[case] does: Does, #[case] expected: Class, #[case
     assert_eq!(again, expected != Class::Stalled, "{samples:?}");
 }
 
+/// A client comes back at once, to a server that is still going: it held one connection, and that was cut.
+#[tokio::test]
+async fn a_connection_that_never_answered_was_not_held() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let mut first = handshake(listener.accept().await.unwrap().0).await.unwrap();
+        for _ in 1..GOOD {
+            let (request, respond) = first.accept().await.unwrap().unwrap();
+            say(respond, StatusCode::OK, request.headers()[TOKEN_HEADER].as_bytes().to_vec());
+        }
+        drop(first);
+        drop(listener.accept().await.unwrap());
+        loop {
+            answer_all(handshake(listener.accept().await.unwrap().0).await.unwrap()).await;
+        }
+    });
+    let flow = FlowSpec { port, ..flow::tests::flow(Kind::Held, Protocol::Http2, Layer::L4) };
+    let measured = measure(vec![flow], pass(900)).await;
+    server.abort();
+    let samples = &measured[0].samples;
+    let ended = samples.iter().filter(|it| matches!(it.class, Class::Closed | Class::Reset));
+    assert!(ended.count() >= 2, "{samples:?}");
+    assert_eq!(samples.iter().filter(|sample| sample.cut).count(), 1, "{samples:?}");
+    assert!(samples.last().unwrap().class.is_answer(), "{samples:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_speaks_something_else_answers_wrongly() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
