@@ -141,12 +141,21 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("{} could not be written", path.display()))
 }
 
-/// Writes the samples of each flow as CSV; times in µs, `due` since the first probe, the others since `due`.
+/// Writes the samples of each flow as CSV, times in µs, `due` since the first probe, the others since `due`; and what else is
+/// kept beside them.
 fn export(samples: &Path, folder: &Path) -> anyhow::Result<()> {
     let unreadable = || format!("the samples in {} cannot be listed", samples.display());
     std::fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;
     for entry in std::fs::read_dir(samples).with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
+        let name = Path::new(path.file_name().unwrap_or_default()).with_extension("csv");
+        let target = folder.join(&name);
+        // What the processors were short of is kept as CSV already.
+        if path.ends_with(&name) {
+            std::fs::copy(&path, &target)
+                .with_context(|| format!("{} could not be copied to {}", path.display(), target.display()))?;
+            continue;
+        }
         let flow = probe::store::read(&path)?;
         let mut text = String::from("seq,due_us,class,late_us,sent_us,ended_us,cut\n");
         for sample in &flow.samples {
@@ -163,8 +172,28 @@ fn export(samples: &Path, folder: &Path) -> anyhow::Result<()> {
                 sample.cut
             )?;
         }
-        let name = Path::new(path.file_name().unwrap_or_default()).with_extension("csv");
-        write(&folder.join(name), &text)?;
+        write(&target, &text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_csv_already_is_exported_as_it_is() {
+        let (samples, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(samples.path().join("processors.csv"), "node,at_ns\n").unwrap();
+        export(samples.path(), folder.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("processors.csv")).unwrap(), "node,at_ns\n");
+    }
+
+    #[test]
+    fn what_is_neither_samples_nor_csv_is_named() {
+        let (samples, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(samples.path().join("a.samples"), "no samples").unwrap();
+        let error = export(samples.path(), folder.path()).unwrap_err().to_string();
+        assert!(error.contains("a.samples"), "{error}");
+    }
 }
