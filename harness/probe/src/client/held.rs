@@ -26,7 +26,8 @@ use crate::clock::now_ns;
 use crate::flow::FlowSpec;
 use crate::sample::Class;
 
-/// A connection that gives no answer for so long is given up, as a client would; that is a cut.
+/// A connection that gives no answer for so long is given up, as a client would; that is a cut if it gave
+/// one before.
 const GIVE_UP_NS: u64 = 15_000_000_000;
 
 /// A connection that carries numbered requests and brings their answers back in order.
