@@ -4,10 +4,12 @@ mod http2;
 mod questions;
 
 use std::future::pending;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::{io, iter, process};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,8 +28,10 @@ use crate::{client, flow};
 
 const MS: u64 = 1_000_000;
 const PERIOD: u64 = 10 * MS;
+/// Below what Linux chooses from (`net.ipv4.ip_local_port_range`).
+const PORTS: Range<u16> = 10_000..32_000;
 
-/// The ports of a server under test, free a moment ago.
+/// The ports of a server under test, which no other test here has.
 #[derive(Clone, Copy)]
 struct Ports {
     udp: u16,
@@ -38,12 +42,9 @@ struct Ports {
 
 impl Ports {
     fn free() -> Self {
-        let tcp = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let udp = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (echo, http, http2) = (tcp(), tcp(), tcp());
-        let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
-        let udp = udp.local_addr().unwrap().port();
-        Self { udp, tcp: port(&echo), http: port(&http), http2: port(&http2) }
+        let tcp = || free_port(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
+        let udp = free_port(|port| std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
+        Self { udp, tcp: tcp(), http: tcp(), http2: tcp() }
     }
 
     /// One flow of every kind that must be answered.
@@ -61,6 +62,17 @@ impl Ports {
             flow(Kind::New, Protocol::Http, self.http, Layer::L7),
         ]
     }
+}
+
+/// A port that can be bound, and that is given out once. Those that the kernel chooses, for a test that lets it, are
+/// higher: a port of theirs, closed again to be used in a moment, can by then be another's.
+fn free_port(can_be_bound: impl Fn(u16) -> bool) -> u16 {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let candidate = || {
+        let at = process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + (at % PORTS.len() as u32) as u16
+    };
+    iter::repeat_with(candidate).take(PORTS.len()).find(|port| can_be_bound(*port)).unwrap()
 }
 
 /// The real server on a thread of its own.

@@ -114,7 +114,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_endpoint_counts_what_the_proxy_counts() {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        // No other test has this address, so the port stays free until the endpoint takes it.
+        let free = TcpListener::bind("127.0.0.7:0").await.unwrap().local_addr().unwrap();
         let requests = Arc::new(Requests::default());
         let sources = Sources { l7: L7Metrics::ByName, requests: requests.clone(), collected: None };
         let server = tokio::spawn(serve(free, sources));
