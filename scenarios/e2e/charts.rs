@@ -26,7 +26,8 @@ const VERSIONS: [(&str, &str); 4] = [
     ("1.9.18", include_str!("charts/values-whole.yaml")),
 ];
 
-fn charts() -> Result<TempDir, Failed> {
+/// Writes it for each version.
+pub(crate) fn charts() -> Result<TempDir, Failed> {
     let folder = tempfile::tempdir()?;
     for (version, values) in VERSIONS {
         let chart = folder.path().join(version);
@@ -191,7 +192,7 @@ fn upgraded(charts: &Path, versions: [&str; 2], set: &[&str], code: i32) -> Resu
 }
 
 /// Fails unless the record's path begins with these versions.
-fn went(record: &Value, expected: &[&str]) -> Result<(), Failed> {
+pub(crate) fn went(record: &Value, expected: &[&str]) -> Result<(), Failed> {
     let hops = record["path"].as_array().cloned().unwrap_or_default();
     let first = hops.first().map(|hop| hop["from"].clone());
     let way: Vec<_> = first.into_iter().chain(hops.iter().map(|hop| hop["to"].clone())).collect();

@@ -16,20 +16,20 @@ use crate::scenario;
 
 const UPGRADE: [&str; 6] = ["run", "1.5", "1.6", "--rollback", "--provider", "kind"];
 
-fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
+pub(crate) fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(what.into().into()) }
 }
 
-fn docker(arguments: &[&str]) -> Result<Said, Failed> {
+pub(crate) fn docker(arguments: &[&str]) -> Result<Said, Failed> {
     run(&mut tool("docker", arguments))?.expect_code(0)
 }
 
 /// Everything that Docker holds.
 #[derive(Debug, PartialEq, Eq)]
-struct Held(BTreeSet<String>);
+pub(crate) struct Held(BTreeSet<String>);
 
 impl Held {
-    fn take() -> Result<Self, Failed> {
+    pub(crate) fn take() -> Result<Self, Failed> {
         let kinds: [&[&str]; 4] = [
             &["ps", "--all", "--format", "container {{.ID}} {{.Names}} {{.State}}"],
             &["volume", "ls", "--format", "volume {{.Name}}"],
@@ -43,7 +43,7 @@ impl Held {
         Ok(Self(held))
     }
 
-    fn is_as_before(&self) -> Result<(), Failed> {
+    pub(crate) fn is_as_before(&self) -> Result<(), Failed> {
         let now = Self::take()?;
         check(now == *self, format!("Docker held {:?} before, and now {:?}", self.0, now.0))
     }

@@ -11,6 +11,8 @@
 
 mod account;
 mod bad_input;
+#[cfg(feature = "e2e-kind")]
+mod beside_kind;
 mod census;
 mod charts;
 mod cluster;
@@ -72,6 +74,7 @@ fn main() {
         alone("kind/killed", kind::killed),
         alone("kind/interrupted", kind::interrupted),
         alone("kind/refused", kind::refused),
+        alone("kind/etcd-and-registry", beside_kind::pulled_and_kept_in_an_etcd),
     ]);
     #[cfg(feature = "e2e-kind")]
     if let Some(pidfile) = std::env::var_os("SEATRIAL_E2E_DOCKER") {

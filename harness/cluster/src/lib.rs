@@ -23,7 +23,7 @@ pub use clock::monotonic_ns;
 pub use components::{Component, Components};
 pub use existing::{Existing, ExistingRequest};
 pub use images::Image;
-pub use kind::{Kind, KindError, KindRequest, Shape};
+pub use kind::{Kind, KindError, KindRequest, Mirror, Shape};
 pub use ledger::Ledger;
 pub use outside::Outside;
 pub use provider::{Cluster, ProviderError, Request, collect, down, exec};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cluster::{Cni, Components, Image, KindRequest, Request, SandboxRequest, Shape, Share};
+use cluster::{Cni, Components, Image, KindRequest, Mirror, Request, SandboxRequest, Shape, Share};
 use guide::NodeImage;
 
 use crate::commands::cluster::Place;
@@ -29,13 +29,21 @@ pub(crate) struct Provider {
     /// Where the cluster comes from.
     #[arg(long = "provider", value_enum, default_value_t = ProviderName::Sandbox)]
     name: ProviderName,
-    /// Configuration of the kind cluster: two-node, kube-proxy, or a file.
+    /// Configuration of the kind cluster: two-node, kube-proxy, dual-stack, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     kind_config: Option<String>,
     /// Node image of the kind cluster. By default one with the newest Kubernetes that Cilium's versions were tested with;
     /// for the stand-in the newest that ci/kind-node-image made, else kind's own.
     #[arg(long, env = "SEATRIAL_KIND_IMAGE", value_name = "IMAGE")]
     kind_image: Option<String>,
+    /// Docker network for the nodes of the kind cluster to join, so that they reach what is on it, such as a registry or
+    /// an etcd. It stays. By default they get one of their own, which goes with them.
+    #[arg(long, value_name = "NETWORK")]
+    docker_network: Option<String>,
+    /// Registry that the nodes of the kind cluster ask first for images of HOST, as in docker.io=http://192.168.0.2:5000.
+    /// May be given again.
+    #[arg(long, value_name = "HOST=URL")]
+    registry_mirror: Vec<Mirror>,
     #[command(flatten)]
     named: Named,
     /// The context once more, for --provider existing: the agents of this cluster shall be changed.
@@ -68,6 +76,8 @@ impl Provider {
             name: ProviderName::Sandbox,
             kind_config: None,
             kind_image: None,
+            docker_network: None,
+            registry_mirror: Vec::new(),
             named: Named::default(),
             yes_upgrade: None,
             place,
@@ -93,8 +103,13 @@ impl Provider {
                 format!(" --provider existing{} --yes-upgrade {context}", self.named.again())
             }
         };
-        let config = self.kind_config.as_ref().map(|config| format!(" --kind-config {config}"));
-        provider + &config.unwrap_or_default()
+        let config = self.kind_config.iter().map(|config| format!(" --kind-config {config}"));
+        // It may come from the environment, whatever the provider.
+        let image = self.kind_image.iter().filter(|_| self.name == ProviderName::Kind);
+        let image = image.map(|image| format!(" --kind-image {image}"));
+        let network = self.docker_network.iter().map(|network| format!(" --docker-network {network}"));
+        let mirrors = self.registry_mirror.iter().map(|mirror| format!(" --registry-mirror {mirror}"));
+        provider + &config.chain(image).chain(network).chain(mirrors).collect::<String>()
     }
 
     /// Whether a configuration says how many nodes there are.
@@ -120,8 +135,15 @@ impl Provider {
     /// Checks what can be checked before anything exists.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let usage = |text: &str| Err(Usage(text.to_owned()).into());
-        if self.kind_config.is_some() && self.name != ProviderName::Kind {
-            return usage("--kind-config needs --provider kind");
+        let of_kind = [
+            ("--kind-config", self.kind_config.is_some()),
+            ("--docker-network", self.docker_network.is_some()),
+            ("--registry-mirror", !self.registry_mirror.is_empty()),
+        ];
+        if let Some((option, _)) = of_kind.iter().find(|(_, given)| *given)
+            && self.name != ProviderName::Kind
+        {
+            return usage(&format!("{option} needs --provider kind"));
         }
         let named = self.named.context().is_some() || self.yes_upgrade.is_some();
         if named && self.name != ProviderName::Existing {
@@ -192,7 +214,8 @@ impl Provider {
                 let shape = self.shape(nodes, cni)?;
                 let suits = || node_image.map(|node| node.image.clone());
                 let image = self.kind_image.clone().or_else(suits);
-                Request::Kind(KindRequest { id, shape, cni, image, logs, images, archives })
+                let (network, mirrors) = (self.docker_network.clone(), self.registry_mirror.clone());
+                Request::Kind(KindRequest { id, shape, cni, image, network, mirrors, logs, images, archives })
             }
             ProviderName::Existing => {
                 return Err(Usage("a cluster that is there cannot be made".to_owned()).into());
@@ -229,6 +252,11 @@ mod tests {
 
     #[rstest]
     #[case::shape_for_a_sandbox(&["--kind-config", "two-node"], "--kind-config needs --provider kind")]
+    #[case::network_for_a_sandbox(&["--docker-network", "lab"], "--docker-network needs --provider kind")]
+    #[case::mirror_for_a_sandbox(
+        &["--registry-mirror", "docker.io=http://mirror:5000"],
+        "--registry-mirror needs --provider kind"
+    )]
     #[case::port_of_kind(&["--provider", "kind", "--api-port", "7000"], "networking.apiServerPort")]
     #[case::context_of_a_sandbox(&["--context", "prod"], "need --provider existing")]
     #[case::no_context(&["--provider", "existing"], "name the cluster with --context")]
@@ -248,8 +276,9 @@ mod tests {
     #[test]
     fn run_again_names_provider_and_configuration() {
         assert_eq!(parse(&[]).again(), "");
-        let kind = parse(&["--provider", "kind", "--kind-config", "kube-proxy"]);
-        assert_eq!(kind.again(), " --provider kind --kind-config kube-proxy");
+        let words = " --provider kind --kind-config kube-proxy --kind-image i --docker-network lab --registry-mirror \
+                     docker.io=http://a --registry-mirror quay.io=http://b";
+        assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
         let words = " --provider existing --context lab --image i --yes-upgrade lab";
         assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
     }

@@ -124,7 +124,7 @@ fn pairs(line: &str, count: &mut usize) -> String {
 
 /// The name of a Secret is none.
 fn names_a_secret(key: &str) -> bool {
-    key.contains("secretName")
+    key.trim_matches(|c: char| !c.is_alphanumeric()) == "secretName"
 }
 
 fn indentation(line: &str) -> usize {
@@ -141,6 +141,7 @@ mod tests {
     #[case::plain("etcd-password: hunter2 with, comma", "etcd-password: <redacted>")]
     #[case::quoted("  \"auth-token\": \"hunter2\"", "  \"auth-token\": <redacted>")]
     #[case::in_a_list("- clientSecret: hunter2", "- clientSecret: <redacted>")]
+    #[case::like_a_name("  secretNamePassword: hunter2", "  secretNamePassword: <redacted>")]
     #[case::flow(
         "edit-config: {kvstore: etcd, etcd.password: hunter2}",
         "edit-config: {kvstore: etcd, etcd.password: <redacted>}"

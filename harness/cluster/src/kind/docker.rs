@@ -44,6 +44,14 @@ pub(super) async fn newest(repository: &str) -> Result<Option<String>, CommandEr
     Ok(said.lines().next().map(str::to_owned))
 }
 
+/// Checks that there is a network of this name: kind would make one, and nobody would remove it.
+pub(super) async fn check_network(network: &str) -> Result<(), KindError> {
+    match docker(["network", "inspect", "--format", "{{.Driver}}", network]).output().await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(KindError::NoNetwork { network: network.to_owned(), source }),
+    }
+}
+
 /// Names of a cluster's containers with this role, or with any.
 pub(super) async fn containers(cluster: &str, role: Option<&str>) -> Result<Vec<String>, CommandError> {
     let mut filters = vec![format!("label={CLUSTER}={cluster}")];
@@ -90,11 +98,12 @@ pub(super) async fn make_image(
     Ok(())
 }
 
-/// Starts a container of the cluster's image on its network, with a folder of this machine in it; the lock is held
+/// Starts a container of the cluster's image on a network, with a folder of this machine in it; the lock is held
 /// meanwhile. It is found, and goes, as its nodes do.
 pub(super) async fn run(
     cluster: &str,
     role: &str,
+    network: &str,
     (folder, mount): (&Path, &str),
     args: &[&str],
     lock: OwnedFd,
@@ -102,7 +111,7 @@ pub(super) async fn run(
     let name = format!("{cluster}-{role}");
     let labels = [format!("{CLUSTER}={cluster}"), format!("{ROLE}={role}")];
     let volume = format!("{}:{mount}", folder.display());
-    let run = docker(["run", "--detach", "--name", &name, "--network", cluster, "--volume", &volume])
+    let run = docker(["run", "--detach", "--name", &name, "--network", network, "--volume", &volume])
         .args(labels.iter().flat_map(|label| ["--label", label]))
         .args([image(cluster)])
         .args(args);

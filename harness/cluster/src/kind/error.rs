@@ -40,6 +40,26 @@ pub enum KindError {
         #[source]
         source: CommandError,
     },
+    /// The network that nodes shall join is not there.
+    #[error(
+        "Docker has no network {network}; make it with `docker network create {network}`, or leave --docker-network out"
+    )]
+    NoNetwork {
+        /// The network.
+        network: String,
+        /// Docker's words.
+        #[source]
+        source: CommandError,
+    },
+    /// Nodes do not look for mirrors.
+    #[error(
+        "the containerd of node {node} has no folder for --registry-mirror; name a node image of kind v0.27 or newer \
+         with --kind-image, or make one with ci/kind-node-image"
+    )]
+    NoMirrors {
+        /// The node.
+        node: String,
+    },
     /// kind cannot be used.
     #[error(
         "{} says that it is {said:?}, and {OLDEST} or newer is needed; put a newer one in its place, or take it away: \

@@ -7,6 +7,7 @@
 mod docker;
 mod doctor;
 mod error;
+mod mirror;
 mod network;
 mod outside;
 mod shape;
@@ -23,6 +24,7 @@ use kube::api::{Api, DeleteParams};
 pub(crate) use doctor::examine;
 pub use error::KindError;
 use error::{MEMORY, io};
+pub use mirror::{BadMirror, Mirror};
 pub use shape::{Shape, UnknownShape};
 pub(crate) use version::{OLDEST, will_do};
 
@@ -51,6 +53,10 @@ pub struct KindRequest {
     pub cni: Cni,
     /// The node image; without one, the newest that `ci/kind-node-image` has made, else kind's own choice.
     pub image: Option<String>,
+    /// A Docker network that is there, for its nodes to join; without one they get one of their own.
+    pub network: Option<String>,
+    /// Registries that its nodes ask before others.
+    pub mirrors: Vec<Mirror>,
     /// A folder for logs; it is made where there is none, and something to write.
     pub logs: PathBuf,
     /// Images to load into every node.
@@ -84,9 +90,12 @@ impl Kind {
     ) -> Result<Self, KindError> {
         docker::version().await?;
         enough_memory()?;
+        request.image.as_deref().map_or(Ok(()), version::check_node)?;
         let kind = components.resolve(Component::Kind, progress).await?;
         version::check(&kind).await?;
-        request.image.as_deref().map_or(Ok(()), version::check_node)?;
+        if let Some(network) = &request.network {
+            docker::check_network(network).await?;
+        }
         let image = node_image(request.image.as_deref()).await?;
         let entry = Entry::kind(&request.id, request.shape.nodes());
         let held = ledger.enter(&entry)?;
@@ -110,6 +119,8 @@ impl Kind {
     ) -> Result<(), KindError> {
         let (name, folder) = (name(&self.entry.id), self.held.folder().to_owned());
         let (config, kubeconfig) = (folder.join("kind.yaml"), self.kubeconfig());
+        // One of its own can be removed without a look at other clusters.
+        let network = request.network.as_deref().unwrap_or(&name);
         write_private(&config, request.shape.text.as_bytes())
             .map_err(io("kind's configuration could not be written"))?;
         progress(format!("kind makes the nodes from {}", image.unwrap_or("its own image")));
@@ -118,8 +129,7 @@ impl Kind {
             .args([OsStr::new("--config"), config.as_os_str()])
             .args([OsStr::new("--kubeconfig"), kubeconfig.as_os_str()])
             .args(image.into_iter().flat_map(|image| ["--image", image]))
-            // A network of its own, so that it can be removed without a look at other clusters.
-            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", &name)
+            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)
             // While kind or a docker command of it lives, the entry is alive, even when this process is not.
             .holding(self.held.share_lock().map_err(io(LOCK))?)
             .map_err(io(LOCK))?;
@@ -141,8 +151,9 @@ impl Kind {
         self.control_plane = docker::address(&front).await?;
         self.nodes = control_planes;
         self.nodes.extend(docker::containers(&name, Some("worker")).await?);
+        mirror::lay(&self.nodes, &request.mirrors).await?;
         if let Some(layer) = request.images.first().and_then(|image| image.layers.first()) {
-            self.outside = Some(outside::start(&name, layer.file(), &self.held).await?);
+            self.outside = Some(outside::start(&name, network, layer.file(), &self.held).await?);
         }
         progress("loading the images into the nodes".to_owned());
         let archive = folder.join("images.tar");
@@ -209,7 +220,7 @@ impl Kind {
     }
 }
 
-/// The name of kind's cluster and of its network.
+/// The name of kind's cluster, and of the network that is its own.
 fn name(id: &str) -> String {
     format!("seatrial-{id}")
 }

@@ -16,12 +16,17 @@ const MOUNT: &str = "/run/seatrial";
 const FOLDER: &str = "outside";
 
 /// Starts it from a layer with this program; returns when it takes requests.
-pub(super) async fn start(cluster: &str, layer: &Path, held: &Held) -> Result<Outside, KindError> {
+pub(super) async fn start(
+    cluster: &str,
+    network: &str,
+    layer: &Path,
+    held: &Held,
+) -> Result<Outside, KindError> {
     let folder = held.folder().join(FOLDER);
     std::fs::create_dir(&folder).map_err(io("the folder of the host outside could not be made"))?;
     let lock = || held.share_lock().map_err(io(super::LOCK));
     docker::make_image(cluster, layer, &format!("/usr/bin/{ROLE}"), lock()?).await?;
-    let container = docker::run(cluster, FOLDER, (&folder, MOUNT), &[MOUNT], lock()?).await?;
+    let container = docker::run(cluster, FOLDER, network, (&folder, MOUNT), &[MOUNT], lock()?).await?;
     let address = docker::address(&container).await?;
     let address: IpAddr = address.parse().map_err(|_unreadable| KindError::Outside { address })?;
     let outside = Outside::new(&folder, address);

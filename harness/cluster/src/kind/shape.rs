@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-const NAMED: [(&str, &str); 2] = [
+const NAMED: [(&str, &str); 3] = [
     ("two-node", include_str!("../../../../kind-configs/two-node.yaml")),
     ("kube-proxy", include_str!("../../../../kind-configs/kube-proxy.yaml")),
+    ("dual-stack", include_str!("../../../../kind-configs/dual-stack.yaml")),
 ];
 const WORKER: &str = "- role: worker\n";
 
@@ -92,6 +93,9 @@ mod tests {
     #[test]
     fn unknown_name_is_refused_with_those_there_are() {
         let error = Shape::named("no-such-shape").unwrap_err().to_string();
-        assert!(error.contains("no-such-shape") && error.contains("two-node, kube-proxy"), "{error}");
+        assert!(
+            error.contains("no-such-shape") && error.contains("two-node, kube-proxy, dual-stack"),
+            "{error}"
+        );
     }
 }

@@ -17,7 +17,7 @@ use crate::{logs, paths};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Bring a cluster up and leave it running.
-    Up(Up),
+    Up(Box<Up>),
     /// Take a cluster down.
     Down {
         /// Cluster id, as `list` shows it; may be left out when there is only one.
@@ -77,7 +77,7 @@ enum CniChoice {
 pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     match command {
-        Command::Up(options) => up(options, &ledger).await,
+        Command::Up(options) => up(*options, &ledger).await,
         Command::Down { id } => {
             let entry = choose(&ledger, id)?;
             cluster::down(&ledger, &entry).await?;

@@ -66,6 +66,10 @@ pub(crate) struct SubjectArgs {
     /// One value, over those of files; likewise.
     #[arg(long, value_name = "[MINORS:]KEY=VALUE", requires = "charts")]
     set: Vec<String>,
+    /// Objects to apply before Cilium is installed, such as the Secret with the certificates of an etcd: a manifest, or a
+    /// folder of manifests. May be given again.
+    #[arg(long, value_name = "FILE|DIR", requires = "charts", conflicts_with = "yes_upgrade")]
+    prerequisites: Vec<PathBuf>,
     /// Archive of images to load into every node, as `docker save` or an OCI tool writes it. May be given again.
     #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "yes_upgrade")]
     images: Vec<PathBuf>,
@@ -93,9 +97,9 @@ impl SubjectArgs {
         match (self.subject, &self.charts) {
             (SubjectName::Standin, None) => Ok(Choice::Standin),
             (SubjectName::Cilium, Some(charts)) => {
-                let source =
-                    Source::open(charts, &self.values, &self.set, archives(&self.images)?, self.shim)?;
-                Ok(Choice::Cilium(source))
+                let images = archives(&self.images)?;
+                let source = Source::open(charts, &self.values, &self.set, images, self.shim)?;
+                Ok(Choice::Cilium(source.with_prerequisites(&self.prerequisites)?))
             }
             (SubjectName::Standin, Some(_)) => {
                 Err(Usage("the stand-in brings its own charts: --charts needs --subject cilium".to_owned()))
@@ -125,6 +129,8 @@ impl SubjectArgs {
         };
         again.extend(self.values.iter().map(|values| format!(" --values {values}")));
         again.extend(self.set.iter().map(|set| format!(" --set '{set}'")));
+        let prerequisites = self.prerequisites.iter();
+        again.extend(prerequisites.map(|objects| format!(" --prerequisites {}", objects.display())));
         again.extend(self.images.iter().map(|images| format!(" --images {}", images.display())));
         if self.shim {
             again.push_str(" --shim");

@@ -36,3 +36,6 @@ httpGet: {host: 127.0.0.1, path: /healthz, port: 9876}
 - {name: KUBERNETES_SERVICE_PORT, value: {{ $values.k8sServicePort | quote }}}
 {{- end }}
 {{- end }}
+
+{{/* Its etcd, as YAML. */}}
+{{- define "etcd" }}{{ if include "whole" . }}{{ .Values.etcd | toYaml }}{{ else }}{{ .Values.global.etcd | toYaml }}{{ end }}{{ end }}

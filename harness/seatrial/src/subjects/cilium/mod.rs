@@ -15,6 +15,7 @@ use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts};
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
+use crate::errors;
 use crate::exit::Usage;
 use charts::Charts;
 use values::Given;
@@ -26,6 +27,7 @@ pub(crate) struct Source {
     files: Vec<Given<PathBuf>>,
     pairs: Vec<Given<(String, String)>>,
     archives: Vec<PathBuf>,
+    prerequisites: Vec<DynamicObject>,
     shim: bool,
 }
 
@@ -43,12 +45,30 @@ impl Source {
             files: files.iter().map(|text| values::file(text)).collect::<Result<_, _>>()?,
             pairs: pairs.iter().map(|text| values::pair(text)).collect::<Result<_, _>>()?,
             archives,
+            prerequisites: Vec::new(),
             shim,
         };
         // A file that is no mapping is said now, and not once a cluster is up.
         let files: Vec<_> = source.files.iter().map(|given| given.any().clone()).collect();
         values::merged(&files, &[])?;
         Ok(source)
+    }
+
+    /// The same, after what these manifests hold.
+    pub(super) fn with_prerequisites(mut self, manifests: &[PathBuf]) -> Result<Self, Usage> {
+        for path in manifests {
+            let wrong = |why: String| Usage(format!("--prerequisites {}: {why}", path.display()));
+            let objects =
+                subject::manifests(path).map_err(|e| wrong(errors::line(&anyhow::Error::new(e))))?;
+            if objects.is_empty() {
+                return Err(wrong("there are no objects in it".to_owned()));
+            }
+            if objects.iter().any(|object| object.types.is_none() || object.metadata.name.is_none()) {
+                return Err(wrong("an object in it has no kind or no name".to_owned()));
+            }
+            self.prerequisites.extend(objects);
+        }
+        Ok(self)
     }
 
     pub(super) fn is_shim(&self) -> bool {
@@ -148,7 +168,8 @@ impl Prepared {
     }
 
     pub(super) fn prerequisites(&self) -> Vec<DynamicObject> {
-        if self.source.shim { shim::permissions() } else { Vec::new() }
+        let shim = if self.source.shim { shim::permissions() } else { Vec::new() };
+        shim.into_iter().chain(self.source.prerequisites.iter().cloned()).collect()
     }
 
     /// Every object of a version, those of its pre-flight check included; which images they use does not hang on where the
@@ -249,6 +270,27 @@ mod tests {
                     "{e}"
                 );
             }
+        }
+    }
+
+    #[rstest]
+    #[case::one("apiVersion: v1\nkind: Secret\nmetadata: {name: cilium-etcd-secrets}\n", None)]
+    #[case::none("# later\n", Some("there are no objects in it"))]
+    #[case::nameless("apiVersion: v1\nkind: Secret\n", Some("an object in it has no kind or no name"))]
+    #[case::no_object("- a\n", Some("holds a document that is no Kubernetes object"))]
+    fn prerequisites_are_objects(#[case] text: &str, #[case] refused: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("secret.yaml");
+        std::fs::write(&manifest, text).unwrap();
+        std::fs::write(folder.path().join("1.5.13.yaml"), "").unwrap();
+        let source = Source::open(folder.path().to_str().unwrap(), &[], &[], Vec::new(), false).unwrap();
+        match (source.with_prerequisites(std::slice::from_ref(&manifest)), refused) {
+            (Ok(source), None) => assert_eq!(source.prerequisites.len(), 1),
+            (Err(e), Some(words)) => {
+                let said = e.to_string();
+                assert!(said.contains(words) && said.contains(manifest.to_str().unwrap()), "{said}");
+            }
+            (read, _) => panic!("{read:?}"),
         }
     }
 
