@@ -136,7 +136,7 @@ struct Registry {
 impl Registry {
     async fn start(network: &str) -> Result<Self, Failed> {
         let crane = Path::new(CRANE);
-        check(crane.exists(), format!("there is no {CRANE}; `ci/setup kind` builds it"))?;
+        check(crane.exists(), format!("there is no {CRANE}; `ci/test-kind` builds it"))?;
         let serve = ["registry", "serve", "--address", "0.0.0.0:5000"];
         let service =
             Service::start(network, crane, "serving on port", |request| request.with_cmd(serve)).await?;
