@@ -11,6 +11,7 @@
 //!
 //! So one run measures, at most one other is at work, and it begins in the calm of the first.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -21,6 +22,8 @@ use crate::wait::{self, Timeout};
 
 /// How long others may measure before a run gives up: longer than any run, calibrations of some hours included.
 const PATIENCE: Duration = Duration::from_secs(8 * 3_600);
+/// A run that has not written its id yet.
+const UNKNOWN: &str = "another";
 /// Time between two looks at the locks.
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -118,11 +121,11 @@ impl Turns {
     /// # Errors
     /// When a lock cannot be used, or others still measure after hours.
     pub async fn begin(&self, id: &str, beside: bool, say: &Say<'_>) -> Result<Begin, TurnError> {
-        let mut told = String::new();
+        let mut told = BTreeSet::new();
         let look = async || match self.look(id, beside) {
             Err(e) => Ok(Err(e)),
             Ok(Looked::Begin(begin)) => Ok(Ok(begin)),
-            Ok(Looked::Wait(other)) => Err(tell(&mut told, other, say)),
+            Ok(Looked::Wait(other)) => Err(tell(&mut told, &other, say)),
         };
         wait::until("this run's turn to begin", PATIENCE, EVERY, look).await?
     }
@@ -158,17 +161,16 @@ fn holder(path: &Path) -> String {
     match std::fs::read_to_string(path) {
         Ok(id) if !id.is_empty() => id,
         // It was locked a moment ago.
-        Ok(_) | Err(_) => "another".to_owned(),
+        Ok(_) | Err(_) => UNKNOWN.to_owned(),
     }
 }
 
-/// Says which run is waited for, if that is new, and returns it as the state of the wait.
-fn tell(told: &mut String, other: String, say: &Say<'_>) -> String {
-    if *told != other {
-        say(&other);
-        told.clone_from(&other);
+/// Says which run is waited for, once for each, and returns it as the state of the wait.
+fn tell(told: &mut BTreeSet<String>, other: &str, say: &Say<'_>) -> String {
+    if other != UNKNOWN && told.insert(other.to_owned()) {
+        say(other);
     }
-    measures(told)
+    measures(other)
 }
 
 fn measures(other: &str) -> String {
@@ -303,6 +305,15 @@ mod tests {
         assert_eq!(*told.lock().unwrap(), ["first"]);
         drop(first);
         begin(&turns, "third").await;
+    }
+
+    #[test]
+    fn runs_that_take_turns_before_it_are_told_once_each() {
+        let (mut told, said) = (BTreeSet::new(), std::sync::Mutex::new(Vec::new()));
+        for other in ["first", UNKNOWN, "second", "first", UNKNOWN, "second"] {
+            tell(&mut told, other, &|other: &str| said.lock().unwrap().push(other.to_owned()));
+        }
+        assert_eq!(*said.lock().unwrap(), ["first", "second"]);
     }
 
     #[tokio::test]
