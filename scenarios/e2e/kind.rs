@@ -177,13 +177,19 @@ fn answers(id: &str, node: &str) -> Result<(), Failed> {
 /// What kind needs and does not get is named, with the remedy, and the report is written.
 pub(crate) fn refused() -> Result<(), Failed> {
     let before = Held::take()?;
-    let refusals: [(&str, &str, &[&str], &str); 2] = [
+    let refusals: [(&str, &str, &[&str], &str); 3] = [
         ("DOCKER_HOST", "unix:///no/such.sock", &[], "Docker does not answer"),
         (
             "IGNORED",
             "",
             &["--kind-image", "seatrial/no-such-image:1"],
             "the node image seatrial/no-such-image:1",
+        ),
+        (
+            "IGNORED",
+            "",
+            &["--docker-network", "seatrial-no-such-network"],
+            "Docker has no network seatrial-no-such-network",
         ),
     ];
     for (variable, value, more, words) in refusals {

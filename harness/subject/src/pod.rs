@@ -19,6 +19,12 @@ pub(crate) fn state(pod: &Pod) -> String {
     format!("on {node} is {}", words.join(", "))
 }
 
+/// The first container that is not as it should be, if it runs and is not ready.
+pub(crate) fn runs_unready(pod: &Pod) -> Option<&str> {
+    let container = unwell(pod)?;
+    container.state.as_ref()?.running.as_ref().map(|_| container.name.as_str())
+}
+
 /// The first container that is not as it should be; those that go before the others come first.
 fn unwell(pod: &Pod) -> Option<&ContainerStatus> {
     let status = pod.status.as_ref()?;
@@ -35,6 +41,9 @@ fn reason(container: &ContainerStatus) -> Vec<String> {
         // One that waits to be started again has said why before.
         let said = ended_before.and_then(|ended| ended.message.clone()).or_else(|| waiting.message.clone());
         return waiting.reason.clone().into_iter().chain(said).collect();
+    }
+    if state.is_some_and(|state| state.running.is_some()) {
+        return vec!["not ready".to_owned()];
     }
     let Some(ended) = state.and_then(|state| state.terminated.as_ref()) else { return Vec::new() };
     [format!("exit code {}", ended.exit_code)].into_iter().chain(ended.message.clone()).collect()
@@ -71,6 +80,10 @@ mod tests {
         container(json!({"running": {}}), json!({}), true)
     }
 
+    fn unready() -> Value {
+        container(json!({"running": {}}), json!({}), false)
+    }
+
     fn ended() -> Value {
         container(json!({"terminated": {"exitCode": 3}}), json!({}), false)
     }
@@ -88,6 +101,10 @@ mod tests {
     #[case::one_that_goes_before(
         json!({"phase": "Pending", "initContainerStatuses": [ended()], "containerStatuses": [pulling()]}),
         "on node1 is Pending, exit code 3"
+    )]
+    #[case::not_ready(
+        json!({"phase": "Running", "containerStatuses": [running(), unready()]}),
+        "on node1 is Running, not ready"
     )]
     fn the_reason_is_named(#[case] status: Value, #[case] expected: &str) {
         let pod = json!({"spec": {"nodeName": "node1", "containers": []}, "status": status});

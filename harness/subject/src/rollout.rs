@@ -5,7 +5,7 @@ use std::time::Duration;
 use cluster::wait::{self, Timeout};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, LogParams};
 
 use crate::pod;
 
@@ -29,7 +29,7 @@ pub(crate) async fn daemon_set(api: &Api<DaemonSet>, name: &str, deadline: Durat
     };
     let mut waited = wait::until(&format!("the rollout of DaemonSet {name}"), deadline, EVERY, probe).await;
     if let Err(timeout) = &mut waited {
-        timeout.last.extend(unready(api, name).await.into_iter().map(|pod| format!("; {pod}")));
+        timeout.last.extend(Box::pin(unready(api, name)).await.into_iter().map(|pod| format!("; {pod}")));
     }
     waited
 }
@@ -41,13 +41,30 @@ async fn unready(api: &Api<DaemonSet>, name: &str) -> Vec<String> {
     let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let namespace = found.metadata.namespace.unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(api.clone().into_client(), &namespace);
-    let Ok(pods) = pods.list(&ListParams::default().labels(&labels.join(","))).await else {
+    let Ok(listed) = pods.list(&ListParams::default().labels(&labels.join(","))).await else {
         return Vec::new();
     };
-    let unready = pods.into_iter().filter(|found| !pod::is_ready(found));
+    let mut unready = Vec::new();
+    for found in listed.iter().filter(|found| !pod::is_ready(found)) {
+        let name = found.metadata.name.as_deref().unwrap_or_default();
+        let said = match pod::runs_unready(found) {
+            Some(container) => last_words(&pods, name, container).await,
+            None => String::new(),
+        };
+        unready.push(format!("{name} {}{said}", pod::state(found)));
+    }
     unready
-        .map(|found| format!("{} {}", found.metadata.name.as_deref().unwrap_or_default(), pod::state(&found)))
-        .collect()
+}
+
+/// The last line of a container's log, to be added to a state.
+async fn last_words(pods: &Api<Pod>, name: &str, container: &str) -> String {
+    let container = Some(container.to_owned());
+    let last = LogParams { container, tail_lines: Some(1), ..LogParams::default() };
+    match pods.logs(name, &last).await {
+        Ok(line) if !line.trim().is_empty() => format!(", and last said: {}", line.trim()),
+        // What the pod is was said; a log that is empty or cannot be had adds nothing.
+        Ok(_) | Err(_) => String::new(),
+    }
 }
 
 /// Waits until a Deployment has its current template everywhere and is available.
