@@ -59,6 +59,7 @@ fn main() {
         beside("charts/manifests", charts::manifests),
         beside("flannel/upgrade", subject_file::upgrade),
         beside("flannel/wrong-interface", subject_file::wrong_interface),
+        beside("flannel/closed-to-ipv6", subject_file::closed_to_ipv6),
     ];
     if let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") {
         trials.push(alone("charts/of-cilium", move || charts::of_cilium(Path::new(&folder))));

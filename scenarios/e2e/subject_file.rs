@@ -15,12 +15,15 @@ const FILES: [(&str, &str); 3] = [
     ("0.26.7.yaml", include_str!("flannel/0.26.7.yaml")),
 ];
 /// What flannel carries, by where it goes; the rest of the standard traffic is not planned.
-const CARRIED: [&str; 7] = [
+const CARRIED: [&str; 10] = [
     "canary-udp/cross-node",
-    "held-tcp/cross-node/pod-ip",
-    "held-tcp/same-node/pod-ip",
+    "held-tcp/cross-node/pod-ip/",
+    "held-tcp/cross-node/pod-ipv6/",
+    "held-tcp/same-node/pod-ip/",
     "new-tcp/pod-to-host/host-ip",
-    "packet-icmp/same-node/pod-ip",
+    "packet-icmp/same-node/pod-ip/",
+    "packet-icmp/cross-node/pod-ipv6/",
+    "packet-udp/same-node/pod-ipv6/",
     "packet-udp/host-to-pod/pod-ip",
     "pod-tcp/cross-node/pod-ip",
 ];
@@ -55,7 +58,9 @@ pub(crate) fn upgrade() -> Result<(), Failed> {
     }
     for flow in flows {
         let id = text(flow, "id");
-        let carried = ["/pod-ip/no-policy", "/host-ip/no-policy"].iter().any(|way| id.contains(way));
+        let carried = ["/pod-ip/no-policy", "/pod-ipv6/no-policy", "/host-ip/no-policy"]
+            .iter()
+            .any(|way| id.contains(way));
         check(carried, format!("{id} is nothing that flannel carries"))?;
         check(flow["answered"].as_u64() > Some(0), format!("{id} was not answered"))?;
         // From a pod to a host flanneld masquerades, and takes that with it: a packet may be lost.
@@ -92,6 +97,37 @@ pub(crate) fn wrong_interface() -> Result<(), Failed> {
     check(near.is_none(), format!("{near:?} does not cross nodes\n{}", running.console()))?;
     let canary = &record["noise"]["canary_clean"];
     check(*canary == true, "the nodes themselves were cut off")
+}
+
+/// Agents that come with a rule against forwarded IPv6 are all ready; traffic over IPv6 tells, and that over IPv4 is clean.
+pub(crate) fn closed_to_ipv6() -> Result<(), Failed> {
+    const RULE: &str = "      initContainers:
+      - name: close
+        image: seatrial.local/flannel:v0.26.7
+        imagePullPolicy: Never
+        command:
+        - nft
+        - add table ip6 closed; add chain ip6 closed forward { type filter hook forward priority 0; policy drop; }
+        securityContext: {capabilities: {add: [NET_ADMIN]}}
+";
+    let folder = tempfile::tempdir()?;
+    let closed = |name: &str, text: &str| match name {
+        "0.26.7.yaml" => text.replace("      initContainers:\n", RULE),
+        _ => text.to_owned(),
+    };
+    let mut running = start(folder.path(), closed, &[])?;
+    let code = running.ended()?;
+    check(code == Some(1), running.console())?;
+    let record = running.record()?;
+    let ready = ready(&record, "0.26.7")?;
+    check(ready.len() == 2, format!("0.26.7 was ready on {ready:?}\n{}", running.console()))?;
+    let found: BTreeSet<_> = array(&record, "findings")?.iter().map(|it| text(it, "flow")).collect();
+    for kind in ["packet-udp", "packet-icmp", "held-tcp", "new-tcp"] {
+        let lost = format!("{kind}/cross-node/pod-ipv6/no-policy");
+        check(found.contains(lost.as_str()), format!("{lost} is not among {found:?}"))?;
+    }
+    let other = found.iter().find(|flow| !flow.contains("/pod-ipv6/"));
+    check(other.is_none(), format!("{other:?} does not go over IPv6\n{}", running.console()))
 }
 
 /// Runs the upgrade with files of which each is what `edit` makes of its name and text.

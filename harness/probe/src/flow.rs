@@ -94,8 +94,10 @@ pub enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
-    /// The address of the pod.
+    /// The address of the pod; of two, the one that Kubernetes names first.
     PodIp,
+    /// The IPv6 address of the pod.
+    PodIpv6,
     /// The address of a Service.
     ClusterIp,
     /// The address of the node.
@@ -320,6 +322,7 @@ words!(Place {
 });
 words!(Via {
     PodIp => "pod IP",
+    PodIpv6 => "pod IPv6",
     ClusterIp => "ClusterIP",
     HostIp => "host IP",
     NodePort => "NodePort",

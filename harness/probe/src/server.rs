@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -10,6 +11,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
@@ -19,6 +23,9 @@ use crate::flow::Protocol;
 
 /// The number of the loopback interface, in every network namespace.
 const LOOPBACK: u32 = 1;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1_024;
 
 /// Bytes of datagrams that may wait while the server is held up: what it reads late is no loss of the network. The kernel
 /// gives no more than its own limit.
@@ -59,7 +66,7 @@ pub(crate) enum ServerError {
     },
 }
 
-/// Gives the host `addresses`, and serves `listeners` on every IPv4 address until `stop` resolves.
+/// Gives the host `addresses`, and serves `listeners` on every address until `stop` resolves.
 pub(crate) fn run(
     addresses: &[Ipv4Addr],
     listeners: &[Listener],
@@ -72,34 +79,63 @@ pub(crate) fn run(
             add(address).await.map_err(|source| ServerError::Address { address, source })?;
         }
         for &listener in listeners {
-            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port));
-            let listen = |source| ServerError::Listen { listener, source };
+            let failed = |source| ServerError::Listen { listener, source };
+            let streams = || streams(listener.port).map_err(failed);
             match listener.protocol {
                 Protocol::Udp => {
-                    let socket = UdpSocket::bind(address).await.map_err(listen)?;
+                    let socket = datagrams(listener.port).map_err(failed)?;
                     setsockopt(&socket, sockopt::RcvBuf, &BUFFER)
                         .map_err(|source| ServerError::Buffer { port: listener.port, source })?;
                     tokio::task::spawn_local(echo_datagrams(socket));
                 }
                 Protocol::Tcp => {
-                    let socket = TcpListener::bind(address).await.map_err(listen)?;
-                    tokio::task::spawn_local(accept(socket, echo_stream));
+                    tokio::task::spawn_local(accept(streams()?, echo_stream));
                 }
                 // The kernel answers it.
                 Protocol::Icmp => {}
                 Protocol::Http => {
-                    let socket = TcpListener::bind(address).await.map_err(listen)?;
-                    tokio::task::spawn_local(accept(socket, answer_http));
+                    tokio::task::spawn_local(accept(streams()?, answer_http));
                 }
                 Protocol::Http2 => {
-                    let socket = TcpListener::bind(address).await.map_err(listen)?;
-                    tokio::task::spawn_local(accept(socket, answer_http2));
+                    tokio::task::spawn_local(accept(streams()?, answer_http2));
                 }
             }
         }
         stop.await;
         Ok(())
     })
+}
+
+/// Opens a UDP socket on every address.
+fn datagrams(port: u16) -> io::Result<UdpSocket> {
+    UdpSocket::from_std(bound(SocketType::DGRAM, port)?.into())
+}
+
+/// Opens a TCP socket on every address.
+fn streams(port: u16) -> io::Result<TcpListener> {
+    let socket = bound(SocketType::STREAM, port)?;
+    listen(&socket, BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Opens a socket on every address, of both families where the kernel knows both.
+fn bound(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
+    let open = |family| socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None);
+    let (socket, address) = match open(AddressFamily::INET6) {
+        Ok(socket) => {
+            // Whatever the host's default: IPv4 clients come to it as well.
+            set_ipv6_v6only(&socket, false)?;
+            (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+        }
+        Err(Errno::AFNOSUPPORT) => {
+            (open(AddressFamily::INET)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A server that was started again need not wait for connections of the last one to be forgotten.
+    set_socket_reuseaddr(&socket, kind == SocketType::STREAM)?;
+    bind(&socket, &address)?;
+    Ok(socket)
 }
 
 /// Gives the loopback interface an address; it goes with the host, and may be there already.

@@ -29,6 +29,9 @@ pub(crate) struct Provider {
     /// Where the cluster comes from.
     #[arg(long = "provider", value_enum, default_value_t = ProviderName::Sandbox)]
     name: ProviderName,
+    /// Nodes and pods have IPv6 addresses beside those of IPv4.
+    #[arg(long, conflicts_with = "kind_config")]
+    dual_stack: bool,
     /// Configuration of the kind cluster: two-node, kube-proxy, dual-stack, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     kind_config: Option<String>,
@@ -58,6 +61,8 @@ pub(crate) struct Wanted {
     pub(crate) id: String,
     pub(crate) nodes: u8,
     pub(crate) cni: Cni,
+    /// Whether addresses of both families are needed.
+    pub(crate) dual_stack: bool,
     pub(crate) keep: bool,
     pub(crate) logs: PathBuf,
     pub(crate) images: Vec<Image>,
@@ -74,6 +79,7 @@ impl Provider {
     pub(crate) fn sandbox(place: Place) -> Self {
         Self {
             name: ProviderName::Sandbox,
+            dual_stack: false,
             kind_config: None,
             kind_image: None,
             docker_network: None,
@@ -103,13 +109,14 @@ impl Provider {
                 format!(" --provider existing{} --yes-upgrade {context}", self.named.again())
             }
         };
+        let families = if self.dual_stack { " --dual-stack" } else { "" };
         let config = self.kind_config.iter().map(|config| format!(" --kind-config {config}"));
         // It may come from the environment, whatever the provider.
         let image = self.kind_image.iter().filter(|_| self.name == ProviderName::Kind);
         let image = image.map(|image| format!(" --kind-image {image}"));
         let network = self.docker_network.iter().map(|network| format!(" --docker-network {network}"));
         let mirrors = self.registry_mirror.iter().map(|mirror| format!(" --registry-mirror {mirror}"));
-        provider + &config.chain(image).chain(network).chain(mirrors).collect::<String>()
+        provider + families + &config.chain(image).chain(network).chain(mirrors).collect::<String>()
     }
 
     /// Whether a configuration says how many nodes there are.
@@ -149,13 +156,18 @@ impl Provider {
         if named && self.name != ProviderName::Existing {
             return usage("--context and --yes-upgrade need --provider existing");
         }
+        if self.dual_stack && self.name == ProviderName::Existing {
+            return usage(
+                "--dual-stack is for a cluster that is made: one that is there has the families that it has",
+            );
+        }
         match self.name {
             ProviderName::Sandbox => errors::machine_is_ready(),
             ProviderName::Kind if self.place.api_port != 0 => usage(
                 "--api-port is for the sandbox; for kind, set networking.apiServerPort in a file and name it with \
                  --kind-config",
             ),
-            ProviderName::Kind => self.shape(1, Cni::None).map(drop),
+            ProviderName::Kind => self.shape(1, Cni::None, self.dual_stack).map(drop),
             ProviderName::Existing => {
                 let (context, _) = self.named.both()?;
                 if self.yes_upgrade.as_deref() == Some(context) {
@@ -194,7 +206,8 @@ impl Provider {
 
     /// What is to be made.
     pub(crate) fn request(&self, wanted: Wanted) -> anyhow::Result<Request> {
-        let Wanted { id, nodes, cni, keep, logs, images, archives, share, node_image } = wanted;
+        let Wanted { id, nodes, cni, dual_stack, keep, logs, images, archives, share, node_image } = wanted;
+        let dual_stack = dual_stack || self.dual_stack;
         Ok(match self.name {
             ProviderName::Sandbox => {
                 let api_port = self.place.api_port;
@@ -202,6 +215,7 @@ impl Provider {
                     id,
                     nodes,
                     cni,
+                    dual_stack,
                     api_port,
                     keep,
                     logs,
@@ -211,7 +225,7 @@ impl Provider {
                 })
             }
             ProviderName::Kind => {
-                let shape = self.shape(nodes, cni)?;
+                let shape = self.shape(nodes, cni, dual_stack)?;
                 let suits = || node_image.map(|node| node.image.clone());
                 let image = self.kind_image.clone().or_else(suits);
                 let (network, mirrors) = (self.docker_network.clone(), self.registry_mirror.clone());
@@ -223,9 +237,13 @@ impl Provider {
         })
     }
 
-    /// The configuration that was named, or the one that suits a cluster with or without a network.
-    fn shape(&self, nodes: u8, cni: Cni) -> anyhow::Result<Shape> {
-        let standard = if cni == Cni::Bridge { "kube-proxy" } else { "two-node" };
+    /// The configuration that was named, or the one that suits what a cluster is for.
+    fn shape(&self, nodes: u8, cni: Cni, dual_stack: bool) -> anyhow::Result<Shape> {
+        let standard = match cni {
+            _ if dual_stack => "dual-stack",
+            Cni::Bridge => "kube-proxy",
+            Cni::None => "two-node",
+        };
         match &self.kind_config {
             Some(config) => Ok(Shape::named(config).map_err(|e| Usage(e.to_string()))?),
             None => Ok(Shape::named(standard)?.with_nodes(nodes)),
@@ -257,6 +275,10 @@ mod tests {
         &["--registry-mirror", "docker.io=http://mirror:5000"],
         "--registry-mirror needs --provider kind"
     )]
+    #[case::families_of_a_cluster_that_is_there(
+        &["--provider", "existing", "--context", "lab", "--dual-stack"],
+        "has the families that it has"
+    )]
     #[case::port_of_kind(&["--provider", "kind", "--api-port", "7000"], "networking.apiServerPort")]
     #[case::context_of_a_sandbox(&["--context", "prod"], "need --provider existing")]
     #[case::no_context(&["--provider", "existing"], "name the cluster with --context")]
@@ -279,6 +301,7 @@ mod tests {
         let words = " --provider kind --kind-config kube-proxy --kind-image i --docker-network lab --registry-mirror \
                      docker.io=http://a --registry-mirror quay.io=http://b";
         assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
+        assert_eq!(parse(&["--dual-stack"]).again(), " --dual-stack");
         let words = " --provider existing --context lab --image i --yes-upgrade lab";
         assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
     }

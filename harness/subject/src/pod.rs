@@ -19,10 +19,18 @@ pub(crate) fn state(pod: &Pod) -> String {
     format!("on {node} is {}", words.join(", "))
 }
 
-/// The first container that is not as it should be, if it runs and is not ready.
-pub(crate) fn runs_unready(pod: &Pod) -> Option<&str> {
+/// The first container that is not as it should be, if it has a log and its status does not tell the end of it.
+pub(crate) fn unheard(pod: &Pod) -> Option<&str> {
     let container = unwell(pod)?;
-    container.state.as_ref()?.running.as_ref().map(|_| container.name.as_str())
+    let state = container.state.as_ref()?;
+    let ended = state.terminated.as_ref();
+    let ended = ended.or_else(|| container.last_state.as_ref()?.terminated.as_ref());
+    let unheard = match ended {
+        _ if state.running.is_some() => true,
+        Some(ended) => ended.message.is_none(),
+        None => false,
+    };
+    unheard.then_some(container.name.as_str())
 }
 
 /// The first container that is not as it should be; those that go before the others come first.
@@ -76,6 +84,14 @@ mod tests {
         )
     }
 
+    fn again_without_a_word() -> Value {
+        container(
+            json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}}),
+            json!({"terminated": {"exitCode": 1}}),
+            false,
+        )
+    }
+
     fn running() -> Value {
         container(json!({"running": {}}), json!({}), true)
     }
@@ -109,5 +125,20 @@ mod tests {
     fn the_reason_is_named(#[case] status: Value, #[case] expected: &str) {
         let pod = json!({"spec": {"nodeName": "node1", "containers": []}, "status": status});
         assert_eq!(state(&serde_json::from_value(pod).unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case::cannot_start(pulling(), None)]
+    #[case::well(running(), None)]
+    #[case::said_why_before(again(), None)]
+    #[case::ended_without_a_word(again_without_a_word(), Some("c"))]
+    #[case::ended(ended(), Some("c"))]
+    #[case::not_ready(unready(), Some("c"))]
+    fn the_log_is_asked_where_the_status_does_not_tell_its_end(
+        #[case] container: Value,
+        #[case] asked: Option<&str>,
+    ) {
+        let pod = json!({"spec": {"containers": []}, "status": {"containerStatuses": [container]}});
+        assert_eq!(unheard(&serde_json::from_value(pod).unwrap()), asked);
     }
 }

@@ -47,7 +47,7 @@ async fn unready(api: &Api<DaemonSet>, name: &str) -> Vec<String> {
     let mut unready = Vec::new();
     for found in listed.iter().filter(|found| !pod::is_ready(found)) {
         let name = found.metadata.name.as_deref().unwrap_or_default();
-        let said = match pod::runs_unready(found) {
+        let said = match pod::unheard(found) {
             Some(container) => last_words(&pods, name, container).await,
             None => String::new(),
         };

@@ -34,6 +34,8 @@ pub struct SandboxRequest {
     pub nodes: u8,
     /// Who gives pods their network.
     pub cni: Cni,
+    /// Whether nodes, pods and Services have IPv6 addresses beside those of IPv4.
+    pub dual_stack: bool,
     /// Port of the API on the host's loopback; 0 for any.
     pub api_port: u16,
     /// Whether it shall outlive this process once it is up.
@@ -276,11 +278,13 @@ fn prepare(
         .zip(node_names(request.nodes))
         .map(|(index, name)| {
             let address = node_config::address(index);
+            let ipv6 = request.dual_stack.then(|| node_config::ipv6_address(index));
             Ok(NodeSpec {
                 client: authority.client(&format!("system:node:{name}"), Some("system:nodes"))?,
                 server: authority.server(&name, &[&address, &name])?,
                 name,
                 address,
+                ipv6,
             })
         })
         .collect::<Result<_, PkiError>>()?;
@@ -293,6 +297,7 @@ fn prepare(
         images: std::iter::once(images).chain(request.archives.iter().cloned()).collect(),
         pause_image: request.images.first().map(|i| i.reference.clone()).unwrap_or_default(),
         cni: request.cni,
+        dual_stack: request.dual_stack,
         pki: pki(&authority)?,
         nodes,
     })

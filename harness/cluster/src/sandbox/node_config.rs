@@ -21,9 +21,14 @@ pub(crate) fn address(index: u8) -> String {
     format!("10.250.0.{}", 10 + index)
 }
 
-/// Pod addresses of a node when pods are on a plain bridge.
-pub(super) fn bridge_subnet(index: u8) -> String {
-    format!("10.244.{index}.0/24")
+/// Its second address, where the cluster has two families.
+pub(crate) fn ipv6_address(index: u8) -> String {
+    format!("fd00:10:250::{}", 10 + index)
+}
+
+/// Pod addresses of a node when pods are on a plain bridge, of IPv4 and of IPv6.
+pub(super) fn bridge_subnets(index: u8) -> [String; 2] {
+    [format!("10.244.{index}.0/24"), format!("fd00:10:244:{index}::/64")]
 }
 
 pub(super) fn kubelet_args(node: &NodeSpec) -> Vec<String> {
@@ -31,10 +36,15 @@ pub(super) fn kubelet_args(node: &NodeSpec) -> Vec<String> {
         format!("--config={KUBELET_CONFIG}"),
         format!("--kubeconfig={KUBECONFIG}"),
         format!("--hostname-override={}", node.name),
-        format!("--node-ip={}", node.address),
+        format!("--node-ip={}", addresses(node)),
         "--root-dir=/var/lib/kubelet".to_owned(),
         "--cert-dir=/var/lib/kubelet/pki".to_owned(),
     ]
+}
+
+/// All addresses of a node, separated by commas.
+fn addresses(node: &NodeSpec) -> String {
+    std::iter::once(&node.address).chain(&node.ipv6).map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// All files that a node needs, with their paths inside the node.
@@ -53,7 +63,7 @@ pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
         (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
     ];
     if start.cni == Cni::Bridge {
-        files.push(("/etc/cni/net.d/10-bridge.conflist".into(), bridge(&bridge_subnet(start.index))));
+        files.push(("/etc/cni/net.d/10-bridge.conflist".into(), bridge(start)));
     }
     files
 }
@@ -120,7 +130,11 @@ fn kubelet() -> String {
     format!("{config:#}\n")
 }
 
-fn bridge(subnet: &str) -> String {
+fn bridge(start: &NodeStart) -> String {
+    let families = if start.node.ipv6.is_some() { 2 } else { 1 };
+    let subnets = bridge_subnets(start.index);
+    let ranges: Vec<_> = subnets[..families].iter().map(|subnet| json!([{"subnet": subnet}])).collect();
+    let routes: Vec<_> = ["0.0.0.0/0", "::/0"][..families].iter().map(|all| json!({"dst": all})).collect();
     let config = json!({
         "cniVersion": "1.0.0",
         "name": "bridge",
@@ -128,7 +142,7 @@ fn bridge(subnet: &str) -> String {
             "type": "bridge",
             "bridge": "cni0",
             "isGateway": true,
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}]},
+            "ipam": {"type": "host-local", "ranges": ranges, "routes": routes},
         }, {"type": "portmap", "capabilities": {"portMappings": true}}],
     });
     format!("{config:#}\n")

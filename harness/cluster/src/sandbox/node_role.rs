@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::mounts::{bind, file_system, folder, propagation, write};
-use super::spec::{CONTROL_PLANE, Cni, NodeReply, NodeRequest, NodeStart, Report};
+use super::spec::{CONTROL_PLANE, CONTROL_PLANE_IPV6, Cni, NodeReply, NodeRequest, NodeStart, Report};
 use super::supervisor::{report, watch};
 use super::{cgroup, netfilter, node_config};
 use crate::ledger::write_private;
@@ -156,14 +156,24 @@ async fn network(start: &NodeStart) -> Result<(), Failure> {
         "link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\nroute add default via {CONTROL_PLANE}\n",
         start.node.address
     );
+    if let Some(ipv6) = &start.node.ipv6 {
+        // Nobody else has it: no need to find out for a second.
+        writeln!(batch, "addr add {ipv6}/64 dev eth0 nodad\nroute add default via {CONTROL_PLANE_IPV6}")?;
+    }
     if start.cni == Cni::Bridge {
         for other in (1..=5).filter(|&i| i != start.index) {
-            let (pods, via) = (node_config::bridge_subnet(other), node_config::address(other));
+            let ([pods, pods_ipv6], via) = (node_config::bridge_subnets(other), node_config::address(other));
             writeln!(batch, "route add {pods} via {via}")?;
+            if start.node.ipv6.is_some() {
+                writeln!(batch, "route add {pods_ipv6} via {}", node_config::ipv6_address(other))?;
+            }
         }
     }
     Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await?;
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    if start.node.ipv6.is_some() {
+        std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    }
     Ok(())
 }
 

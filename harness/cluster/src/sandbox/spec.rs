@@ -15,6 +15,10 @@ pub(crate) const API_PORT: u16 = 6443;
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
 /// Service addresses.
 pub(crate) const SERVICE_CIDR: &str = "10.96.0.0/16";
+/// The same of the second family, where a cluster has two.
+pub(crate) const CONTROL_PLANE_IPV6: &str = "fd00:10:250::1";
+pub(crate) const POD_CIDR_IPV6: &str = "fd00:10:244::/56";
+pub(crate) const SERVICE_CIDR_IPV6: &str = "fd00:10:96::/112";
 /// Address of the cluster DNS service.
 pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
 
@@ -30,6 +34,8 @@ pub(crate) struct Spec {
     pub(crate) images: Vec<PathBuf>,
     pub(crate) pause_image: String,
     pub(crate) cni: Cni,
+    /// Whether there are IPv6 addresses beside those of IPv4.
+    pub(crate) dual_stack: bool,
     pub(crate) pki: Pki,
     pub(crate) nodes: Vec<NodeSpec>,
 }
@@ -59,6 +65,8 @@ pub(crate) struct Pki {
 pub(crate) struct NodeSpec {
     pub(crate) name: String,
     pub(crate) address: String,
+    /// Its second address, where the cluster has two families.
+    pub(crate) ipv6: Option<String>,
     pub(crate) client: Identity,
     pub(crate) server: Identity,
 }

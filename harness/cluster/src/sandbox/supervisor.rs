@@ -12,7 +12,10 @@ use tokio::sync::mpsc;
 use super::fds::{self, Handed};
 use super::node::NodeProcess;
 use super::outside;
-use super::spec::{API_PORT, CONTROL_PLANE, POD_CIDR, Pki, Report, SERVICE_CIDR, Spec};
+use super::spec::{
+    API_PORT, CONTROL_PLANE, CONTROL_PLANE_IPV6, POD_CIDR, POD_CIDR_IPV6, Pki, Report, SERVICE_CIDR,
+    SERVICE_CIDR_IPV6, Spec,
+};
 use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
 use crate::wait;
@@ -85,7 +88,7 @@ enum Never {}
 
 /// Starts everything and then serves the API for ever.
 async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Result<Never, String> {
-    network().await?;
+    network(spec.dual_stack).await?;
     write_pki(&spec.pki).map_err(|e| format!("the certificates could not be written: {e}"))?;
     let nodes = async {
         let starts =
@@ -102,10 +105,13 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
     forward(handed.listener).await.map_err(|e| format!("the API listener failed: {e}"))
 }
 
-async fn network() -> Result<(), String> {
-    let batch = format!(
+async fn network(dual_stack: bool) -> Result<(), String> {
+    let mut batch = format!(
         "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE}/24 dev br0\nlink set br0 up\n"
     );
+    if dual_stack {
+        batch.push_str(&format!("addr add {CONTROL_PLANE_IPV6}/64 dev br0 nodad\n"));
+    }
     Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await.map_err(|e| e.to_string())?;
     Ok(())
 }
@@ -132,7 +138,7 @@ fn write_pki(pki: &Pki) -> std::io::Result<()> {
 async fn api_server(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
     start(spec, "etcd", etcd_args(), failures)?;
     listening("etcd", ([127, 0, 0, 1], 2379).into()).await?;
-    start(spec, "kube-apiserver", api_server_args(), failures)?;
+    start(spec, "kube-apiserver", api_server_args(spec), failures)?;
     listening("kube-apiserver", ([127, 0, 0, 1], API_PORT).into()).await?;
     progress("the API server listens");
     Ok(())
@@ -160,7 +166,7 @@ async fn controllers(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(),
     start(spec, "kube-scheduler", common(&[]), failures)?;
     let controller_manager = common(&[
         "--allocate-node-cidrs=true",
-        &format!("--cluster-cidr={POD_CIDR}"),
+        &format!("--cluster-cidr={}", ranges(spec, POD_CIDR, POD_CIDR_IPV6)),
         &format!("--service-account-private-key-file={PKI}/token.key"),
         &format!("--root-ca-file={PKI}/ca.crt"),
         "--use-service-account-credentials=false",
@@ -181,13 +187,18 @@ fn etcd_args() -> Vec<String> {
     .into()
 }
 
-fn api_server_args() -> Vec<String> {
+/// The addresses of one family, or those of both.
+fn ranges(spec: &Spec, ipv4: &str, ipv6: &str) -> String {
+    if spec.dual_stack { format!("{ipv4},{ipv6}") } else { ipv4.to_owned() }
+}
+
+fn api_server_args(spec: &Spec) -> Vec<String> {
     let file = |flag: &str, name: &str| format!("--{flag}={PKI}/{name}");
     vec![
         "--etcd-servers=http://127.0.0.1:2379".to_owned(),
         format!("--advertise-address={CONTROL_PLANE}"),
         format!("--secure-port={API_PORT}"),
-        format!("--service-cluster-ip-range={SERVICE_CIDR}"),
+        format!("--service-cluster-ip-range={}", ranges(spec, SERVICE_CIDR, SERVICE_CIDR_IPV6)),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--anonymous-auth=false".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),

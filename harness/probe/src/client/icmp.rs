@@ -10,15 +10,18 @@ use super::arrival;
 use super::packet::Datagrams;
 use crate::clock::now_ns;
 
-const ECHO_REQUEST: u8 = 8;
-const ECHO_REPLY: u8 = 0;
+/// The types of an echo request and of its reply, in ICMP (RFC 792) and in ICMPv6 (RFC 4443).
+const ECHO: [u8; 2] = [8, 0];
+const ECHO_V6: [u8; 2] = [128, 129];
 /// Bytes of an echo before what it carries.
 const HEADER: usize = 8;
 
 /// Echo requests of one socket.
 pub(super) struct Icmp {
+    /// The types of a request and of its reply.
+    types: [u8; 2],
     /// The kernel hands us its IP header as well.
-    raw: bool,
+    has_ip_header: bool,
     /// Tells our echoes from those of other sockets.
     token: u64,
 }
@@ -28,9 +31,13 @@ pub(super) struct Icmp {
 /// An unprivileged one where `net.ipv4.ping_group_range` lets us, as on most hosts; otherwise a raw one, which
 /// needs the capability NET_RAW, as in a pod.
 pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
+    let (family, protocol, types) = match target {
+        SocketAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP, ECHO),
+        SocketAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6, ECHO_V6),
+    };
     let open = |kind| {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        socket_with(AddressFamily::INET, kind, flags, Some(ipproto::ICMP))
+        socket_with(family, kind, flags, Some(protocol))
     };
     let (socket, raw) = match open(SocketType::DGRAM) {
         Ok(socket) => (socket, false),
@@ -40,25 +47,28 @@ pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
     connect(&socket, &SocketAddr::new(target.ip(), 0))?;
     arrival::stamp(&socket)?;
     // Send and receive are all that is asked of it, and they are the same for every kind of datagram.
-    Ok((socket.into(), Icmp { raw, token: now_ns() }))
+    // Of IPv6 a raw socket gives what follows the header.
+    let has_ip_header = raw && target.is_ipv4();
+    Ok((socket.into(), Icmp { types, has_ip_header, token: now_ns() }))
 }
 
 impl Datagrams for Icmp {
     fn request(&self, seq: u32) -> Vec<u8> {
         let [.., high, low] = seq.to_be_bytes();
         let [.., id_high, id_low] = self.token.to_be_bytes();
-        let mut echo = vec![ECHO_REQUEST, 0, 0, 0, id_high, id_low, high, low];
+        let mut echo = vec![self.types[0], 0, 0, 0, id_high, id_low, high, low];
         echo.extend(self.token.to_be_bytes());
         echo.extend(seq.to_be_bytes());
+        // For ICMPv6 the kernel writes its own, which takes in the addresses.
         let sum = checksum(&echo).to_be_bytes();
         echo[2..4].copy_from_slice(&sum);
         echo
     }
 
     fn answer(&self, bytes: &[u8]) -> Option<u32> {
-        let ip_header = if self.raw { usize::from(bytes.first()? & 0x0f) * 4 } else { 0 };
+        let ip_header = if self.has_ip_header { usize::from(bytes.first()? & 0x0f) * 4 } else { 0 };
         let echo = bytes.get(ip_header..)?;
-        let carried = (*echo.first()? == ECHO_REPLY).then(|| echo.get(HEADER..))??;
+        let carried = (*echo.first()? == self.types[1]).then(|| echo.get(HEADER..))??;
         let seq = carried.strip_prefix(&self.token.to_be_bytes())?;
         seq.try_into().ok().map(u32::from_be_bytes)
     }
@@ -78,30 +88,54 @@ fn checksum(bytes: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::time::Duration;
+
     use rstest::rstest;
 
     use super::*;
 
+    fn raw(token: u64) -> Icmp {
+        Icmp { types: ECHO, has_ip_header: true, token }
+    }
+
     /// The answer to probe 70,000 of the socket with this token, as a raw socket hands it over.
     fn reply(kind: u8, token: u64) -> Vec<u8> {
         let mut bytes = vec![0x45; 20];
-        bytes.extend(Icmp { raw: true, token }.request(70_000));
+        bytes.extend(raw(token).request(70_000));
         bytes[20] = kind;
         bytes
     }
 
     #[rstest]
-    #[case::ours(reply(ECHO_REPLY, 7), Some(70_000))]
-    #[case::of_another_socket(reply(ECHO_REPLY, 8), None)]
-    #[case::a_request_to_us(reply(ECHO_REQUEST, 7), None)]
-    #[case::cut_short(reply(ECHO_REPLY, 7)[..39].to_vec(), None)]
+    #[case::ours(reply(ECHO[1], 7), Some(70_000))]
+    #[case::of_another_socket(reply(ECHO[1], 8), None)]
+    #[case::a_request_to_us(reply(ECHO[0], 7), None)]
+    #[case::cut_short(reply(ECHO[1], 7)[..39].to_vec(), None)]
     #[case::empty(Vec::new(), None)]
     fn answers(#[case] bytes: Vec<u8>, #[case] seq: Option<u32>) {
-        assert_eq!(Icmp { raw: true, token: 7 }.answer(&bytes), seq);
+        assert_eq!(raw(7).answer(&bytes), seq);
     }
 
     #[test]
     fn the_sum_over_a_whole_message_is_nothing() {
-        assert_eq!(checksum(&Icmp { raw: true, token: 0x1234_5678_9abc_def1 }.request(99_999)), 0);
+        assert_eq!(checksum(&raw(0x1234_5678_9abc_def1).request(99_999)), 0);
+    }
+
+    #[rstest]
+    #[case::v4(Ipv4Addr::LOCALHOST.into())]
+    #[case::v6(Ipv6Addr::LOCALHOST.into())]
+    fn this_host_answers(#[case] address: IpAddr) {
+        let (socket, icmp) = open(SocketAddr::new(address, 0)).unwrap();
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send(&icmp.request(70_000)).unwrap();
+        // A raw socket sees the request to this host as well.
+        let mut bytes = [0; 128];
+        let answered = (0..2).any(|_| {
+            let length = socket.recv(&mut bytes).unwrap();
+            icmp.answer(&bytes[..length]) == Some(70_000)
+        });
+        assert!(answered);
     }
 }

@@ -1,5 +1,6 @@
 //! Fills the addresses of servers and Services into the flows.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, Service};
@@ -30,7 +31,7 @@ pub(super) async fn fill(
     placed: &Placed,
     traffic: &mut Traffic,
 ) -> Result<(), DeployError> {
-    let mut cluster_ips = Placed::new();
+    let mut cluster_ips = BTreeMap::new();
     for planned in &traffic.services {
         let name = ServiceName { namespace: target.namespace.clone(), name: planned.name.clone() };
         cluster_ips.insert(planned.name.clone(), cluster_ip(client, &name).await?);
@@ -47,10 +48,10 @@ pub(super) async fn fill(
             Some(dns) if flow.kind == Kind::Dns => ask(flow, dns, target, &cluster_ips),
             _ => {
                 let address = match &flow.service {
-                    Some(service) => cluster_ips.get(service),
-                    None => placed.get(&flow.server.pod),
+                    Some(service) => cluster_ips.get(service).copied(),
+                    None => of_server(flow, placed)?,
                 };
-                flow.address = flow.address.or(address.copied());
+                flow.address = flow.address.or(address);
             }
         }
         let known = flow.query.as_ref().is_none_or(|query| query.address.is_some());
@@ -61,8 +62,18 @@ pub(super) async fn fill(
     Ok(())
 }
 
+/// The address at which a flow asks its server; none where the server was not made.
+fn of_server(flow: &FlowSpec, placed: &Placed) -> Result<Option<IpAddr>, DeployError> {
+    let Some(all) = placed.get(&flow.server.pod) else { return Ok(None) };
+    if flow.path.via != Via::PodIpv6 {
+        return Ok(all.first().copied());
+    }
+    let ipv6 = all.iter().find(|address| address.is_ipv6());
+    ipv6.map(|address| Some(*address)).ok_or_else(|| DeployError::NoIpv6(flow.server.pod.clone()))
+}
+
 /// Points a flow at the cluster's DNS, with the question and the answer in full.
-fn ask(flow: &mut FlowSpec, dns: &Dns, target: &Target, cluster_ips: &Placed) {
+fn ask(flow: &mut FlowSpec, dns: &Dns, target: &Target, cluster_ips: &BTreeMap<String, IpAddr>) {
     flow.address = Some(dns.address);
     flow.service = Some(target.dns.name.clone());
     flow.server = End { pod: target.dns.name.clone(), node: dns.nodes.join(", ") };
@@ -139,8 +150,6 @@ async fn cluster_ip(client: &Client, name: &ServiceName) -> Result<IpAddr, Deplo
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
 
     use super::*;
@@ -155,6 +164,20 @@ mod tests {
         let addresses = json!([{"type": "Hostname", "address": "node1"}, {"type": "InternalIP", "address": "10.250.0.11"}]);
         let node: Node = serde_json::from_value(json!({"status": {"addresses": addresses}})).unwrap();
         assert_eq!(internal_ip(&node), Some([10, 250, 0, 11].into()));
+    }
+
+    #[test]
+    fn a_pod_is_asked_at_its_first_address_or_at_its_ipv6_one() {
+        let [v4, v6]: [IpAddr; 2] = ["10.0.0.7".parse().unwrap(), "fd00::7".parse().unwrap()];
+        let at = |via, all: &[IpAddr]| {
+            let mut flow = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+            flow.path.via = via;
+            of_server(&flow, &Placed::from([("server-2".to_owned(), all.to_vec())]))
+        };
+        assert_eq!(at(Via::PodIp, &[v4, v6]).unwrap(), Some(v4));
+        assert_eq!(at(Via::PodIpv6, &[v4, v6]).unwrap(), Some(v6));
+        let error = at(Via::PodIpv6, &[v4]).unwrap_err();
+        assert!(error.to_string().starts_with("pod server-2 has no IPv6 address"), "{error}");
     }
 
     #[test]

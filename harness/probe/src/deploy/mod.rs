@@ -89,6 +89,12 @@ pub enum DeployError {
     /// A flow names a pod or a service that was not made.
     #[error("flow {0} has no server to ask; the traffic plan is broken")]
     NoServer(String),
+    /// A pod that is asked at its IPv6 address has none.
+    #[error(
+        "pod {0} has no IPv6 address; flows to it need one: nodes, and the network that the subject gives pods, must have \
+         addresses of both families"
+    )]
+    NoIpv6(String),
     /// A Service has no address of its own.
     #[error("service {0} has no ClusterIP; flows to it need one")]
     NoAddress(String),
@@ -180,7 +186,7 @@ impl Deployment {
         for pod in traffic.pods.iter().filter(|pod| pod.part.is_server()) {
             if pod.part.is_outside() {
                 let host = servers.host_of(pod)?;
-                placed.insert(pod.name.clone(), host.address());
+                placed.insert(pod.name.clone(), vec![host.address()]);
                 let serving = outside::serve(host, pod).await?;
                 servers.followers.spawn(serving);
             } else {

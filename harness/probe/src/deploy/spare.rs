@@ -45,7 +45,8 @@ impl Spare {
     pub async fn add(&self) -> Result<String, DeployError> {
         create(&self.pods, "pod", &objects::server(&self.target, &self.planned)).await?;
         let placed = watch::pods_up(&self.pods, &[NAME.to_owned()], Wanted::Ready, PODS_UP).await?;
-        let address = placed.get(NAME).map(ToString::to_string).unwrap_or_default();
+        let address =
+            placed.get(NAME).and_then(|all| all.first()).map(ToString::to_string).unwrap_or_default();
         self.behind_service(true).await?;
         Ok(format!("{NAME} on {} is {address}", self.planned.node))
     }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout};
 use super::DeployError;
 use crate::wait::back_off;
 
-/// Addresses by name.
-pub(super) type Placed = BTreeMap<String, IpAddr>;
+/// The addresses of each pod, by name; the first is the one that Kubernetes names first.
+pub(super) type Placed = BTreeMap<String, Vec<IpAddr>>;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) async fn pods_up(
         let what = format!("probe pods {}", if wanted == Wanted::Ready { "ready" } else { "started" });
         return Err(DeployError::Deadline { what, after: limit, last: missing.join("; ") });
     }
-    Ok(seen.iter().filter_map(|(name, pod)| Some((name.clone(), address(pod)?))).collect())
+    Ok(seen.iter().map(|(name, pod)| (name.clone(), addresses(pod))).collect())
 }
 
 /// Tries a condition until it holds or the time is over; it tells why it does not hold yet.
@@ -83,7 +83,7 @@ pub(super) async fn until(
 
 fn is(pod: &Pod, wanted: Wanted) -> bool {
     match wanted {
-        Wanted::Ready => is_ready(pod) && address(pod).is_some(),
+        Wanted::Ready => is_ready(pod) && !addresses(pod).is_empty(),
         Wanted::Started => {
             container(pod).is_some_and(|state| state.running.is_some() || state.terminated.is_some())
         }
@@ -95,8 +95,9 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-fn address(pod: &Pod) -> Option<IpAddr> {
-    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+fn addresses(pod: &Pod) -> Vec<IpAddr> {
+    let all = pod.status.as_ref().and_then(|status| status.pod_ips.as_deref()).unwrap_or_default();
+    all.iter().filter_map(|own| own.ip.parse().ok()).collect()
 }
 
 fn status(pod: &Pod) -> Option<&ContainerStatus> {
@@ -140,7 +141,10 @@ mod tests {
     fn ready_needs_an_address() {
         let ready = json!([{"type": "Ready", "status": "True"}]);
         assert!(!is(&pod(json!({"conditions": ready})), Wanted::Ready));
-        assert!(is(&pod(json!({"conditions": ready, "podIP": "10.0.0.7"})), Wanted::Ready));
+        let both = json!([{"ip": "10.0.0.7"}, {"ip": "fd00::7"}]);
+        let pod = pod(json!({"conditions": ready, "podIP": "10.0.0.7", "podIPs": both}));
+        assert!(is(&pod, Wanted::Ready));
+        assert_eq!(addresses(&pod), ["10.0.0.7", "fd00::7"].map(|ip| ip.parse::<IpAddr>().unwrap()));
     }
 
     #[test]

@@ -318,6 +318,23 @@ mod tests {
         assert_eq!(traffic.names, [OutsideName { name: "outside".into(), address: OUTSIDE[0] }]);
     }
 
+    #[rstest]
+    #[case::one_node(1, &["same-node"])]
+    #[case::two_nodes(2, &["same-node", "cross-node"])]
+    fn pods_are_asked_at_ipv6_addresses_where_that_is_wanted(#[case] nodes: usize, #[case] places: &[&str]) {
+        let names: Vec<_> = (1..=nodes).map(|n| format!("node{n}")).collect();
+        let traffic = Traffic::standard(&names, true, &Settings { ipv6: true, ..Settings::default() });
+        let plain = plan(nodes);
+        assert!(traffic.flows.starts_with(&plain.flows) && traffic.pods == plain.pods);
+        let more: BTreeSet<_> =
+            traffic.flows[plain.flows.len()..].iter().map(|flow| flow.id.as_str()).collect();
+        let kinds = ["packet-udp", "packet-icmp", "held-tcp", "new-tcp"];
+        let ids = places
+            .iter()
+            .flat_map(|place| kinds.iter().map(move |kind| format!("{kind}/{place}/pod-ipv6/no-policy")));
+        assert_eq!(more, ids.collect::<Vec<_>>().iter().map(String::as_str).collect());
+    }
+
     #[test]
     fn without_a_host_outside_nothing_is_asked_from_there_or_there() {
         let (all, inside) = (plan(2), plan_at(2, false));

@@ -53,6 +53,9 @@ pub(super) fn standard(nodes: &[String], outside: bool, settings: &Settings) -> 
     if settings.names {
         plan.names(near);
     }
+    if settings.ipv6 {
+        plan.ipv6(back);
+    }
     plan.traffic
 }
 
@@ -158,6 +161,15 @@ impl Plan {
             let path = flow.id.split_once('/').map_or_else(String::new, |(_, path)| path.to_owned());
             flow.id = format!("{name}/{path}");
             flow.address = Some(address.into());
+        }
+    }
+
+    /// Plans what is asked at IPv6 addresses, of the open servers on both nodes.
+    fn ipv6(&mut self, client: &str) {
+        let servers = self.traffic.pods.iter().filter(|pod| pod.part == Part::OpenServer);
+        let servers: Vec<_> = servers.map(|pod| pod.name.clone()).collect();
+        for server in servers {
+            self.flows(client, &server, &rows::over_ipv6(&self.settings));
         }
     }
 

@@ -99,6 +99,17 @@ pub(super) fn to_open_server(settings: &Settings) -> [Row; 7] {
     ]
 }
 
+/// From a client to every open server, at its IPv6 address.
+pub(super) fn over_ipv6(settings: &Settings) -> [Row; 4] {
+    let row = |kind, protocol, port, rate| row(kind, protocol, P::NoPolicy, Via::PodIpv6, port, rate);
+    [
+        row(K::Packet, T::Udp, UDP_PORT, settings.packet_rate),
+        row(K::Packet, T::Icmp, 0, settings.low_rate),
+        row(K::Held, T::Tcp, TCP_PORT, settings.held_rate),
+        row(K::New, T::Tcp, TCP_PORT, settings.new_rate),
+    ]
+}
+
 /// From the client to the open server, to measure the measurement.
 pub(super) fn to_calibrate(rate: u32) -> [Row; 2] {
     let row = |kind, protocol, port| row(kind, protocol, P::NoPolicy, Via::PodIp, port, rate);

@@ -41,6 +41,8 @@ pub struct Settings {
     pub slow_ms: u32,
     /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
     pub names: bool,
+    /// Whether pods are also asked at IPv6 addresses.
+    pub ipv6: bool,
 }
 
 impl Default for Settings {
@@ -61,6 +63,7 @@ impl Default for Settings {
             deadline_ms: 300,
             slow_ms: 100,
             names: false,
+            ipv6: false,
         }
     }
 }

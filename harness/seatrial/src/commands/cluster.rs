@@ -120,6 +120,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             CniChoice::Bridge => Cni::Bridge,
             CniChoice::None => Cni::None,
         },
+        dual_stack: false,
         keep: true,
         logs: logs.clone(),
         images: vec![bundle.role("pause"), dns.clone()],

@@ -87,6 +87,7 @@ pub(super) async fn boot(
             id: request.id.clone(),
             nodes: request.nodes,
             cni: Cni::None,
+            dual_stack: request.subject.needs_dual_stack(),
             keep: request.keep,
             logs: recorder.folder().logs(),
             images,

@@ -108,7 +108,9 @@ pub(crate) async fn drive(
     executor.snapshots.take("installed").await?;
 
     let outside = state.cluster.as_ref().and_then(Cluster::outside);
-    let wanted = wanted(request, &facts, target, outside);
+    let ipv6 = request.subject.carries_ipv6(&executor.subject).await?;
+    let settings = Settings { names: request.names, ipv6, ..Settings::default() };
+    let wanted = wanted(request, &facts, &settings, target, outside);
     let lacks = request.there.as_ref().and_then(There::lacks).map(str::to_owned);
     if let Some(why) = lacks.or_else(|| request.subject.lacks()) {
         recorder.progress("traffic", why);
@@ -156,12 +158,17 @@ fn target(request: &Request, probe_image: &Image) -> Target {
 }
 
 /// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
-fn wanted(request: &Request, facts: &subjects::Facts, target: Target, outside: Option<Outside>) -> Wanted {
+fn wanted(
+    request: &Request,
+    facts: &subjects::Facts,
+    settings: &Settings,
+    target: Target,
+    outside: Option<Outside>,
+) -> Wanted {
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
-    let settings = Settings { names: request.names, ..Settings::default() };
     let traffic = match &request.there {
-        Some(there) => there.traffic(&settings),
-        None => request.subject.traffic(Traffic::standard(&nodes, outside.is_some(), &settings)),
+        Some(there) => there.traffic(settings),
+        None => request.subject.traffic(Traffic::standard(&nodes, outside.is_some(), settings)),
     };
     // A cluster that is there is taken as it is, but for what was asked for by name; so is what a subject carries.
     let as_it_is =

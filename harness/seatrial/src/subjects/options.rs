@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use cluster::Components;
 use guide::{Version, VersionSpec};
 use probe::traffic::Traffic;
-use subject::Names;
+use subject::{Names, Subject};
 
 use super::cilium::{self, Source};
 use super::{file, standin};
@@ -204,6 +204,23 @@ impl Choice {
         match self {
             Self::Standin | Self::Cilium(_) => true,
             Self::File(source) => source.carries_services(),
+        }
+    }
+
+    /// Whether its clusters need addresses of both families, as far as that is known before it is installed.
+    pub(crate) fn needs_dual_stack(&self) -> bool {
+        match self {
+            Self::Standin | Self::Cilium(_) => false,
+            Self::File(source) => source.carries_ipv6(),
+        }
+    }
+
+    /// Whether it gives pods IPv6 addresses as well, now that it is installed.
+    pub(crate) async fn carries_ipv6(&self, installed: &Subject) -> anyhow::Result<bool> {
+        match self {
+            Self::Standin => Ok(false),
+            Self::Cilium(_) => cilium::carries_ipv6(installed).await,
+            Self::File(source) => Ok(source.carries_ipv6()),
         }
     }
 

@@ -191,6 +191,7 @@ async fn measure(
     let request = SandboxRequest {
         id: id.to_owned(),
         nodes: 2,
+        dual_stack: false,
         cni: Cni::None,
         api_port: args.place.api_port,
         keep: false,

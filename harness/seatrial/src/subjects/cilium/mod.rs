@@ -11,7 +11,7 @@ use cluster::{Components, Image};
 use guide::Version;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
-use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts};
+use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts, Subject};
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
@@ -223,6 +223,12 @@ pub(super) async fn images(
         images.extend(containers(&objects).filter_map(|it| it["image"].as_str().map(str::to_owned)));
     }
     Ok(images)
+}
+
+/// Whether the agents are told to give pods IPv6 addresses as well.
+pub(super) async fn carries_ipv6(installed: &Subject) -> anyhow::Result<bool> {
+    let config = subject::parse_config_map(&installed.config_map().await?).map_err(anyhow::Error::msg)?;
+    Ok(config.get("enable-ipv6").is_some_and(|value| value == "true"))
 }
 
 /// The image of the agents' container.

@@ -62,6 +62,11 @@ impl Source {
         self.carries.contains(&Carried::Services)
     }
 
+    /// Says whether pods have IPv6 addresses as well.
+    pub(super) fn carries_ipv6(&self) -> bool {
+        self.carries.contains(&Carried::Ipv6)
+    }
+
     /// The version that is meant: without a patch, the latest that the file has.
     pub(super) fn resolve(&self, spec: &VersionSpec) -> Result<Version, Usage> {
         let version = match spec {

@@ -43,6 +43,8 @@ pub(super) enum Carried {
     Services,
     /// Connections of pods to hosts outside of the cluster.
     World,
+    /// IPv6 beside IPv4, among pods: its clusters have addresses of both families.
+    Ipv6,
 }
 
 impl SubjectFile {
