@@ -63,7 +63,9 @@ pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
         (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
     ];
     if start.cni == Cni::Bridge {
-        files.push(("/etc/cni/net.d/10-bridge.conflist".into(), bridge(start)));
+        let [ipv4, ipv6] = bridge_subnets(start.index);
+        let subnets = &[ipv4, ipv6][..if start.node.ipv6.is_some() { 2 } else { 1 }];
+        files.push(("/etc/cni/net.d/10-bridge.conflist".into(), bridge(subnets)));
     }
     files
 }
@@ -130,11 +132,11 @@ fn kubelet() -> String {
     format!("{config:#}\n")
 }
 
-fn bridge(start: &NodeStart) -> String {
-    let families = if start.node.ipv6.is_some() { 2 } else { 1 };
-    let subnets = bridge_subnets(start.index);
-    let ranges: Vec<_> = subnets[..families].iter().map(|subnet| json!([{"subnet": subnet}])).collect();
-    let routes: Vec<_> = ["0.0.0.0/0", "::/0"][..families].iter().map(|all| json!({"dst": all})).collect();
+/// A plain bridge for pods of one family, or of both.
+fn bridge(subnets: &[String]) -> String {
+    let ranges: Vec<_> = subnets.iter().map(|subnet| json!([{"subnet": subnet}])).collect();
+    let everywhere = |subnet: &String| if subnet.contains(':') { "::/0" } else { "0.0.0.0/0" };
+    let routes: Vec<_> = subnets.iter().map(|subnet| json!({"dst": everywhere(subnet)})).collect();
     let config = json!({
         "cniVersion": "1.0.0",
         "name": "bridge",
@@ -146,4 +148,27 @@ fn bridge(start: &NodeStart) -> String {
         }, {"type": "portmap", "capabilities": {"portMappings": true}}],
     });
     format!("{config:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[rstest]
+    #[case::one_family(1, &["0.0.0.0/0"])]
+    #[case::both(2, &["0.0.0.0/0", "::/0"])]
+    fn pods_on_a_bridge_get_an_address_and_a_way_out_of_each_family(
+        #[case] families: usize,
+        #[case] out: &[&str],
+    ) {
+        let config: Value = serde_json::from_str(&bridge(&bridge_subnets(3)[..families])).unwrap();
+        let ipam = &config["plugins"][0]["ipam"];
+        let ranges = [json!([{"subnet": "10.244.3.0/24"}]), json!([{"subnet": "fd00:10:244:3::/64"}])];
+        assert_eq!(ipam["ranges"], json!(ranges[..families]));
+        let routes: Vec<_> = out.iter().map(|out| json!({"dst": out})).collect();
+        assert_eq!(ipam["routes"], json!(routes));
+    }
 }

@@ -106,12 +106,11 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
 }
 
 async fn network(dual_stack: bool) -> Result<(), String> {
-    let mut batch = format!(
-        "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE}/24 dev br0\nlink set br0 up\n"
+    let ipv6 =
+        if dual_stack { format!("addr add {CONTROL_PLANE_IPV6}/64 dev br0 nodad\n") } else { String::new() };
+    let batch = format!(
+        "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE}/24 dev br0\n{ipv6}link set br0 up\n"
     );
-    if dual_stack {
-        batch.push_str(&format!("addr add {CONTROL_PLANE_IPV6}/64 dev br0 nodad\n"));
-    }
     Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await.map_err(|e| e.to_string())?;
     Ok(())
 }
