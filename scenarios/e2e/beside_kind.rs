@@ -19,6 +19,8 @@ const HOST: &str = "example.invalid";
 /// The registry, and what pushes to it.
 const CRANE: &str = "../../target/tools/crane";
 const VERSIONS: [&str; 2] = ["1.6.12", "1.7.1"];
+/// What the name of a trial's network begins with; its process ends it. What is on it is called after it.
+const NETWORK: &str = "seatrial-e2e-";
 /// Of images that are made for this.
 const TAG: &str = "e2e";
 /// Where etcd finds its certificates.
@@ -27,13 +29,34 @@ const CERTIFICATES: &str = "/certificates";
 /// Charts with images that nobody loads into the nodes, and with an etcd that is not in the cluster: upgraded and rolled
 /// back like any others.
 pub(crate) fn pulled_and_kept_in_an_etcd() -> Result<(), Failed> {
+    remove_what_the_dead_left()?;
     let before = Held::take()?;
-    let network = format!("seatrial-e2e-{}", std::process::id());
+    let network = format!("{NETWORK}{}", std::process::id());
     docker(&["network", "create", &network])?;
     let done = tokio::runtime::Runtime::new()?.block_on(upgraded_beside(&network));
     docker(&["network", "rm", &network])?;
     done?;
     before.is_as_before()
+}
+
+/// Removes what trials that were killed could not.
+fn remove_what_the_dead_left() -> Result<(), Failed> {
+    let ended = |network: &&str| {
+        let process = network.strip_prefix(NETWORK).and_then(|process| process.parse::<u32>().ok());
+        process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
+    };
+    for network in docker(&["network", "ls", "--format", "{{.Name}}"])?.out.lines().filter(ended) {
+        let on_it = format!("network={network}");
+        for container in docker(&["ps", "--all", "--quiet", "--filter", &on_it])?.out.lines() {
+            docker(&["rm", "--force", "--volumes", container])?;
+        }
+        let called = format!("reference={network}-*");
+        for image in docker(&["image", "ls", "--quiet", "--filter", &called])?.out.lines() {
+            docker(&["image", "rm", image])?;
+        }
+        docker(&["network", "rm", network])?;
+    }
+    Ok(())
 }
 
 async fn upgraded_beside(network: &str) -> Result<(), Failed> {

@@ -7,6 +7,7 @@ use report::run::Transition;
 
 use super::recipe::Recipe;
 use super::request::Request;
+use crate::redact::redact;
 
 /// The beginning of a record, and what its end is judged by.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Request {
             subject: self.subject.name().to_owned(),
             provider: self.provider.name().to_owned(),
             path: path.collect(),
-            again: self.again.clone(),
+            again: redact(&self.again),
             budgets: self.budgets.clone(),
             recipe: Some(self.recipe.clone()),
         }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Usage;
+use crate::redact::{self, redact};
 
 /// The schema name written to `recipe.json`.
 const SCHEMA: &str = "seatrial/recipe/v1";
@@ -21,6 +22,9 @@ pub(crate) struct Recipe {
     pub(crate) subject: String,
     /// Number of nodes.
     pub(crate) nodes: u8,
+    /// Options that choose the subject and its cluster, as they follow a command; the files that they name are not kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) options: String,
     /// Keys that are laid over the chart's ConfigMap.
     pub(crate) config: BTreeMap<String, String>,
     /// What is done.
@@ -55,10 +59,21 @@ pub(crate) enum Story {
 }
 
 impl Recipe {
-    /// A recipe of this version.
-    pub(crate) fn new(subject: &str, nodes: u8, config: BTreeMap<String, String>, story: Story) -> Self {
+    /// A recipe of this version, without the secrets of the ConfigMap.
+    pub(crate) fn new(subject: &str, nodes: u8, config: &BTreeMap<String, String>, story: Story) -> Self {
         let (schema, seatrial) = (SCHEMA.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        Self { schema, seatrial, subject: subject.to_owned(), nodes, config, story }
+        let config = config.iter().map(|(key, value)| (key.clone(), redact::value(key, value))).collect();
+        Self { schema, seatrial, subject: subject.to_owned(), nodes, options: String::new(), config, story }
+    }
+
+    /// The same with options, without their secrets.
+    pub(crate) fn with_options(self, options: &str) -> Self {
+        Self { options: redact(options), ..self }
+    }
+
+    /// Whether the options say what the subject is, and not its name alone.
+    pub(crate) fn brings_subject(&self) -> bool {
+        [" --subject ", " --subject-file "].iter().any(|option| self.options.contains(option))
     }
 
     /// Writes it into a run folder.
@@ -104,7 +119,16 @@ mod tests {
     fn recipe() -> Recipe {
         let (from, to) = ("1.5.13".into(), "1.6.12".into());
         let story = Story::Run { from, to, rollback: true, budgets: None };
-        Recipe::new("standin", 2, BTreeMap::from([("debug".into(), "true".into())]), story)
+        Recipe::new("standin", 2, &BTreeMap::from([("debug".into(), "true".into())]), story)
+    }
+
+    #[test]
+    fn no_secret_is_kept() {
+        let config = BTreeMap::from([("etcd-password".to_owned(), "hunter2".to_owned())]);
+        let recipe = Recipe::new("cilium", 2, &config, recipe().story);
+        let recipe = recipe.with_options(" --subject cilium --charts ./charts --set 'etcd.password=hunter2'");
+        let text = serde_json::to_string(&recipe).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("--charts ./charts"), "{text}");
     }
 
     #[test]

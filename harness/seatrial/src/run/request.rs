@@ -155,6 +155,7 @@ impl Request {
         args.provider.check()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
         let again = again(&from, &to, &args);
+        let options = args.subject.again() + &args.provider.again();
         let story = Story::Run {
             from: from.to_string(),
             to: to.to_string(),
@@ -164,7 +165,7 @@ impl Request {
         Ok(Self {
             id,
             again,
-            recipe: Recipe::new(subject.option(), args.nodes, config.clone(), story),
+            recipe: Recipe::new(subject.option(), args.nodes, &config, story).with_options(&options),
             procedure,
             budgets,
             subject,

@@ -52,7 +52,7 @@ impl<'a> Snapshots<'a> {
         for (name, value) in self.once.drain(..) {
             taken.add(&name, &value);
         }
-        taken.rewrite(|text| redact(text).text);
+        taken.rewrite(redact);
         let point = numbered(point, &self.points);
         let folder = self.recorder.folder().objects();
         let failed = || format!("the objects could not be written to {}", folder.display());

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// How many nodes have probes: the first ones by name.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
     nodes: u8,
+    /// Ask pods at their IPv6 addresses as well.
+    #[arg(long)]
+    ipv6: bool,
     /// What flows may lose, in place of the standard budgets.
     #[arg(long, value_name = "FILE")]
     budgets: Option<PathBuf>,
@@ -68,7 +71,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     let brief = brief(&args, &id, there.agents.is_some())?;
     let recorder = Arc::new(Recorder::start(&brief)?);
     let ledger = Ledger::new(&paths::state());
-    let mut watch = Watch { id, there, state: State::default() };
+    let settings = Settings { ipv6: args.ipv6, ..Settings::default() };
+    let mut watch = Watch { id, there, settings, state: State::default() };
 
     let mut stop = pin!(interrupted());
     let mut begun = tokio::select! {
@@ -126,7 +130,7 @@ fn brief(args: &Args, id: &str, agents: bool) -> anyhow::Result<Brief> {
         subject: if agents { subject::DAEMONSET } else { "cluster" }.to_owned(),
         provider: cluster::existing::PROVIDER.to_owned(),
         path: Vec::new(),
-        again: format!("seatrial watch{}", args.named.again()),
+        again: format!("seatrial watch{}{}", args.named.again(), if args.ipv6 { " --ipv6" } else { "" }),
         budgets: args.budgets.as_deref().map(budgets).transpose()?,
         recipe: None,
     })
@@ -149,6 +153,7 @@ async fn until(seconds: Option<u64>) -> anyhow::Result<()> {
 struct Watch {
     id: String,
     there: There,
+    settings: Settings,
     state: State,
 }
 
@@ -164,7 +169,7 @@ impl Watch {
         state.cluster = Some(Cluster::boot(there.request(&self.id), &components, ledger, &|_| ()).await?);
         let target = there.target(&self.id);
         state.watchers.extend(observe::watch(&there.client, &Names::cilium(), &target.namespace, recorder));
-        let traffic = there.traffic(&Settings::default());
+        let traffic = there.traffic(&self.settings);
         let wanted = Wanted::as_it_is(traffic, target);
         let subject = Subject::new(there.client.clone(), CHANGE);
         recorder.step("traffic", wanted.start(recorder, &there.client, &subject, state)).await?;

@@ -163,6 +163,7 @@ impl Trial<'_> {
             text: self.source.text.clone(),
         };
         let config = scenario.install.config.clone();
+        let options = args.subject.again() + &args.provider.again();
         // Runs of one process may begin in the same second.
         let id = format!("{}-{number}", new_id());
         let there = args.provider.there(&id, scenario.nodes).await?;
@@ -173,14 +174,8 @@ impl Trial<'_> {
         Ok(Request {
             id,
             procedure,
-            again: format!(
-                "seatrial scenario run {} --arm {}{}{}",
-                self.source.file,
-                self.arm,
-                args.subject.again(),
-                args.provider.again()
-            ),
-            recipe: Recipe::new(subject.option(), scenario.nodes, config.clone(), story),
+            again: format!("seatrial scenario run {} --arm {}{options}", self.source.file, self.arm),
+            recipe: Recipe::new(subject.option(), scenario.nodes, &config, story).with_options(&options),
             budgets: scenario.budgets.clone(),
             subject: subject.clone(),
             nodes: scenario.nodes,

@@ -122,7 +122,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
     let request = Request {
         id: new_id(),
-        recipe: Recipe::new(Choice::Standin.option(), 2, BTreeMap::new(), story),
+        recipe: Recipe::new(Choice::Standin.option(), 2, &BTreeMap::new(), story),
         procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,

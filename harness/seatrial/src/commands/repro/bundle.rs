@@ -16,7 +16,7 @@ use crate::run::recipe::{Recipe, Story};
 #[derive(Debug)]
 pub(super) struct Bundle {
     pub(super) files: Vec<Member>,
-    /// How many secrets were taken out of them.
+    /// How many secrets were taken out of them, here or before.
     pub(super) redacted: usize,
 }
 
@@ -28,8 +28,7 @@ impl Bundle {
             Story::Scenario { text, .. } => bundle.add("scenario.yaml", text),
             Story::Run { budgets, .. } => {
                 if !recipe.config.is_empty() {
-                    let text = bundle.config_map(&recipe.config)?;
-                    bundle.add("config.yaml", &text);
+                    bundle.add("config.yaml", &config_map(&recipe.config)?);
                 }
                 if let Some(text) = budgets {
                     bundle.add("budgets.yaml", text);
@@ -49,27 +48,22 @@ impl Bundle {
     }
 
     fn add(&mut self, path: &str, text: &str) {
-        let redacted = redact::redact(text);
-        self.redacted += redacted.count;
-        self.files.push(Member { path: path.to_owned(), text: redacted.text, program: false });
+        let text = redact::redact(text);
+        self.redacted += text.matches(redact::MARK).count();
+        self.files.push(Member { path: path.to_owned(), text, program: false });
     }
+}
 
-    /// The keys that were laid over the chart's, as `--config` takes them.
-    fn config_map(&mut self, config: &BTreeMap<String, String>) -> anyhow::Result<String> {
-        let mut data = BTreeMap::new();
-        for (key, value) in config {
-            let redacted = redact::value(key, value);
-            self.redacted += redacted.count;
-            data.insert(key, redacted.text);
-        }
-        let object = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": subject::CONFIG_MAP, "namespace": subject::NAMESPACE},
-            "data": data,
-        });
-        Ok(serde_saphyr::to_string(&object)?)
-    }
+/// The keys that were laid over the chart's, as `--config` takes them.
+fn config_map(config: &BTreeMap<String, String>) -> anyhow::Result<String> {
+    let data: BTreeMap<_, _> = config.iter().map(|(key, value)| (key, redact::value(key, value))).collect();
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": subject::CONFIG_MAP, "namespace": subject::NAMESPACE},
+        "data": data,
+    });
+    Ok(serde_saphyr::to_string(&object)?)
 }
 
 /// The ConfigMaps that were kept, by the point of the run and their name.
@@ -107,17 +101,21 @@ fn expected(recorded: &Recorded) -> serde_json::Result<String> {
 }
 
 fn script(recipe: &Recipe) -> String {
-    let subject = quoted(&recipe.subject);
+    // Where it comes from somewhere, the further arguments say what it is.
+    let subject = match recipe.brings_subject() {
+        true => String::new(),
+        false => format!(" --subject {}", quoted(&recipe.subject)),
+    };
     let command = match &recipe.story {
         Story::Scenario { arm, .. } => {
-            format!("scenario run \"$here/scenario.yaml\" --arm {} --subject {subject}", quoted(arm))
+            format!("scenario run \"$here/scenario.yaml\" --arm {}{subject}", quoted(arm))
         }
         Story::Run { from, to, rollback, budgets } => {
             let back = if *rollback { " --rollback" } else { "" };
             let config = if recipe.config.is_empty() { "" } else { " --config \"$here/config.yaml\"" };
             let budgets = if budgets.is_none() { "" } else { " --budgets \"$here/budgets.yaml\"" };
             let (from, to, nodes) = (quoted(from), quoted(to), recipe.nodes);
-            format!("run {from} {to}{back} --nodes {nodes} --subject {subject}{config}{budgets}")
+            format!("run {from} {to}{back} --nodes {nodes}{subject}{config}{budgets}")
         }
     };
     format!(
@@ -149,8 +147,8 @@ fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -
         }
     };
     format!(
-        "# {}: {}\n\n{}\n\nRun it again, as root, with seatrial {} or later on PATH:\n\n    sh repro.sh\n\n\
-         That is `{command}`.\n\n\
+        "# {}: {}\n\n{}\n\nRun it again, as root, with seatrial {} or later on PATH:\n\n    sh repro.sh{}\n\n\
+         That is `{command}`.{}\n\n\
          ## What ran\n\n- subject: {} {}\n- provider: {} {}, {} nodes\n- run: {} of {}\n- seatrial: {}\n{}\n\
          ## What is here\n\n\
          - `repro.sh`: the command\n\
@@ -162,6 +160,12 @@ fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -
         recorded.outcome(),
         recorded.reasons().join("\n\n"),
         recipe.seatrial,
+        recipe.options,
+        if recipe.brings_subject() {
+            " Charts, manifests and images are not here: put your own in the place of those that are named."
+        } else {
+            ""
+        },
         run.subject,
         run.versions(),
         run.provider.name,

@@ -40,7 +40,7 @@ fn recorded(story: Story, config: &[(&str, &str)]) -> (TempDir, Recorded, Recipe
     fs::write(folder.objects().join("installed/configmap-cilium-config.yaml"), CONFIG_MAP).unwrap();
     fs::write(folder.objects().join("installed/daemonset-cilium.yaml"), "kind: DaemonSet\n").unwrap();
     let config = config.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let recipe = Recipe::new("standin", 2, config, story);
+    let recipe = Recipe::new("standin", 2, &config, story);
     recipe.save(folder.path()).unwrap();
     let recorded = Recorded::load(folder.path()).unwrap();
     (base, recorded, recipe)
@@ -120,4 +120,16 @@ fn no_word_of_a_recipe_becomes_a_command() {
     assert_eq!(quoted("$(id)"), "'$(id)'");
     assert_eq!(quoted("a'b"), r"'a'\''b'");
     assert_eq!(quoted(""), "''");
+}
+
+#[test]
+fn what_the_subject_comes_from_is_named_and_left_to_the_reader() {
+    let (_base, recorded, recipe) = recorded(plain(), &[]);
+    let options = " --subject-file ./bird.yaml --images ./bird.tar";
+    let bundle = Bundle::of(&recorded, &recipe.with_options(options)).unwrap();
+    let script = text(&bundle, "repro.sh");
+    assert!(script.contains("--nodes 2 --budgets") && !script.contains("--subject"), "{script}");
+    let readme = text(&bundle, "README.md");
+    assert!(readme.contains(&format!("    sh repro.sh{options}\n")), "{readme}");
+    assert!(readme.contains("manifests and images are not here"), "{readme}");
 }

@@ -6,12 +6,11 @@ mod bundle;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum as _};
+use clap::Args as ClapArgs;
 use report::collection::Recorded;
 
 use crate::exit::{self, Usage};
 use crate::run::recipe::Recipe;
-use crate::subjects::SubjectName;
 use bundle::Bundle;
 
 /// Arguments of `repro`.
@@ -28,22 +27,22 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let recorded = Recorded::load(&args.run).map_err(|e| Usage(crate::errors::line(&e.into())))?;
     let recipe = Recipe::load(&args.run)?;
-    if SubjectName::from_str(&recipe.subject, false).is_err() {
-        let why = "the run followed a subject file, whose manifests and images are not in its folder";
-        return Err(Usage(format!("{why}: keep those, and the command that the report names")).into());
-    }
     let bundle = Bundle::of(&recorded, &recipe)?;
     let name = format!("repro-{}", recorded.run.id);
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));
     let packed = path.to_str().is_some_and(|path| path.ends_with(".tar.gz") || path.ends_with(".tgz"));
+    let options = &recipe.options;
     let command = if packed {
         archive::pack(&path, &name, &bundle.files)?;
-        format!("tar -xzf {} && sh {name}/repro.sh", path.display())
+        format!("tar -xzf {} && sh {name}/repro.sh{options}", path.display())
     } else {
         archive::unpacked(&path, &bundle.files)?;
-        format!("sh {}/repro.sh", path.display())
+        format!("sh {}/repro.sh{options}", path.display())
     };
     writeln!(out, "{}: {} files, {} secrets taken out", path.display(), bundle.files.len(), bundle.redacted)?;
     writeln!(out, "{command}")?;
+    if recipe.brings_subject() {
+        writeln!(out, "charts, manifests and images are not among them: put your own in the place of these")?;
+    }
     Ok(exit::PASSED)
 }
