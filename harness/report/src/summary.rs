@@ -166,13 +166,19 @@ fn folded_row(layer: Layer, flows: &[&Flow]) -> Vec<Cell> {
     ]
 }
 
+/// The findings; what several in a row have in common is said once, after the last of them.
 fn findings(run: &Run) -> Option<String> {
     let mut lines = vec!["findings".to_owned()];
-    for finding in &run.findings {
+    let following = run.findings.iter().skip(1).map(Some).chain([None]);
+    for (finding, next) in run.findings.iter().zip(following) {
         let hazard = finding.hazard.as_ref().map(|hazard| format!(" ({hazard})")).unwrap_or_default();
         lines.push(format!("  {} {}{hazard}", finding.id, finding.summary));
-        lines.push(format!("     {}", finding.evidence));
-        lines.push(format!("     again: {}", finding.reproduce));
+        if next.is_none_or(|next| next.evidence != finding.evidence) {
+            lines.push(format!("     {}", finding.evidence));
+        }
+        if next.is_none_or(|next| next.reproduce != finding.reproduce) {
+            lines.push(format!("     again: {}", finding.reproduce));
+        }
     }
     (!run.findings.is_empty()).then(|| lines.join("\n"))
 }
@@ -232,6 +238,7 @@ pub fn shortage(stolen_ms: Option<f64>, pressure: Option<f64>) -> Option<String>
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::run::Finding;
     use rstest::rstest;
 
     const WIDE: Layout<'_> = Layout { width: 100, colour: false, verbose: false, report: None };
@@ -294,6 +301,17 @@ mod tests {
         noise: canary clean; probes sent late by 0.06 ms (median), 0.21 ms (p99), 1.9 ms (worst)
         machine: the host took 40 ms from the processors; CPU pressure 18 %
         ");
+    }
+
+    #[test]
+    fn what_findings_have_in_common_is_said_once() {
+        let mut run = fixture::deny_hole();
+        let first = run.findings[0].clone();
+        run.findings.push(Finding { id: "F2".into(), ..first.clone() });
+        let said = |run: &Run, words: &str| render(run, &WIDE).matches(words).count();
+        assert_eq!([&first.summary, &first.evidence, "again:"].map(|words| said(&run, words)), [2, 1, 1]);
+        run.findings[1].evidence = "another".to_owned();
+        assert_eq!([&first.evidence, "another", "again:"].map(|words| said(&run, words)), [1, 1, 1]);
     }
 
     #[test]
