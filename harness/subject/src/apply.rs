@@ -1,7 +1,8 @@
 //! Applying, creating and deleting rendered objects.
 
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::discovery::Scope;
 
 /// Field manager of everything that is applied.
 pub(crate) const MANAGER: &str = "seatrial";
@@ -36,18 +37,33 @@ struct Target {
 }
 
 impl Target {
-    fn of(client: &kube::Client, namespace: &str, object: &DynamicObject) -> Result<Self, ApplyError> {
+    async fn of(client: &kube::Client, namespace: &str, object: &DynamicObject) -> Result<Self, ApplyError> {
         let types = object.types.as_ref().ok_or(ApplyError::Incomplete("kind"))?;
         let name = object.metadata.name.clone().ok_or(ApplyError::Incomplete("name"))?;
-        let resource = resource(types)?;
-        let default = (!is_cluster_wide(&types.kind)).then_some(namespace);
+        let kind =
+            GroupVersionKind::try_from(types).map_err(|_unreadable| ApplyError::Incomplete("apiVersion"))?;
+        let known = object.metadata.namespace.is_some() || is_cluster_wide(&kind.kind);
+        let (resource, default) = match known {
+            true => (ApiResource::from_gvk(&kind), None),
+            // The API server knows whether it is of a kind that is in namespaces.
+            false => {
+                let found = kube::discovery::pinned_kind(client, &kind).await;
+                let (resource, capabilities) = found.map_err(|source| ApplyError::Refused {
+                    kind: kind.kind.clone(),
+                    name: name.clone(),
+                    verb: "looked up",
+                    source: Box::new(source),
+                })?;
+                (resource, (capabilities.scope == Scope::Namespaced).then_some(namespace))
+            }
+        };
         let (api, shown) = match object.metadata.namespace.as_deref().or(default) {
             Some(namespace) => {
                 (Api::namespaced_with(client.clone(), namespace, &resource), format!("{namespace}/{name}"))
             }
             None => (Api::all_with(client.clone(), &resource), name.clone()),
         };
-        Ok(Self { api, kind: types.kind.clone(), name, shown })
+        Ok(Self { api, kind: kind.kind, name, shown })
     }
 
     fn refused(&self, verb: &'static str) -> impl FnOnce(kube::Error) -> ApplyError {
@@ -56,13 +72,7 @@ impl Target {
     }
 }
 
-fn resource(types: &TypeMeta) -> Result<ApiResource, ApplyError> {
-    let kind =
-        GroupVersionKind::try_from(types).map_err(|_unreadable| ApplyError::Incomplete("apiVersion"))?;
-    Ok(ApiResource::from_gvk(&kind))
-}
-
-/// Whether objects of a kind are in no namespace.
+/// Whether a kind is one of those in no namespace that most components bring.
 fn is_cluster_wide(kind: &str) -> bool {
     const KINDS: [&str; 10] = [
         "APIService",
@@ -86,7 +96,7 @@ pub(crate) async fn apply(
     objects: &[DynamicObject],
 ) -> Result<(), ApplyError> {
     for object in objects {
-        let target = Target::of(client, namespace, object)?;
+        let target = Target::of(client, namespace, object).await?;
         let params = PatchParams::apply(MANAGER).force();
         target
             .api
@@ -107,7 +117,7 @@ pub(crate) async fn create(
 ) -> Result<Vec<DynamicObject>, ApplyError> {
     let mut created = Vec::new();
     for object in objects {
-        let target = Target::of(client, namespace, object)?;
+        let target = Target::of(client, namespace, object).await?;
         match target.api.create(&PostParams::default(), object).await {
             Ok(_) => created.push(object.clone()),
             Err(kube::Error::Api(status)) if status.is_already_exists() && !target.name.starts_with(own) => {}
@@ -128,7 +138,7 @@ pub(crate) async fn remaining(
     objects: &[DynamicObject],
 ) -> Result<Option<String>, ApplyError> {
     for object in objects {
-        let target = Target::of(client, namespace, object)?;
+        let target = Target::of(client, namespace, object).await?;
         if target.api.get_opt(&target.name).await.map_err(target.refused("read"))?.is_some() {
             return Ok(Some(format!("{} {}", target.kind, target.shown)));
         }
@@ -143,7 +153,7 @@ pub(crate) async fn delete(
     objects: &[DynamicObject],
 ) -> Result<(), ApplyError> {
     for object in objects.iter().rev() {
-        let target = Target::of(client, namespace, object)?;
+        let target = Target::of(client, namespace, object).await?;
         match target.api.delete(&target.name, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {}
