@@ -79,23 +79,13 @@ pub(crate) fn upgrade() -> Result<(), Failed> {
 
 /// Agents that take the bridge of their pods for the way to other nodes are all ready; traffic alone tells.
 pub(crate) fn wrong_interface() -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
-    let wrong = |name: &str, text: &str| match name {
-        "0.26.7.yaml" => text.replace("--ip-masq", "--ip-masq, --iface=cni0"),
-        _ => text.to_owned(),
-    };
-    let mut running = start(folder.path(), wrong, &[])?;
-    let code = running.ended()?;
-    check(code == Some(1), running.console())?;
-    let record = running.record()?;
-    let ready = ready(&record, "0.26.7")?;
-    check(ready.len() == 2, format!("0.26.7 was ready on {ready:?}\n{}", running.console()))?;
-    let found: BTreeSet<_> = array(&record, "findings")?.iter().map(|it| text(it, "flow")).collect();
+    let (record, console) = found_by_traffic(|text| text.replace("--ip-masq", "--ip-masq, --iface=cni0"))?;
+    let found = found(&record)?;
     for lost in ["packet-udp/cross-node/pod-ip/no-policy", "held-tcp/cross-node/pod-ip/no-policy"] {
         check(found.contains(lost), format!("{lost} is not among {found:?}"))?;
     }
     let near = found.iter().find(|flow| flow.contains("same-node"));
-    check(near.is_none(), format!("{near:?} does not cross nodes\n{}", running.console()))?;
+    check(near.is_none(), format!("{near:?} does not cross nodes\n{console}"))?;
     let canary = &record["noise"]["canary_clean"];
     check(*canary == true, "the nodes themselves were cut off")
 }
@@ -111,24 +101,37 @@ pub(crate) fn closed_to_ipv6() -> Result<(), Failed> {
         - add table ip6 closed; add chain ip6 closed forward { type filter hook forward priority 0; policy drop; }
         securityContext: {capabilities: {add: [NET_ADMIN]}}
 ";
-    let folder = tempfile::tempdir()?;
-    let closed = |name: &str, text: &str| match name {
-        "0.26.7.yaml" => text.replace("      initContainers:\n", RULE),
-        _ => text.to_owned(),
-    };
-    let mut running = start(folder.path(), closed, &[])?;
-    let code = running.ended()?;
-    check(code == Some(1), running.console())?;
-    let record = running.record()?;
-    let ready = ready(&record, "0.26.7")?;
-    check(ready.len() == 2, format!("0.26.7 was ready on {ready:?}\n{}", running.console()))?;
-    let found: BTreeSet<_> = array(&record, "findings")?.iter().map(|it| text(it, "flow")).collect();
+    let (record, console) = found_by_traffic(|text| text.replace("      initContainers:\n", RULE))?;
+    let found = found(&record)?;
     for kind in ["packet-udp", "packet-icmp", "held-tcp", "new-tcp"] {
         let lost = format!("{kind}/cross-node/pod-ipv6/no-policy");
         check(found.contains(lost.as_str()), format!("{lost} is not among {found:?}"))?;
     }
     let other = found.iter().find(|flow| !flow.contains("/pod-ipv6/"));
-    check(other.is_none(), format!("{other:?} does not go over IPv6\n{}", running.console()))
+    check(other.is_none(), format!("{other:?} does not go over IPv6\n{console}"))
+}
+
+/// Upgrades to manifests that `edit` makes something wrong of, where agents are all ready and traffic is lost: the record,
+/// and what the console said.
+fn found_by_traffic(edit: impl Fn(&str) -> String) -> Result<(Value, String), Failed> {
+    let folder = tempfile::tempdir()?;
+    let [_, to] = VERSIONS;
+    let wrong = |name: &str, text: &str| match name.strip_suffix(".yaml") {
+        Some(version) if version == to => edit(text),
+        _ => text.to_owned(),
+    };
+    let mut running = start(folder.path(), wrong, &[])?;
+    let (code, console) = (running.ended()?, running.console());
+    check(code == Some(1), &console)?;
+    let record = running.record()?;
+    let ready = ready(&record, to)?;
+    check(ready.len() == 2, format!("{to} was ready on {ready:?}\n{console}"))?;
+    Ok((record, console))
+}
+
+/// The flows of a record's findings.
+fn found(record: &Value) -> Result<BTreeSet<&str>, Failed> {
+    Ok(array(record, "findings")?.iter().map(|it| text(it, "flow")).collect())
 }
 
 /// Runs the upgrade with files of which each is what `edit` makes of its name and text.

@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn no_secret_is_kept() {
         let config = BTreeMap::from([("etcd-password".to_owned(), "hunter2".to_owned())]);
-        let recipe = Recipe::new("cilium", 2, &config, recipe().story);
-        let recipe = recipe.with_options(" --subject cilium --charts ./charts --set 'etcd.password=hunter2'");
+        let recipe = Recipe::new("bird", 2, &config, recipe().story);
+        let recipe = recipe.with_options(" --subject-file ./bird.yaml --set 'etcd.password=hunter2'");
         let text = serde_json::to_string(&recipe).unwrap();
-        assert!(!text.contains("hunter2") && text.contains("--charts ./charts"), "{text}");
+        assert!(!text.contains("hunter2") && text.contains("--subject-file ./bird.yaml"), "{text}");
     }
 
     #[test]

@@ -42,7 +42,12 @@ impl Bundle {
         let script = script(recipe);
         bundle.files.push(Member { path: "repro.sh".to_owned(), text: script.clone(), program: true });
         let readme = readme(recorded, recipe, &script, bundle.redacted);
-        bundle.add("README.md", &readme);
+        // It speaks of the secrets that were taken out, and of what stands in their place.
+        bundle.files.push(Member {
+            path: "README.md".to_owned(),
+            text: redact::redact(&readme),
+            program: false,
+        });
         bundle.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(bundle)
     }
