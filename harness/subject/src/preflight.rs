@@ -10,7 +10,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use crate::chart::Chart;
 use crate::driver::request;
 use crate::layout::Parts;
-use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, RUN_LABEL, Subject, SubjectError, apply, exec};
+use crate::{DAEMONSET, NAMESPACE, PREFLIGHT, RUN_LABEL, Subject, SubjectError, apply, exec, rollout};
 
 const EVERY: Duration = Duration::from_millis(50);
 /// How the names of its own objects begin.
@@ -67,7 +67,11 @@ impl Subject {
             if agents > 0 && agents == preflight { Ok(state) } else { Err(state) }
         };
         let condition = "the pre-flight check to be READY on as many nodes as the agents";
-        wait::until(condition, self.deadline, EVERY, probe).await
+        let mut waited = wait::until(condition, self.deadline, EVERY, probe).await;
+        if let Err(timeout) = &mut waited {
+            rollout::add_unready(timeout, &api, PREFLIGHT).await;
+        }
+        waited
     }
 
     async fn preflight_gone(&self, objects: &[DynamicObject]) -> Result<(), Timeout> {

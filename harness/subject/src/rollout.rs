@@ -29,9 +29,14 @@ pub(crate) async fn daemon_set(api: &Api<DaemonSet>, name: &str, deadline: Durat
     };
     let mut waited = wait::until(&format!("the rollout of DaemonSet {name}"), deadline, EVERY, probe).await;
     if let Err(timeout) = &mut waited {
-        timeout.last.extend(Box::pin(unready(api, name)).await.into_iter().map(|pod| format!("; {pod}")));
+        add_unready(timeout, api, name).await;
     }
     waited
+}
+
+/// Adds to what was seen last the state of each pod of a DaemonSet that is not ready.
+pub(crate) async fn add_unready(timeout: &mut Timeout, api: &Api<DaemonSet>, name: &str) {
+    timeout.last.extend(Box::pin(unready(api, name)).await.into_iter().map(|pod| format!("; {pod}")));
 }
 
 /// The state of each pod of a DaemonSet that is not ready; a cluster that does not say so has more to say elsewhere.
