@@ -11,6 +11,7 @@ use report::{Console, summary};
 use super::brief::Brief;
 use super::judge::Judged;
 use crate::commands::calibrate;
+use crate::redact::redact;
 use crate::{errors, exit};
 
 /// The recorder of one run.
@@ -46,7 +47,7 @@ impl Recorder {
         let recorder = Self { folder, start_ns: probe::clock::now_ns(), inner: Mutex::new(inner) };
         recorder.emit(What::RunStarted {
             id: brief.id.clone(),
-            command: std::env::args().collect(),
+            command: std::env::args().map(|word| redact(&word)).collect(),
             folder: recorder.folder.path().display().to_string(),
         });
         Ok(recorder)
