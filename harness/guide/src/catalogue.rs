@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Confidence, Span};
-use crate::version::{Minor, Version, VersionSpec};
+use model::{Minor, Version, VersionSpec};
 
 /// One minor release line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

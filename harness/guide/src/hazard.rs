@@ -10,7 +10,7 @@ use crate::configmap::ConfigMap;
 use crate::data::{self, Confidence, Minors};
 use crate::kernel::Kernel;
 use crate::policy::Feature;
-use crate::version::{Minor, Version};
+use model::{Minor, Version};
 
 /// What is known about the cluster; anything may be unknown.
 #[derive(Clone, Copy, Debug, Default)]

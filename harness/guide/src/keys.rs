@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::data::{self, Confidence};
-use crate::version::{Minor, Version, VersionSpec};
+use model::{Minor, Version, VersionSpec};
 
 /// One key of the ConfigMap.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -16,7 +16,6 @@ pub mod rebase;
 mod required;
 pub mod schema;
 mod transition;
-mod version;
 pub mod yaml;
 
 pub use catalogue::{UnknownVersion, resolve};
@@ -25,10 +24,10 @@ pub use data::{Confidence, Span};
 pub use hazard::{Applies, Facts, Hazard, hazard_ids, hazard_remedy, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
+pub use model::{Impact, Minor, ParseVersionError, Version, VersionSpec};
 pub use node_image::{NodeImage, node_image, node_images};
 pub use plan::{
     Direction, Options, Plan, PlanError, Preflight, Rollback, Stage, Step, Variant, plan, plan_for, plan_with,
 };
 pub use required::{ConfigChange, required_changes};
-pub use transition::{Impact, Row, micro, transitions};
-pub use version::{Minor, ParseVersionError, Version, VersionSpec};
+pub use transition::{Row, micro, transitions};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue;
 use crate::data;
-use crate::version::{Minor, Version};
+use model::{Minor, Version};
 
 /// A published node image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Confidence, Minors};
-use crate::version::Minor;
+use model::Minor;
 
 /// A ConfigMap key that must have a value before a stage starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,5 @@
 //! The guide's transition table: which hops are listed and what traffic feels.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
@@ -8,32 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::catalogue;
 use crate::data::{self, Confidence, Minors};
-use crate::version::{Minor, Version, VersionSpec};
-
-/// What traffic feels, in the guide's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Impact {
-    /// The guide makes no statement.
-    NotApplicable,
-    /// Hardly any packet is lost.
-    MinimalToNone,
-    /// All traffic may stop for a time; connections recover without reconnecting.
-    TemporaryDisruption,
-    /// Connections through a proxy are cut and must be opened anew.
-    ClientsMustReconnect,
-}
-
-impl fmt::Display for Impact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::NotApplicable => "N/A",
-            Self::MinimalToNone => "Minimal to None",
-            Self::TemporaryDisruption => "Temporary disruption",
-            Self::ClientsMustReconnect => "Clients must reconnect",
-        })
-    }
-}
+use model::{Impact, Minor, Version, VersionSpec};
 
 /// What the guide says about a hop.
 #[derive(Clone, Debug, PartialEq, Eq)]

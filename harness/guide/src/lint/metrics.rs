@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::{Change, Finding, Level, RuleId};
 use crate::data::{self, Confidence};
-use crate::version::Minor;
 use crate::yaml::{self, Node, Value};
+use model::Minor;
 
 /// The prefix that the agent puts before every metric.
 pub const METRICS_PREFIX: &str = "cilium_";

@@ -16,8 +16,8 @@ pub use rules::{RuleId, UnknownRule};
 
 use crate::kernel::Kernel;
 use crate::policy::{self, Policy};
-use crate::version::{Minor, Version};
 use crate::yaml::{self, Position, YamlError};
+use model::{Minor, Version};
 
 /// A file to lint.
 #[derive(Clone, Copy, Debug)]

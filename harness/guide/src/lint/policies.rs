@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{Change, Finding, Level, Located, RuleId};
 use crate::data::{self, Confidence};
 use crate::policy::{Feature, Policy, Rule};
-use crate::version::{Minor, Version};
 use crate::yaml::{Node, Position, Value};
+use model::{Minor, Version};
 
 /// When a policy feature came.
 #[derive(Debug, Deserialize, JsonSchema)]

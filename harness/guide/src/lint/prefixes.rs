@@ -10,8 +10,8 @@ use super::{Change, Finding, Level, Located, RuleId, advice};
 use crate::data::{self, Confidence, Minors};
 use crate::kernel::Kernel;
 use crate::policy::{Family, Policy, Prefix};
-use crate::version::Minor;
 use crate::yaml::Position;
+use model::Minor;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

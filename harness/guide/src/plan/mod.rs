@@ -15,8 +15,8 @@ pub use route::{Options, PlanError, plan, plan_for, plan_with};
 use crate::data::{Confidence, Span};
 use crate::hazard::Hazard;
 use crate::required::ConfigChange;
-use crate::transition::Impact;
-use crate::version::{Minor, Version};
+use model::Impact;
+use model::{Minor, Version};
 
 /// The way from one version to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

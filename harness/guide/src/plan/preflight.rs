@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hazard::Facts;
 use crate::policy::Feature;
-use crate::version::{Minor, Version};
+use model::{Minor, Version};
 
 /// File that the DNS pre-cache is written to, on every node.
 const PRE_CACHE: &str = "/var/run/cilium/dns-precache-upgrade.json";

@@ -7,7 +7,7 @@ use crate::catalogue;
 use crate::hazard::{self, Facts, Hazard};
 use crate::plan::{Direction, Preflight};
 use crate::transition::Row;
-use crate::version::{Minor, Version};
+use model::{Minor, Version};
 
 /// One step of a procedure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -10,7 +10,7 @@ use crate::plan::procedure::{self, Hop};
 use crate::plan::{Direction, Plan, Stage};
 use crate::required::required_changes;
 use crate::transition::{self, Row};
-use crate::version::{Minor, Version};
+use model::{Minor, Version};
 
 /// What a plan may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

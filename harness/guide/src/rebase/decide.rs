@@ -7,7 +7,7 @@ use crate::configmap::ConfigMap;
 use crate::keys::{self, Key, Mapping, OnChange, WhenNew};
 use crate::plan::{Options, plan_with};
 use crate::required::ConfigChange;
-use crate::version::Minor;
+use model::Minor;
 
 /// Decides for every key of the file, then for those that the target adds.
 pub(super) fn decide(config: &ConfigMap, request: &Request<'_>) -> Vec<Decision> {

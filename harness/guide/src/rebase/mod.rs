@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::configmap::ConfigMap;
 use crate::keys::OnChange;
-use crate::version::Version;
 use crate::yaml::{Position, YamlError};
+use model::Version;
 
 use edit::Edited;
 pub use template::Template;

@@ -9,7 +9,7 @@ use similar::TextDiff;
 
 use super::{Class, Decision, Rebased};
 use crate::keys::OnChange;
-use crate::version::Version;
+use model::Version;
 
 /// A rebase as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

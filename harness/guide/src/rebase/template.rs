@@ -4,8 +4,8 @@ use super::edit::line_start;
 use super::scalar;
 use crate::configmap::ConfigMap;
 use crate::keys::{self, Key};
-use crate::version::Version;
 use crate::yaml::{Entry, YamlError};
+use model::Version;
 
 /// A template of the target version: its keys in order, with values and comments.
 #[derive(Clone, Debug)]
