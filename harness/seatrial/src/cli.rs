@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{commands, errors, exit, run, scenario};
+use crate::commands;
+use engine::{errors, exit, run, scenario};
 
 /// What an upgrade of Cilium does to your traffic, measured on an ephemeral cluster.
 #[derive(Debug, Parser)]
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     /// Say what this machine lacks for a sandbox, and the command that brings it.
     Doctor(commands::doctor::Args),
     /// Inject outages of known length and say how exactly they are measured here.
-    Calibrate(commands::calibrate::Args),
+    Calibrate(engine::calibrate::Args),
 }
 
 /// Runs the command.
@@ -81,7 +82,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Matrix(args) => commands::matrix::run(&args, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
-        Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out, &mut err)),
+        Command::Calibrate(args) => block_on(engine::calibrate::run(args, &mut out, &mut err)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
     }
 }

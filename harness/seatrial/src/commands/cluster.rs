@@ -1,17 +1,16 @@
 //! `seatrial cluster`: a bare cluster by hand.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use cluster::{Cluster, Cni, Components, Ledger, Share, Weight};
 
-use crate::bundle::Bundle;
-use crate::exit::{self, Usage};
-use crate::provider::{Provider, Wanted};
-use crate::{logs, paths};
+use engine::bundle::Bundle;
+use engine::exit::{self, Usage};
+use engine::provider::{Provider, Wanted};
+use engine::{logs, paths};
 
 /// What to do with clusters.
 #[derive(Debug, Subcommand)]
@@ -56,17 +55,6 @@ pub(crate) struct Up {
     provider: Provider,
 }
 
-/// Where the parts of a cluster come from.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Place {
-    /// Folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubelet.
-    #[arg(long, env = "SEATRIAL_COMPONENTS", value_name = "DIR")]
-    pub(crate) components: Option<PathBuf>,
-    /// Port of the cluster's API on 127.0.0.1; any free one by default.
-    #[arg(long, default_value_t = 0, value_name = "PORT", hide_default_value = true)]
-    pub(crate) api_port: u16,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CniChoice {
     Bridge,
@@ -109,7 +97,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             tracing::debug!(message, "standard error is closed");
         }
     };
-    let id = new_id();
+    let id = engine::id::new_id();
     let logs = logs::folder(&id);
     let bundle = Bundle::new().await?;
     let dns = bundle.role(cluster::dns::ROLE);
@@ -179,12 +167,6 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 struct Interrupted;
-
-/// A new cluster or run id: when, and something that two runs in the same second do not share.
-pub(crate) fn new_id() -> String {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{}-{:x}", now.strftime("%Y%m%d-%H%M%S"), std::process::id())
-}
 
 fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger::Entry> {
     let mut entries = ours(ledger)?;

@@ -8,8 +8,8 @@ use report::collection::Recorded;
 use report::compare::{Change, Comparison};
 use report::summary::Layout;
 
-use crate::errors;
-use crate::exit::{self, Usage};
+use engine::errors;
+use engine::exit::{self, Usage};
 
 /// Arguments of `compare`.
 #[derive(Debug, ClapArgs)]

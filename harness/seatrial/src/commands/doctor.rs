@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use cluster::doctor::{Check, State, examine, examine_kind};
 use cluster::{Component, Components};
 
-use super::cluster::Place;
-use crate::{exit, paths};
+use engine::components::Place;
+use engine::{exit, paths};
 
 /// Arguments of `doctor`.
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use cluster::{Ledger, collect};
 
-use crate::{errors, exit, logs, paths, scratch};
+use engine::{errors, exit, logs, paths, scratch};
 
 /// Removes every dead cluster of the ledger, logs of clusters that are gone, and the folders of killed commands.
 pub(crate) async fn run() -> anyhow::Result<u8> {

@@ -8,7 +8,7 @@ use report::collection::{Recorded, folders, tally};
 use report::units;
 use serde_json::json;
 
-use crate::exit::{self, Usage};
+use engine::exit::{self, Usage};
 
 /// Arguments of `history`.
 #[derive(Debug, ClapArgs)]
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
     for folder in folders {
         match Recorded::load(&folder) {
             Ok(run) => runs.push(run),
-            Err(e) => writeln!(err, "left out: {}", crate::errors::line(&e.into()))?,
+            Err(e) => writeln!(err, "left out: {}", engine::errors::line(&e.into()))?,
         }
     }
     runs.sort_by(|a, b| (&b.run.started, &b.run.id).cmp(&(&a.run.started, &a.run.id)));

@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use cluster::images::write_archive;
 use cluster::{Component, Components, Image};
 
-use crate::bundle::Bundle;
-use crate::subjects::{self, Choice};
-use crate::{exit, paths};
+use engine::bundle::Bundle;
+use engine::subjects::{self, Choice};
+use engine::{exit, paths};
 
 /// Arguments of `image`.
 #[derive(Debug, ClapArgs)]

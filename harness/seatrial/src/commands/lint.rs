@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use guide::lint::{Change, RuleId, Source, lint, render};
 use guide::{Kernel, VersionSpec, catalogue};
 
-use crate::exit::{self, Usage};
-use crate::spawn;
+use engine::exit::{self, Usage};
+use engine::spawn;
 
 /// Kinds that `--cluster` reads.
 const KINDS: [&str; 3] = ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "networkpolicies"];

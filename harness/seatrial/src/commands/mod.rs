@@ -1,6 +1,5 @@
 //! One module a command.
 
-pub(crate) mod calibrate;
 pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod doctor;

@@ -10,7 +10,7 @@ use probe::budget::Budgets;
 use probe::flow::Layer;
 
 use crate::commands::lint::read_paths;
-use crate::exit::{self, Usage};
+use engine::exit::{self, Usage};
 
 /// Arguments of `seatrial plan`.
 #[derive(Debug, clap::Args)]

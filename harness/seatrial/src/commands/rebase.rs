@@ -10,8 +10,8 @@ use cluster::{Component, Components};
 use guide::VersionSpec;
 use guide::rebase::{Class, Rebased, Request, Template, rebase, render};
 
-use crate::exit::{self, Usage};
-use crate::{paths, spawn};
+use engine::exit::{self, Usage};
+use engine::{paths, spawn};
 
 /// Arguments of `seatrial rebase`.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use report::folder::{FolderError, RunFolder};
 use report::summary::{self, Layout};
 use report::{github, html, junit};
 
-use crate::exit::{self, Usage};
+use engine::exit::{self, Usage};
 
 /// Arguments of `report`.
 #[derive(Debug, ClapArgs)]
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn load(paths: &[PathBuf]) -> Result<Vec<Recorded>, Usage> {
-    let usage = |e: FolderError| Usage(crate::errors::line(&e.into()));
+    let usage = |e: FolderError| Usage(engine::errors::line(&e.into()));
     let mut runs = Vec::new();
     for path in paths {
         for folder in collection::folders(path).map_err(usage)? {

@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 use clap::{Args as ClapArgs, ValueEnum};
 use guide::Minor;
 
-use crate::exit;
-use crate::subjects::SubjectName;
+use engine::exit;
+use engine::subjects::SubjectName;
 use render::Matrix;
 use shard::{Shard, balance};
 

@@ -3,10 +3,10 @@
 use guide::{Minor, Version};
 use serde::Serialize;
 
-use crate::run::procedure::{Hop, Procedure};
-use crate::scenario::Arm;
-use crate::scenario::planned::{self, Planned};
-use crate::subjects::SubjectName;
+use engine::run::procedure::{Hop, Procedure};
+use engine::scenario::Arm;
+use engine::scenario::planned::{self, Planned};
+use engine::subjects::SubjectName;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

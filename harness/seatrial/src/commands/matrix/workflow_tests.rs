@@ -10,7 +10,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command};
-use crate::scenario::planned;
+use engine::scenario::planned;
 
 const NIGHTLY: &str = ".github/workflows/nightly.yml";
 

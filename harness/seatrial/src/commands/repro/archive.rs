@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use flate2::{Compression, GzBuilder};
 
-use crate::exit::Usage;
+use engine::exit::Usage;
 
 /// A file of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]

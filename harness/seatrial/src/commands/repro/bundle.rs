@@ -9,8 +9,8 @@ use report::collection::Recorded;
 use serde_json::json;
 
 use super::archive::Member;
-use crate::redact;
-use crate::run::recipe::{Recipe, Story};
+use engine::redact;
+use engine::run::recipe::{Recipe, Story};
 
 /// A bundle, not yet written.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ fn recorded(story: Story, config: &[(&str, &str)]) -> (TempDir, Recorded, Recipe
 }
 
 fn scenario() -> Story {
-    let (name, text) = crate::scenario::texts().find(|(name, _)| *name == "kvstore-keys").unwrap();
+    let (name, text) = engine::scenario::texts().find(|(name, _)| *name == "kvstore-keys").unwrap();
     Story::Scenario { name: name.to_owned(), arm: "skipped".to_owned(), text: text.to_owned() }
 }
 

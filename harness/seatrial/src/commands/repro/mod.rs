@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use report::collection::Recorded;
 
-use crate::exit::{self, Usage};
-use crate::run::recipe::Recipe;
 use bundle::Bundle;
+use engine::exit::{self, Usage};
+use engine::run::recipe::Recipe;
 
 /// Arguments of `repro`.
 #[derive(Debug, ClapArgs)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 /// Packs the bundle, and says how to use it.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let recorded = Recorded::load(&args.run).map_err(|e| Usage(crate::errors::line(&e.into())))?;
+    let recorded = Recorded::load(&args.run).map_err(|e| Usage(engine::errors::line(&e.into())))?;
     let recipe = Recipe::load(&args.run)?;
     let bundle = Bundle::of(&recorded, &recipe)?;
     let name = format!("repro-{}", recorded.run.id);

@@ -1,0 +1,233 @@
+//! A cluster that is there: always named by the user, and looked at before anything is made in it.
+
+mod look;
+mod rights;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use cluster::ExistingRequest;
+use cluster::existing::Access;
+use guide::ConfigMap;
+use probe::deploy::{ServiceName, Target};
+use probe::traffic::{Settings, Traffic};
+use subject::Subject;
+
+use super::procedure::{Action, Procedure};
+use crate::errors;
+use crate::exit::Usage;
+use look::Found;
+
+pub use rights::manifest;
+
+/// How long the API server may take for a change that is ours.
+pub(super) const CHANGE: Duration = Duration::from_secs(60);
+/// Where help lists the options for it.
+pub const HEADING: &str = "A cluster that is there";
+
+/// How the user names it, and what probes need there.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Named {
+    /// Context of the kubeconfig; it is always named, so that no cluster is taken by mistake.
+    #[arg(long, help_heading = HEADING)]
+    context: Option<String>,
+    /// Image of the probes, as the nodes can pull it or already have it; `seatrial image` makes it.
+    #[arg(long, help_heading = HEADING)]
+    image: Option<String>,
+    /// Kubeconfig; by default ~/.kube/config.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE", help_heading = HEADING)]
+    kubeconfig: Option<PathBuf>,
+    /// The Service of its DNS; by default kube-system/kube-dns.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service, help_heading = HEADING)]
+    dns: Option<ServiceName>,
+}
+
+fn service(text: &str) -> Result<ServiceName, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(ServiceName { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("write it as namespace/name".to_owned()),
+    }
+}
+
+impl Named {
+    /// The context, if one was named.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// The options that name it again, as they follow a command.
+    pub fn again(&self) -> String {
+        let option = |name: &str, value: &Option<String>| {
+            value.as_ref().map_or_else(String::new, |value| format!(" --{name} {value}"))
+        };
+        option("context", &self.context) + &option("image", &self.image)
+    }
+
+    /// Context and image, which must both be named.
+    pub fn both(&self) -> Result<(&str, &str), Usage> {
+        match (&self.context, &self.image) {
+            (Some(context), Some(image)) => Ok((context, image)),
+            (None, _) => Err(Usage("name the cluster with --context; it is never guessed".to_owned())),
+            (_, None) => {
+                let remedy = "`seatrial image` makes it";
+                Err(Usage(format!("name the image of the probes with --image; {remedy}")))
+            }
+        }
+    }
+
+    fn dns(&self) -> ServiceName {
+        let usual = || ServiceName { namespace: "kube-system".to_owned(), name: "kube-dns".to_owned() };
+        self.dns.clone().unwrap_or_else(usual)
+    }
+
+    fn kubeconfig(&self) -> anyhow::Result<PathBuf> {
+        let home = || std::env::home_dir().map(|home| home.join(".kube/config"));
+        let path =
+            self.kubeconfig.clone().or_else(home).context("there is no home folder; name --kubeconfig")?;
+        // The ledger's entry has to hold from everywhere.
+        std::path::absolute(&path).context("the current folder cannot be told")
+    }
+}
+
+/// What is done to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing but to measure it.
+    Watch,
+    /// Its agents are upgraded.
+    Upgrade,
+}
+
+/// Such a cluster, for one run.
+#[derive(Clone)]
+pub struct There {
+    pub access: Access,
+    pub client: kube::Client,
+    /// Image of the probes.
+    pub image: String,
+    pub dns: ServiceName,
+    pub found: Found,
+    /// The image of its agents, where it has any.
+    pub agents: Option<String>,
+}
+
+impl There {
+    /// Reads what is there, and what may be done; changes nothing. At most so many nodes get probes.
+    pub async fn look(named: &Named, id: &str, nodes: u8, purpose: Purpose) -> anyhow::Result<Self> {
+        let (context, image) = named.both()?;
+        let access = Access {
+            kubeconfig: named.kubeconfig()?,
+            context: context.to_owned(),
+            namespace: format!("seatrial-{id}"),
+            upgrades: purpose == Purpose::Upgrade,
+        };
+        let client = access.client().await.map_err(|e| Usage(errors::line(&e.into())))?;
+        let found = Found::look(&client, nodes.into(), purpose).await?;
+        let agents = agents(&client).await;
+        Ok(Self { access, client, image: image.to_owned(), dns: named.dns(), found, agents })
+    }
+
+    /// What the run asks of it.
+    pub fn request(&self, id: &str) -> cluster::Request {
+        let (id, access) = (id.to_owned(), self.access.clone());
+        let (nodes, api) = (self.found.nodes.clone(), self.found.api.clone());
+        cluster::Request::Existing(ExistingRequest { id, access, nodes, api })
+    }
+
+    /// Its ConfigMap.
+    pub async fn config(&self) -> anyhow::Result<ConfigMap> {
+        let text = Subject::new(self.client.clone(), CHANGE).config_map().await?;
+        ConfigMap::read(&text).context("the cluster's ConfigMap cannot be read")
+    }
+
+    /// Where its probes go, and what they are made of.
+    pub fn target(&self, id: &str) -> Target {
+        Target {
+            namespace: self.access.namespace.clone(),
+            run_id: id.to_owned(),
+            image: self.image.clone(),
+            dns: self.dns.clone(),
+        }
+    }
+
+    /// The standard traffic, as far as the cluster can have it.
+    pub fn traffic(&self, settings: &Settings) -> Traffic {
+        let standard = Traffic::standard(&self.found.nodes, false, settings);
+        if self.found.policies { standard } else { standard.without_policies() }
+    }
+
+    /// What cannot be tried there, and why.
+    pub fn lacks(&self) -> Option<&'static str> {
+        let why = "the cluster knows no CiliumNetworkPolicy: nothing that a policy must block is tried";
+        (!self.found.policies).then_some(why)
+    }
+
+    /// Checks that it runs the version that the procedure starts from, and that the procedure touches nothing but agents,
+    /// their objects, and what the run makes itself.
+    pub fn suits(&self, procedure: &Procedure) -> Result<(), Usage> {
+        let context = &self.access.context;
+        let running = self.agents.as_deref().and_then(version);
+        let first = &procedure.first;
+        if running.and_then(|tag| tag.parse().ok()) != Some(first.clone()) {
+            let runs =
+                running.map_or_else(|| "no agents of Cilium".to_owned(), |tag| format!("Cilium {tag}"));
+            return Err(Usage(format!("the cluster of context {context} runs {runs}, and not {first}")));
+        }
+        match procedure.steps.iter().find(|step| !is_for_agents(&step.action)) {
+            Some(step) => Err(Usage(format!(
+                "\"{}\" is for a cluster of its own: it would touch more of {context} than its agents",
+                step.name
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a step is part of an upgrade, or leaves the cluster as it is.
+fn is_for_agents(action: &Action) -> bool {
+    match action {
+        Action::Preflight(_)
+        | Action::EditConfig(_)
+        | Action::Rebase { .. }
+        | Action::Change(..)
+        | Action::Settle(_)
+        | Action::Wait(_)
+        | Action::Policies(_)
+        | Action::Look(_)
+        | Action::MigrateIdentities(_)
+        | Action::SpareServer { .. } => true,
+        Action::Inject(..) | Action::PlaceFile(..) | Action::ClearIdentities | Action::AskNames => false,
+    }
+}
+
+/// The image of the agents; none where there are none.
+pub async fn agents(client: &kube::Client) -> Option<String> {
+    let subject = Subject::new(client.clone(), CHANGE);
+    let spec = subject.daemon_set().await.ok()?.spec?.template.spec?;
+    spec.containers.into_iter().find(|container| container.name == subject::CONTAINER)?.image
+}
+
+/// The version in the name of an image: its tag.
+pub fn version(image: &str) -> Option<&str> {
+    Some(image.split('@').next()?.rsplit_once(':')?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::tag("docker.io/cilium/cilium:v1.6.12", Some("v1.6.12"))]
+    #[case::digest_behind_it("quay.io/cilium/cilium:v1.16.1@sha256:0b4a", Some("v1.16.1"))]
+    #[case::port_of_a_registry("registry:5000/cilium:v1.5.13", Some("v1.5.13"))]
+    #[case::none("cilium", None)]
+    fn the_tag_is_the_version(#[case] image: &str, #[case] expected: Option<&str>) {
+        assert_eq!(version(image), expected);
+    }
+}

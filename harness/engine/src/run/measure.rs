@@ -1,0 +1,137 @@
+//! From samples to the flows of the report.
+
+use std::collections::BTreeMap;
+
+use probe::attribution::{Attribution, Confidence, Observed, Rules, attribute};
+use probe::noise::Noise;
+use probe::outage::Outage;
+use probe::sample::FlowSamples;
+use probe::summary::Summary;
+use report::run::{self, Flow, Layer, Step};
+
+use super::procedure::Hop;
+use super::recorder::Recorder;
+
+/// A stretch of the measurement that is judged by itself; it ends where the next one begins.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    pub from_ns: u64,
+    /// The transition that goes on in it; none before the first.
+    pub transition: Option<Transition>,
+}
+
+/// A transition and the guide's words for it.
+#[derive(Clone, Debug)]
+pub(super) struct Transition {
+    pub name: String,
+    pub l3: String,
+    pub l7: String,
+}
+
+impl Window {
+    /// The window in which nothing is done.
+    pub(super) fn baseline(from_ns: u64) -> Self {
+        Self { from_ns, transition: None }
+    }
+
+    /// The window of a change that begins now.
+    pub(super) fn opened(hop: &Hop) -> Self {
+        let transition = Transition { name: hop.name(), l3: hop.l3.clone(), l7: hop.l7.clone() };
+        Self { from_ns: probe::clock::now_ns(), transition: Some(transition) }
+    }
+}
+
+/// A flow over the whole measurement, for the report.
+pub(super) fn flow(
+    samples: &FlowSamples,
+    window: (u64, u64),
+    noise: &Noise,
+    seen: &[Observed],
+    rules: &Rules,
+    steps: &[Step],
+    recorder: &Recorder,
+) -> Flow {
+    let summary = Summary::of(samples, window.0, window.1, noise);
+    let spec = &samples.flow;
+    let outages = summary.outages.iter().map(|outage| {
+        let cause = attribute(spec, outage, seen, rules);
+        report_outage(outage, cause, steps, recorder)
+    });
+    let end = |end: &probe::flow::End| format!("{} on {}", end.pod, end.node);
+    Flow {
+        id: spec.id.clone(),
+        kind: spec.kind.to_string(),
+        protocol: spec.protocol.to_string(),
+        path: format!("{}, {}, {}", spec.path.place, spec.path.via, spec.path.policy),
+        layer: layer(spec.layer),
+        client: end(&spec.client),
+        server: end(&spec.server),
+        client_node: spec.node_of_client().to_owned(),
+        server_node: spec.server.node.clone(),
+        period_ms: ms(spec.period_ns),
+        window_ms: summary.window_ns.map_or((0.0, 0.0), |(from, to)| (recorder.ms(from), recorder.ms(to))),
+        planned: summary.planned,
+        sent: summary.sent,
+        answered: summary.answered,
+        lost: summary.lost(),
+        classes: summary
+            .classes
+            .0
+            .iter()
+            .map(|(class, count)| (class.to_string(), *count))
+            .collect::<BTreeMap<_, _>>(),
+        latency_ms: summary.latency.map(|l| [l.p50_us, l.p99_us, l.max_us].map(|us| us as f64 / 1_000.0)),
+        outages: outages.collect(),
+    }
+}
+
+fn report_outage(
+    outage: &Outage,
+    cause: Option<Attribution>,
+    steps: &[Step],
+    recorder: &Recorder,
+) -> run::Outage {
+    let at = |at_ns: u64| recorder.ms(at_ns);
+    let first_bad_ms = at(outage.first_bad_ns);
+    let step = steps.iter().find(|step| step.started_ms <= first_bad_ms && first_bad_ms <= step.ended_ms);
+    run::Outage {
+        class: outage.class.to_string(),
+        samples: outage.samples,
+        min_ms: ms(outage.min_ns()),
+        max_ms: outage.max_ns().map(ms),
+        last_good_ms: outage.last_good_ns.map(at),
+        first_bad_ms,
+        last_bad_ms: at(outage.last_bad_ns),
+        first_good_ms: outage.first_good_ns.map(at),
+        connections_cut: outage.connections_cut,
+        step: step.map(|step| step.name.clone()),
+        attribution: cause.map(|cause| run::Attribution {
+            event: cause.event,
+            node: cause.node,
+            confidence: match cause.confidence {
+                Confidence::High => "high",
+                Confidence::Medium => "medium",
+                Confidence::Low => "low",
+            }
+            .to_owned(),
+            evidence: cause.evidence,
+        }),
+        noisy: outage.clear.is_none(),
+    }
+}
+
+fn layer(layer: probe::flow::Layer) -> Layer {
+    match layer {
+        probe::flow::Layer::L3 => Layer::L3,
+        probe::flow::Layer::L4 => Layer::L4,
+        probe::flow::Layer::L7 => Layer::L7,
+        probe::flow::Layer::Policy => Layer::Policy,
+        probe::flow::Layer::Control => Layer::Control,
+        probe::flow::Layer::Canary => Layer::Canary,
+    }
+}
+
+/// Whole microseconds, as milliseconds.
+fn ms(ns: u64) -> f64 {
+    (ns / 1_000) as f64 / 1_000.0
+}

@@ -1,0 +1,151 @@
+//! What a run was asked to do, kept in its folder as `recipe.json`, schema `seatrial/recipe/v1`: enough to do it again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Usage;
+use crate::redact::{self, redact};
+
+/// The schema name written to `recipe.json`.
+const SCHEMA: &str = "seatrial/recipe/v1";
+
+/// A request, as far as it does not belong to one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    schema: String,
+    /// Version of seatrial that wrote it.
+    pub seatrial: String,
+    /// Subject, by the name that the command line gives it.
+    pub subject: String,
+    /// Number of nodes.
+    pub nodes: u8,
+    /// Options that choose the subject and its cluster, as they follow a command; the files that they name are not kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub options: String,
+    /// Keys that are laid over the chart's ConfigMap.
+    pub config: BTreeMap<String, String>,
+    /// What is done.
+    pub story: Story,
+}
+
+/// What is done in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Story {
+    /// The way that the guide lists from one version to another.
+    Run {
+        /// Version before.
+        from: String,
+        /// Version after.
+        to: String,
+        /// Whether it goes back afterwards.
+        rollback: bool,
+        /// The whole file of budgets, where it is not the standard one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budgets: Option<String>,
+    },
+    /// An arm of a scenario.
+    Scenario {
+        /// Name.
+        name: String,
+        /// Arm.
+        arm: String,
+        /// The whole file.
+        text: String,
+    },
+}
+
+impl Recipe {
+    /// A recipe of this version, without the secrets of the ConfigMap.
+    pub fn new(subject: &str, nodes: u8, config: &BTreeMap<String, String>, story: Story) -> Self {
+        let (schema, seatrial) = (SCHEMA.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let config = config.iter().map(|(key, value)| (key.clone(), redact::value(key, value))).collect();
+        Self { schema, seatrial, subject: subject.to_owned(), nodes, options: String::new(), config, story }
+    }
+
+    /// The same with options, without their secrets.
+    pub fn with_options(self, options: &str) -> Self {
+        Self { options: redact(options), ..self }
+    }
+
+    /// Whether the options say what the subject is, and not its name alone.
+    pub fn brings_subject(&self) -> bool {
+        [" --subject ", " --subject-file "].iter().any(|option| self.options.contains(option))
+    }
+
+    /// Writes it into a run folder.
+    pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        let path = file(folder);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads it from a run folder; none where the run followed no recipe, as one that was watched.
+    pub fn find(folder: &Path) -> Result<Option<Self>, Usage> {
+        if file(folder).exists() { Self::load(folder).map(Some) } else { Ok(None) }
+    }
+
+    /// Reads it from a run folder.
+    pub fn load(folder: &Path) -> Result<Self, Usage> {
+        let path = file(folder);
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            let remedy = "name the folder of a run, such as runs/<id>; runs of older versions and those of \
+                          `seatrial watch` have none";
+            Usage(format!("cannot read {}: {e}; {remedy}", path.display()))
+        })?;
+        let remedy = "read it with the seatrial that wrote it";
+        let recipe: Self = serde_json::from_str(&text)
+            .map_err(|e| Usage(format!("{} is not a {SCHEMA} file: {e}; {remedy}", path.display())))?;
+        if recipe.schema == SCHEMA {
+            Ok(recipe)
+        } else {
+            let (path, schema) = (path.display(), recipe.schema);
+            Err(Usage(format!("{path} has the schema {schema} and not {SCHEMA}; {remedy}")))
+        }
+    }
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("recipe.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        let (from, to) = ("1.5.13".into(), "1.6.12".into());
+        let story = Story::Run { from, to, rollback: true, budgets: None };
+        Recipe::new("standin", 2, &BTreeMap::from([("debug".into(), "true".into())]), story)
+    }
+
+    #[test]
+    fn no_secret_is_kept() {
+        let config = BTreeMap::from([("etcd-password".to_owned(), "hunter2".to_owned())]);
+        let recipe = Recipe::new("bird", 2, &config, recipe().story);
+        let recipe = recipe.with_options(" --subject-file ./bird.yaml --set 'etcd.password=hunter2'");
+        let text = serde_json::to_string(&recipe).unwrap();
+        assert!(!text.contains("hunter2") && text.contains("--subject-file ./bird.yaml"), "{text}");
+    }
+
+    #[test]
+    fn a_recipe_is_read_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        recipe().save(folder.path()).unwrap();
+        assert_eq!(Recipe::load(folder.path()).unwrap(), recipe());
+    }
+
+    #[test]
+    fn what_is_no_recipe_is_refused_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = || Recipe::load(folder.path()).unwrap_err().to_string();
+        assert!(said().contains("name the folder of a run"), "{}", said());
+        Recipe { schema: "seatrial/recipe/v9".into(), ..recipe() }.save(folder.path()).unwrap();
+        assert!(said().contains("seatrial/recipe/v9 and not seatrial/recipe/v1"), "{}", said());
+        std::fs::write(file(folder.path()), "{}").unwrap();
+        assert!(said().contains("is not a seatrial/recipe/v1 file"), "{}", said());
+    }
+}

@@ -1,0 +1,213 @@
+//! What a run is asked to do, checked before anything exists.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+use cluster::Components;
+use guide::{ConfigMap, Facts, Options, PlanError, Version};
+use probe::budget::Budgets;
+use serde_json::Value;
+
+use super::existing::There;
+use super::procedure::Procedure;
+use super::recipe::{Recipe, Story};
+use crate::exit::Usage;
+use crate::id::new_id;
+use crate::provider::Provider;
+use crate::subjects::{Choice, SubjectArgs};
+
+/// Arguments of `seatrial run`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Version that is running, such as 1.5, 1.5.x or v1.5.13; without a patch, the latest one.
+    from: String,
+    /// Version to upgrade to.
+    to: String,
+    /// Roll back afterwards with `rollout undo`, and measure that as well.
+    #[arg(long)]
+    pub(super) rollback: bool,
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Number of nodes; of a cluster that is there, how many get probes at most.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(conflicts_with = "kind_config")]
+    nodes: u8,
+    /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes_upgrade", "subject_file"])]
+    config: Option<PathBuf>,
+    /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
+    #[arg(long, value_name = "FILE")]
+    budgets: Option<PathBuf>,
+    /// A part of a flow's id, such as held-http/cross-node, that must be among the traffic; without it nothing counts, and
+    /// the exit code is 4. May be given again.
+    #[arg(long, value_name = "FLOW")]
+    require: Vec<String>,
+    /// Folder for the run's folder.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Leave the cluster running.
+    #[arg(long, conflicts_with = "yes_upgrade")]
+    keep: bool,
+    /// Print the images that Cilium's charts use on this way, and do nothing else.
+    #[arg(long, requires = "charts")]
+    pub(super) print_images: bool,
+    /// List the flows that lost nothing as well.
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    pub(super) provider: Provider,
+}
+
+/// The subject that was chosen, and the way to go with it.
+pub(super) struct Planned {
+    pub(super) subject: Choice,
+    from: Version,
+    to: Version,
+    pub(super) procedure: Procedure,
+}
+
+impl Args {
+    /// Chooses the subject, and plans the way.
+    ///
+    /// With the cluster's ConfigMap, nothing is set that the user has set already.
+    pub(super) async fn plan(
+        &self,
+        components: &Components,
+        config: Option<&ConfigMap>,
+    ) -> anyhow::Result<Planned> {
+        let mut subject = self.subject.choose()?;
+        self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
+        subject.ask(components).await?;
+        let (from, to) = (subject.resolve(&self.from)?, subject.resolve(&self.to)?);
+        if to < from {
+            let remedy = "name the versions the other way round, and add --rollback to measure the way back";
+            return Err(Usage(format!("{to} is not newer than {from}: {remedy}")).into());
+        }
+        let procedure = if subject.is_documented() {
+            let facts = Facts { available: subject.available(), config, ..Facts::default() };
+            let plan = guide::plan_for(&from, &to, Options::default(), &facts);
+            Procedure::of_plan(&plan.map_err(|e| Usage(e.to_string()))?, self.rollback)
+        } else if from == to {
+            return Err(Usage(PlanError::SameVersion { version: to }.to_string()).into());
+        } else {
+            Procedure::undocumented(from.clone(), to.clone(), self.rollback)
+        };
+        procedure.versions().iter().try_for_each(|version| subject.supports(version))?;
+        Ok(Planned { subject, from, to, procedure })
+    }
+}
+
+/// A checked request.
+pub struct Request {
+    pub id: String,
+    pub procedure: Procedure,
+    /// The command that runs this again.
+    pub again: String,
+    /// What it takes to run this elsewhere.
+    pub recipe: Recipe,
+    /// What flows may lose, where the standard budgets do not hold.
+    pub budgets: Option<Budgets>,
+    pub subject: Choice,
+    pub nodes: u8,
+    pub config: BTreeMap<String, String>,
+    /// Policies that are there before any traffic: the `spec` of each, by name.
+    pub policies: BTreeMap<String, Value>,
+    /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
+    pub names: bool,
+    /// Parts of flow ids that must be among the traffic.
+    pub required: Vec<String>,
+    pub out: PathBuf,
+    pub keep: bool,
+    pub verbose: bool,
+    pub provider: Provider,
+    /// The cluster, where it is there already.
+    pub there: Option<There>,
+}
+
+impl Request {
+    /// Checks the arguments; nothing was created when it fails.
+    pub async fn from_args(args: Args) -> anyhow::Result<Self> {
+        let id = new_id();
+        let there = args.provider.there(&id, args.nodes).await?;
+        let (config, known) = match (&there, &args.config) {
+            (Some(there), _) => (BTreeMap::new(), Some(there.config().await?)),
+            (None, Some(path)) => {
+                let (config, known) = config_file(path)?;
+                (config, Some(known))
+            }
+            (None, None) => (BTreeMap::new(), None),
+        };
+        let Planned { subject, from, to, procedure } =
+            args.plan(&args.provider.components(), known.as_ref()).await?;
+        if let Some(there) = &there {
+            args.subject.fits_what_is_there()?;
+            there.suits(&procedure)?;
+        }
+        let budgets_text = args.budgets.as_deref().map(budgets_file).transpose()?;
+        let budgets = match (&args.budgets, &budgets_text) {
+            (Some(path), Some(text)) => {
+                Some(Budgets::parse(text).map_err(|e| Usage(format!("{}: {e}", path.display())))?)
+            }
+            _ => None,
+        };
+        args.provider.check()?;
+        let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
+        let again = again(&from, &to, &args);
+        let options = args.subject.again() + &args.provider.again();
+        let story = Story::Run {
+            from: from.to_string(),
+            to: to.to_string(),
+            rollback: args.rollback,
+            budgets: budgets_text,
+        };
+        Ok(Self {
+            id,
+            again,
+            recipe: Recipe::new(subject.option(), args.nodes, &config, story).with_options(&options),
+            procedure,
+            budgets,
+            subject,
+            nodes: args.nodes,
+            config,
+            policies: BTreeMap::new(),
+            names: false,
+            required: args.require,
+            out,
+            keep: args.keep,
+            verbose: args.verbose,
+            provider: args.provider,
+            there,
+        })
+    }
+}
+
+/// The keys of a ConfigMap, and how the guide reads it.
+fn config_file(path: &Path) -> Result<(BTreeMap<String, String>, ConfigMap), Usage> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Usage(format!("the ConfigMap {} cannot be read: {e}", path.display())))?;
+    let keys = subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let known = ConfigMap::read(&text).map_err(|e| Usage(format!("{}:{e}", path.display())))?;
+    Ok((keys, known))
+}
+
+fn budgets_file(path: &Path) -> Result<String, Usage> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Usage(format!("the budgets {} cannot be read: {e}", path.display())))
+}
+
+fn again(from: &Version, to: &Version, args: &Args) -> String {
+    let rollback = if args.rollback { " --rollback" } else { "" };
+    let nodes = if args.provider.has_config() { String::new() } else { format!(" --nodes {}", args.nodes) };
+    let file = |name: &str, path: &Option<PathBuf>| {
+        path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", path.display()))
+    };
+    let files = file("config", &args.config) + &file("budgets", &args.budgets);
+    let required: String = args.require.iter().map(|part| format!(" --require {part}")).collect();
+    format!(
+        "seatrial run {from} {to}{rollback}{nodes}{}{files}{required}{}",
+        args.subject.again(),
+        args.provider.again()
+    )
+}

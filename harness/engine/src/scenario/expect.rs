@@ -1,0 +1,327 @@
+//! What must come of an arm, judged from what the run recorded and nothing else.
+
+use std::fmt;
+use std::path::Path;
+
+use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::effect::Effect;
+use super::heard::Heard;
+use super::objects::ObjectFact;
+use super::sums::Sum;
+
+/// What must come of an arm. Where no finding is named, the run must pass.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Expected {
+    /// Each must be found, and nothing else may be.
+    #[serde(default)]
+    pub findings: Vec<Pattern>,
+    /// Every flow that fits must have such an outage, inside the budget or not.
+    #[serde(default)]
+    pub outages: Vec<Pattern>,
+    /// No flow that fits may have such an outage.
+    #[serde(default)]
+    pub clean: Vec<Pattern>,
+    /// What must have been seen of objects while the run went on.
+    #[serde(default)]
+    pub seen: Vec<Seen>,
+    /// What must hold of the objects at the points of the run.
+    #[serde(default)]
+    pub objects: Vec<ObjectFact>,
+    /// When policies must have taken effect.
+    #[serde(default)]
+    pub takes_effect: Vec<Effect>,
+    /// What steps must have said.
+    #[serde(default)]
+    pub said: Vec<SaidBy>,
+    /// What metrics must add up to.
+    #[serde(default)]
+    pub sums: Vec<Sum>,
+    /// What commands beside the agents must have said.
+    #[serde(default)]
+    pub heard: Vec<Heard>,
+    /// The step that must fail, which ends the procedure.
+    pub stops_at: Option<Stop>,
+    /// The guide does not have this way: it must be refused, in these words, before anything exists.
+    pub refused: Option<String>,
+}
+
+/// A step at which a procedure may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stop {
+    /// The pre-flight check.
+    Preflight,
+    /// The upgrade.
+    Upgrade,
+    /// The rollback.
+    Rollback,
+}
+
+impl Stop {
+    /// Says whether a step of this name is one.
+    pub(super) fn is(self, step: &str) -> bool {
+        step.starts_with(match self {
+            Self::Preflight => "pre-flight check ",
+            Self::Upgrade => "upgrade ",
+            Self::Rollback => "roll back ",
+        })
+    }
+}
+
+/// Which flows, and which outages of them; what is left out fits all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Pattern {
+    /// Layer: L3, L4, L7 or policy.
+    #[schemars(with = "Option<String>")]
+    pub layer: Option<Layer>,
+    /// Kind: packet, held, new, deny, …
+    pub kind: Option<String>,
+    /// Protocol: udp, tcp, http, …
+    pub protocol: Option<String>,
+    /// Where the two ends are.
+    pub place: Option<Place>,
+    /// Class of the outage: lost, reset, refused, …
+    pub class: Option<String>,
+    /// Beginning of the event that the outage is put down to, such as `agent`.
+    pub cause: Option<String>,
+    /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
+    pub during: Option<String>,
+    /// Beginning of the name of the step that ended the outage: good answers came after it had begun, and none before.
+    pub until: Option<String>,
+    /// Words of a finding.
+    pub says: Option<String>,
+    /// Part of the flow's id, such as `cluster-ip`.
+    pub flow: Option<String>,
+}
+
+/// Where the ends of a flow are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Place {
+    /// On one node.
+    SameNode,
+    /// On two.
+    CrossNode,
+}
+
+/// Something that happened to an object.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Seen {
+    /// Role of the object: agent, operator, config, …
+    pub role: String,
+    /// What happened to it: deleted, started, ready, cannot-start, written, …
+    pub change: String,
+    /// Words of the detail.
+    pub detail: Option<String>,
+    /// True when it must not have happened.
+    #[serde(default)]
+    pub never: bool,
+}
+
+/// What a step must have said.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SaidBy {
+    /// Beginning of the step's name.
+    pub step: String,
+    /// The words; every step of this name has said them.
+    pub words: String,
+    /// True when none may have said them.
+    #[serde(default)]
+    pub never: bool,
+}
+
+impl Expected {
+    /// The verdict that the run must have.
+    fn verdict(&self) -> Verdict {
+        if self.findings.is_empty() { Verdict::Passed } else { Verdict::Failed }
+    }
+
+    /// Compares what a run recorded with what must have come of it; every sentence is something that does not hold.
+    pub(super) fn judge(&self, run: &Run, objects: &Path) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if run.verdict != self.verdict() {
+            wrong.push(format!("the verdict is {}, not {}: {}", run.verdict, self.verdict(), run.reason));
+        }
+        wrong.extend(self.steps(run));
+        wrong.extend(self.found(run));
+        for pattern in &self.outages {
+            wrong.extend(each_suffers(pattern, run));
+        }
+        for pattern in &self.clean {
+            wrong.extend(none_suffers(pattern, run));
+        }
+        wrong.extend(self.seen.iter().filter_map(|seen| seen.judge(run)));
+        wrong.extend(self.objects.iter().filter_map(|fact| fact.judge(objects)));
+        wrong.extend(self.said.iter().filter_map(|said| said.judge(run)));
+        wrong.extend(self.sums.iter().flat_map(|sum| sum.judge(run)));
+        wrong.extend(self.heard.iter().flat_map(|heard| heard.judge(run, objects)));
+        wrong.extend(self.takes_effect.iter().flat_map(|effect| effect.judge(run)));
+        wrong
+    }
+
+    fn steps(&self, run: &Run) -> Option<String> {
+        let failed = run.steps.iter().find(|step| step.outcome == Outcome::Failed);
+        match (self.stops_at, failed) {
+            (None, _) => None,
+            (Some(stop), Some(step)) if stop.is(&step.name) => None,
+            (Some(stop), Some(step)) => Some(format!("it ended at `{}` and not at {stop:?}", step.name)),
+            (Some(stop), None) => Some(format!("nothing stopped it; it must end at {stop:?}")),
+        }
+    }
+
+    fn found(&self, run: &Run) -> Vec<String> {
+        let fits = |pattern: &Pattern, finding: &Finding| pattern.fits_finding(finding, run);
+        let missing = self.findings.iter().filter(|pattern| !run.findings.iter().any(|f| fits(pattern, f)));
+        let missing = missing.map(|pattern| format!("not found: {pattern}"));
+        let others = run.findings.iter().filter(|finding| !self.findings.iter().any(|p| fits(p, finding)));
+        missing.chain(others.map(|finding| format!("found, but not named: {}", finding.summary))).collect()
+    }
+}
+
+impl Pattern {
+    fn fits_finding(&self, finding: &Finding, run: &Run) -> bool {
+        let words = format!("{}\n{}", finding.summary, finding.evidence);
+        let says = self.says.as_ref().is_none_or(|says| words.contains(says));
+        let during = self.during.as_ref().is_none_or(|during| words.contains(during));
+        let flow = match run.flows.iter().find(|flow| finding.flow.as_ref() == Some(&flow.id)) {
+            None => !self.needs_flow(),
+            Some(flow) => {
+                self.fits_flow(flow)
+                    && (flow.outages.is_empty() || flow.outages.iter().any(|o| self.fits_cause(o)))
+            }
+        };
+        says && during && flow
+    }
+
+    fn needs_flow(&self) -> bool {
+        self.layer.is_some()
+            || self.place.is_some()
+            || [&self.kind, &self.protocol, &self.class, &self.cause, &self.flow]
+                .into_iter()
+                .any(Option::is_some)
+    }
+
+    pub(super) fn fits_flow(&self, flow: &Flow) -> bool {
+        let place = if flow.client_node == flow.server_node { Place::SameNode } else { Place::CrossNode };
+        flow.layer != Layer::Canary
+            && self.layer.is_none_or(|layer| layer == flow.layer)
+            && self.place.is_none_or(|wanted| wanted == place)
+            && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind)
+            && self.flow.as_ref().is_none_or(|part| flow.id.contains(part.as_str()))
+            && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol)
+    }
+
+    fn fits_cause(&self, outage: &Outage) -> bool {
+        let event = outage.attribution.as_ref().map_or("", |attribution| &attribution.event);
+        self.class.as_ref().is_none_or(|class| *class == outage.class)
+            && self.cause.as_ref().is_none_or(|cause| event.starts_with(cause.as_str()))
+    }
+
+    fn fits_outage(&self, outage: &Outage, run: &Run) -> bool {
+        let step = outage.step.as_deref().unwrap_or_default();
+        self.fits_cause(outage)
+            && self.during.as_ref().is_none_or(|during| step.starts_with(during.as_str()))
+            && self.until.as_ref().is_none_or(|until| ended_by(until, outage, run))
+    }
+
+    fn suffers(&self, flow: &Flow, run: &Run) -> bool {
+        flow.outages.iter().any(|outage| self.fits_outage(outage, run))
+    }
+}
+
+/// What was asked shortly before the step may be answered because of it: TCP asks again for what was lost.
+fn ended_by(step: &str, outage: &Outage, run: &Run) -> bool {
+    let step = run.steps.iter().find(|taken| taken.name.starts_with(step));
+    let answered_ms = outage.last_good_ms.zip(outage.max_ms).map(|(good_ms, max_ms)| good_ms + max_ms);
+    let good_ms = answered_ms.or(outage.first_good_ms);
+    step.zip(good_ms).is_some_and(|(step, good_ms)| good_ms >= step.started_ms)
+}
+
+fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
+    let flows: Vec<_> = run.flows.iter().filter(|flow| pattern.fits_flow(flow)).collect();
+    if flows.is_empty() {
+        return vec![format!("no flow is {pattern}")];
+    }
+    let spared = flows.into_iter().filter(|flow| !pattern.suffers(flow, run));
+    spared.map(|flow| format!("{} had no outage that is {pattern}", flow.id)).collect()
+}
+
+fn none_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
+    let flows: Vec<_> = run.flows.iter().filter(|flow| pattern.fits_flow(flow)).collect();
+    if flows.is_empty() {
+        return vec![format!("no flow is {pattern}")];
+    }
+    // What noise explains as a whole accuses nobody, here as in the verdict.
+    let accused = |outage: &Outage| !outage.noisy && pattern.fits_outage(outage, run);
+    let hit = flows.into_iter().filter(|flow| flow.outages.iter().any(accused));
+    hit.map(|flow| format!("{} had an outage that is {pattern}", flow.id)).collect()
+}
+
+impl Seen {
+    fn judge(&self, run: &Run) -> Option<String> {
+        let fits = run.observations.iter().any(|observation| {
+            let seen = &observation.what;
+            let detail = seen.detail.as_deref().unwrap_or_default();
+            seen.role == self.role
+                && seen.change == self.change
+                && self.detail.as_ref().is_none_or(|words| detail.contains(words))
+        });
+        let what = format!("{} {} {}", self.role, self.change, self.detail.as_deref().unwrap_or_default());
+        match (fits, self.never) {
+            (false, false) => Some(format!("never seen: {}", what.trim_end())),
+            (true, true) => Some(format!("seen, though it may not happen: {}", what.trim_end())),
+            _ => None,
+        }
+    }
+}
+
+impl SaidBy {
+    fn judge(&self, run: &Run) -> Option<String> {
+        let Self { step, words, never } = self;
+        let mut steps = run.steps.iter().filter(|taken| taken.name.starts_with(step.as_str())).peekable();
+        if steps.peek().is_none() {
+            return Some(format!("no step is `{step}`"));
+        }
+        let detail = |taken: &report::run::Step| taken.detail.clone().unwrap_or_default();
+        let wrong = steps.find(|taken| detail(taken).contains(words.as_str()) == *never)?;
+        let verb = if *never { "said, though it may not" } else { "did not say" };
+        Some(format!("`{}` {verb} `{words}`, but: {}", wrong.name, detail(wrong)))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.map(|place| match place {
+            Place::SameNode => "same-node".to_owned(),
+            Place::CrossNode => "cross-node".to_owned(),
+        });
+        let named =
+            |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} `{value}`"));
+        let parts = [
+            self.layer.map(|layer| layer.to_string()),
+            self.kind.clone(),
+            self.protocol.clone(),
+            place,
+            self.class.clone(),
+            named("because of", &self.cause),
+            named("during", &self.during),
+            named("until", &self.until),
+            named("saying", &self.says),
+            named("in flow", &self.flow),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        f.write_str(if parts.is_empty() { "anything" } else { "" })?;
+        f.write_str(&parts.join(" "))
+    }
+}
+
+#[cfg(test)]
+#[path = "expect_tests.rs"]
+mod tests;

@@ -1,0 +1,435 @@
+//! The scenario file: what may stand in it, and how it is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use clap::ValueEnum;
+use guide::Impact;
+use probe::budget::Budgets;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::{Location, Spanned};
+
+use super::expect::Expected;
+use super::looks::{Beside, InAgents, Lint, Look, Scrape};
+use super::policies::Policies;
+
+/// One upgrade story: a version, what is done to it, and what must come of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Scenario {
+    /// Name, that of the file without its ending.
+    #[schemars(with = "String", regex(pattern = r"^[a-z0-9][a-z0-9.-]*$"))]
+    pub name: Spanned<String>,
+    /// One line that says what it shows.
+    pub title: String,
+    /// Section of the upgrade guide.
+    pub guide: String,
+    /// Hazard of the guide that it shows, by the name that `guide/data/hazards.yaml` gives it.
+    #[schemars(with = "Option<String>")]
+    pub hazard: Option<Spanned<String>>,
+    /// Number of nodes.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 5))]
+    pub nodes: u8,
+    /// What runs before anything is done.
+    pub install: Install,
+    /// What is done, in order.
+    #[schemars(with = "Vec<Step>")]
+    pub steps: Vec<Spanned<Step>>,
+    /// What must come of it.
+    pub expect: Expect,
+    /// What flows may lose, instead of the standard budgets.
+    #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
+    pub budgets: Option<Budgets>,
+    /// What a reader should know, such as what cannot be shown.
+    pub notes: Option<String>,
+}
+
+/// The first version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Install {
+    /// Version, such as 1.5 (the latest patch) or 1.5.13.
+    #[schemars(with = "String")]
+    pub version: Spanned<String>,
+    /// Keys that are laid over the chart's ConfigMap.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// Policies that are there before any traffic: the `spec` of each, by name.
+    #[serde(default)]
+    pub policies: BTreeMap<String, Value>,
+    /// Whether a pod `name-client` also asks addresses outside of the cluster: 192.0.2.10, which has the name
+    /// `outside.seatrial.svc.cluster.local`, and 192.0.2.11, which has none and must not be reached. The pod knows the
+    /// addresses, and asks for the name in the step `ask-names` alone.
+    #[serde(default)]
+    pub names: bool,
+}
+
+/// A step: exactly one action, and what limits it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("oneOf" = [
+    {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
+    {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
+    {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
+    {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
+    {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
+    {"required": ["migrate-identities"]}, {"required": ["clear-identities"]}, {"required": ["spare-server"]},
+    {"required": ["ask-names"]},
+]))]
+pub(super) struct Step {
+    /// The only arm in which the step is taken.
+    pub arm: Option<Arm>,
+    /// How long its rollout may take, seconds.
+    #[schemars(range(min = 1, max = 600))]
+    pub within_seconds: Option<u16>,
+    /// Runs the pre-flight DaemonSet until it is READY on as many nodes as the agents, and deletes it.
+    pub preflight: Option<Preflight>,
+    /// Exports the ConfigMap, rebases it onto the template of a version, and applies it.
+    pub rebase: Option<To>,
+    /// Sets keys of the ConfigMap.
+    pub edit_config: Option<BTreeMap<String, String>>,
+    /// Applies the manifests of a version.
+    pub upgrade: Option<Upgrade>,
+    /// Sets the image of the agents' container.
+    pub set_image: Option<To>,
+    /// Undoes the last rollout.
+    pub rollout_undo: Option<Nothing>,
+    /// Restarts the agents as they are.
+    pub restart: Option<Restart>,
+    /// Does nothing for a while.
+    pub wait: Option<Wait>,
+    /// Applies and deletes policies.
+    pub apply_policy: Option<Policies>,
+    /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
+    pub place_file: Option<PlacedFile>,
+    /// Runs a command in every agent's container.
+    pub in_agents: Option<InAgents>,
+    /// Lints the policies of the cluster, and files, against an upgrade.
+    pub lint: Option<Lint>,
+    /// Reads the agents' metrics.
+    pub scrape: Option<Scrape>,
+    /// Starts a command of the agents' image in a pod beside every agent.
+    pub start_beside: Option<Beside>,
+    /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
+    pub hear: Option<String>,
+    /// Gives the identities of the kvstore the same numbers in the API server, from a pre-flight pod.
+    pub migrate_identities: Option<Nothing>,
+    /// Deletes the identities of the API server.
+    pub clear_identities: Option<Nothing>,
+    /// Puts one more server behind the Service of all servers, or takes it away again.
+    pub spare_server: Option<SpareServer>,
+    /// Makes the pods that know names ask the cluster's DNS for them.
+    pub ask_names: Option<Nothing>,
+}
+
+/// The one thing that a step does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action<'a> {
+    Preflight(&'a Preflight),
+    Rebase(&'a To),
+    EditConfig(&'a BTreeMap<String, String>),
+    Upgrade(&'a Upgrade),
+    SetImage(&'a To),
+    RolloutUndo,
+    Restart(&'a Restart),
+    Wait(&'a Wait),
+    ApplyPolicy(&'a Policies),
+    PlaceFile(&'a PlacedFile),
+    Look(Look<'a>),
+    MigrateIdentities,
+    ClearIdentities,
+    SpareServer(SpareServer),
+    AskNames,
+}
+
+impl Step {
+    /// Its action; none when there is not exactly one.
+    pub(super) fn action(&self) -> Option<Action<'_>> {
+        let all = [
+            self.preflight.as_ref().map(Action::Preflight),
+            self.rebase.as_ref().map(Action::Rebase),
+            self.edit_config.as_ref().map(Action::EditConfig),
+            self.upgrade.as_ref().map(Action::Upgrade),
+            self.set_image.as_ref().map(Action::SetImage),
+            self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
+            self.restart.as_ref().map(Action::Restart),
+            self.wait.as_ref().map(Action::Wait),
+            self.apply_policy.as_ref().map(Action::ApplyPolicy),
+            self.place_file.as_ref().map(Action::PlaceFile),
+            self.in_agents.as_ref().map(|it| Action::Look(Look::InAgents(it))),
+            self.lint.as_ref().map(|it| Action::Look(Look::Lint(it))),
+            self.scrape.as_ref().map(|it| Action::Look(Look::Scrape(it))),
+            self.start_beside.as_ref().map(|it| Action::Look(Look::StartBeside(it))),
+            self.hear.as_deref().map(|it| Action::Look(Look::Hear(it))),
+            self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
+            self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
+            self.spare_server.map(Action::SpareServer),
+            self.ask_names.as_ref().map(|_| Action::AskNames),
+        ];
+        let mut given = all.into_iter().flatten();
+        given.next().filter(|_| given.next().is_none())
+    }
+}
+
+/// The pre-flight check of a version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Preflight {
+    /// Version.
+    pub to: String,
+    /// Tag of the images, when it is not the version's.
+    pub tag: Option<String>,
+    /// Further values of its chart, such as `preflight.rmSvcV2`.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// A version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct To {
+    /// Version.
+    pub to: String,
+}
+
+/// Manifests of a version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Upgrade {
+    /// Version.
+    pub to: String,
+    /// Tag of the images, when it is not the version's.
+    pub tag: Option<String>,
+    /// What becomes of the ConfigMap.
+    #[serde(default)]
+    pub config_map: ConfigMap,
+}
+
+/// What becomes of the ConfigMap in an upgrade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ConfigMap {
+    /// It stays: Option B of the guide.
+    #[default]
+    Preserved,
+    /// It becomes the chart's: Option A.
+    Regenerated,
+}
+
+/// A restart of the agents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Restart {
+    /// What the guide says that layers 3 and 4 feel of it, where it says more than of every restart.
+    #[schemars(with = "Option<String>")]
+    pub l3: Option<Impact>,
+}
+
+/// What becomes of the spare server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SpareServer {
+    /// It is made, and waited for.
+    Added,
+    /// It leaves the Service, and is deleted.
+    Removed,
+}
+
+/// A length of time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Wait {
+    /// Seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    pub seconds: u16,
+}
+
+/// A file of the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PlacedFile {
+    /// Where it is on the node.
+    #[schemars(regex(pattern = r"^/.+"))]
+    pub path: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// Written `{}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// What must come of each arm; without `skipped` there is only the documented way.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Expect {
+    /// Of the documented way: unless it says otherwise, every flow stays inside its budget.
+    #[serde(default)]
+    pub followed: Expected,
+    /// Of the way that leaves something out.
+    pub skipped: Option<Expected>,
+}
+
+/// A way through a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    /// As the guide says.
+    Followed,
+    /// With something left out.
+    Skipped,
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Followed => "followed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// A scenario that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct ScenarioError {
+    file: String,
+    line: u64,
+    column: u64,
+    message: String,
+}
+
+impl ScenarioError {
+    pub(super) fn at(file: &str, place: Location, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: place.line(), column: place.column(), message: message.into() }
+    }
+}
+
+const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
+                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside, \
+                          hear, migrate-identities, clear-identities, spare-server or ask-names";
+
+fn two() -> u8 {
+    2
+}
+
+impl Scenario {
+    /// Reads a scenario; unknown keys are errors.
+    pub(super) fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = serde_saphyr::from_str(text).map_err(|e| {
+            let place = e.location().unwrap_or(Location::UNKNOWN);
+            let shown = e.without_snippet().to_string();
+            // The place stands in front already.
+            let suffix = format!(" at line {}, column {}", place.line(), place.column());
+            ScenarioError::at(file, place, shown.strip_suffix(&suffix).unwrap_or(&shown))
+        })?;
+        scenario.check(file)?;
+        Ok(scenario)
+    }
+
+    fn check(&self, file: &str) -> Result<(), ScenarioError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        if self.name.value.is_empty() || !self.name.value.chars().all(allowed) {
+            let message = "a name is written in small letters, digits, dots and hyphens";
+            return Err(ScenarioError::at(file, self.name.referenced, message));
+        }
+        if !(1..=5).contains(&self.nodes) {
+            let message = format!("{} nodes: a cluster has 1 to 5", self.nodes);
+            return Err(ScenarioError::at(file, self.name.referenced, message));
+        }
+        if let Some(hazard) = &self.hazard
+            && !guide::hazard_ids().contains(hazard.value.as_str())
+        {
+            let known: Vec<_> = guide::hazard_ids().into_iter().collect();
+            let message = format!("no hazard is named {}; the names are {}", hazard.value, known.join(", "));
+            return Err(ScenarioError::at(file, hazard.referenced, message));
+        }
+        if let Some(step) = self.steps.iter().find(|step| step.value.action().is_none()) {
+            return Err(ScenarioError::at(file, step.referenced, ONE_ACTION));
+        }
+        let differs = self.steps.iter().find(|step| step.value.arm.is_some());
+        match (&self.expect.skipped, differs) {
+            (None, Some(step)) => Err(ScenarioError::at(
+                file,
+                step.referenced,
+                "a step belongs to one arm, but expect.skipped does not say what must come of the other",
+            )),
+            (Some(_), None) => Err(ScenarioError::at(
+                file,
+                self.name.referenced,
+                "expect.skipped needs a step with `arm: followed` or `arm: skipped`, or both arms are the same",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The arms that it has.
+    pub(super) fn arms(&self) -> Vec<Arm> {
+        let skipped = self.expect.skipped.is_some().then_some(Arm::Skipped);
+        [Arm::Followed].into_iter().chain(skipped).collect()
+    }
+
+    /// What must come of an arm.
+    pub(super) fn expected(&self, arm: Arm) -> &Expected {
+        match (arm, &self.expect.skipped) {
+            (Arm::Skipped, Some(skipped)) => skipped,
+            _ => &self.expect.followed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const HEAD: &str = "name: a\ntitle: t\nguide: g\ninstall: {version: \"1.5\"}\n";
+
+    #[rstest]
+    #[case::unknown_key("expect: {}\nsteps: []\nstep: []\n", "f.yaml:7:1: ", "step")]
+    #[case::unknown_step("expect: {}\nsteps:\n- soak: {seconds: 3}\n", "f.yaml:7:3: ", "soak")]
+    #[case::unknown_option(
+        "expect: {}\nsteps:\n- upgrade: {to: \"1.6\", now: true}\n",
+        "f.yaml:7:24: ",
+        "now"
+    )]
+    #[case::no_action("expect: {}\nsteps:\n- within-seconds: 3\n", "f.yaml:7:3: ", "exactly one action")]
+    #[case::two_actions(
+        "expect: {}\nsteps:\n- {restart: {}, rollout-undo: {}}\n",
+        "f.yaml:7:3: ",
+        "exactly one"
+    )]
+    #[case::unknown_arm("expect: {}\nsteps:\n- {arm: both, restart: {}}\n", "f.yaml:7:9: ", "both")]
+    #[case::one_armed(
+        "expect: {}\nsteps:\n- {arm: skipped, restart: {}}\n",
+        "f.yaml:7:3: ",
+        "expect.skipped"
+    )]
+    #[case::same_arms("expect: {skipped: {}}\nsteps: []\n", "f.yaml:1:7: ", "both arms are the same")]
+    #[case::unknown_hazard(
+        "hazard: kvstore-key\nexpect: {}\nsteps: []\n",
+        "f.yaml:5:9: no hazard is named kvstore-key; the names are ",
+        "kvstore-keys, "
+    )]
+    #[case::not_yaml("expect: [\n", "f.yaml:", "")]
+    fn what_is_wrong_is_said_with_its_place(#[case] rest: &str, #[case] place: &str, #[case] word: &str) {
+        let error = Scenario::parse("f.yaml", &format!("{HEAD}{rest}")).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(word), "{error}");
+        assert!(!error.contains(" at line "), "{error}");
+    }
+
+    #[test]
+    fn nodes_and_name_are_checked() {
+        let error = |text: &str| Scenario::parse("f", text).unwrap_err().to_string();
+        let rest = "expect: {}\nsteps: []\n";
+        let nodes = error(&format!("{HEAD}{rest}nodes: 9\n"));
+        assert!(nodes.contains("1 to 5"), "{nodes}");
+        let name = error(&format!("{HEAD}{rest}").replace("name: a", "name: A b"));
+        assert!(name.starts_with("f:1:7: a name"), "{name}");
+    }
+}

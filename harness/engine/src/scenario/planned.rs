@@ -1,0 +1,34 @@
+//! Every arm of every scenario that is compiled in, planned.
+
+use super::embedded;
+use super::file::{Arm, Scenario, ScenarioError};
+use super::steps::{NoProcedure, procedure};
+use crate::run::procedure::Procedure;
+
+/// An arm.
+#[derive(Debug)]
+pub struct Planned {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The arm.
+    pub arm: Arm,
+    /// What a run of it does; nothing where the guide does not have the way, so that nothing is run.
+    pub procedure: Option<Procedure>,
+}
+
+/// Plans them all, in order of name.
+pub fn all() -> Result<Vec<Planned>, ScenarioError> {
+    let mut all = Vec::new();
+    for (name, text) in embedded::ALL {
+        let scenario = Scenario::parse(name, text)?;
+        for arm in scenario.arms() {
+            let procedure = match procedure(name, &scenario, arm) {
+                Ok(procedure) => Some(procedure),
+                Err(NoProcedure::Refused(_)) => None,
+                Err(NoProcedure::File(e)) => return Err(e),
+            };
+            all.push(Planned { scenario: scenario.name.value.clone(), arm, procedure });
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,233 @@
+//! Scenarios, carried out: each arm a run, each run held against what its arm expects.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use report::run::Verdict;
+
+use super::file::Arm;
+use super::steps::{NoProcedure, procedure};
+use super::{RunArgs, Source, record};
+use crate::exit::{self, Usage};
+use crate::id::new_id;
+use crate::run;
+use crate::run::procedure::Procedure;
+use crate::run::recipe::{Recipe, Story};
+use crate::run::request::Request;
+use crate::subjects::Choice;
+
+/// One arm, planned.
+struct Trial<'a> {
+    source: &'a Source,
+    arm: Arm,
+    /// The way, or why the guide does not have it.
+    way: Result<Procedure, String>,
+}
+
+/// What came of an arm.
+pub(super) enum Outcome {
+    AsExpected,
+    /// What does not hold.
+    Wrong(Vec<String>),
+    /// The run says nothing about the subject.
+    Unjudged(Verdict, String),
+}
+
+/// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
+pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let sources = args.sources()?;
+    let mut subject = args.subject.choose()?;
+    if !subject.is_documented() {
+        let why = "scenarios are stories of Cilium's guide: a subject file is for `seatrial run`";
+        return Err(Usage(why.to_owned()).into());
+    }
+    args.provider.can_pull(subject.needs_registry())?;
+    subject.ask(&args.provider.components()).await?;
+    let mut trials = Vec::new();
+    for source in &sources {
+        let arms = source.scenario.arms().into_iter().filter(|arm| args.arm.is_none_or(|only| only == *arm));
+        for arm in arms {
+            trials.push(plan(&subject, source, arm)?);
+        }
+    }
+    if trials.is_empty() {
+        writeln!(out, "nothing ran: no scenario that was named has this arm")?;
+        return Ok(exit::SKIPPED);
+    }
+    if trials.iter().any(|trial| trial.way.is_ok()) {
+        args.provider.check()?;
+    }
+    if args.provider.is_there() {
+        one_upgrade(&trials)?;
+    }
+    let started = Instant::now();
+    let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
+    for (number, trial) in trials.iter().enumerate() {
+        let (outcome, folder) = trial.run(args, &subject, number).await?;
+        folders.extend(folder);
+        let interrupted = matches!(outcome, Outcome::Unjudged(Verdict::Interrupted, _));
+        write!(out, "{}", trial.say(&outcome))?;
+        outcomes.push(outcome);
+        if interrupted {
+            break;
+        }
+    }
+    if trials.len() > 1 {
+        let good = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::AsExpected)).count();
+        let seconds = started.elapsed().as_secs();
+        writeln!(out, "{good} of {} arms are as expected, in {seconds} s", trials.len())?;
+        if let Some(index) = record::index(&std::path::absolute(&args.out)?, &folders)? {
+            writeln!(out, "all of them: {}", index.display())?;
+        }
+    }
+    Ok(code(&outcomes))
+}
+
+/// Checks that what is to be done to a cluster that is there is one upgrade of what runs in it.
+fn one_upgrade(trials: &[Trial<'_>]) -> Result<(), Usage> {
+    let [trial] = trials else {
+        return Err(Usage("a cluster that is there takes one arm: choose it with --arm".to_owned()));
+    };
+    let install = &trial.source.scenario.install;
+    if install.config.is_empty() && !install.names {
+        return Ok(());
+    }
+    Err(Usage(format!("{} installs Cilium in a way of its own: give it a cluster of its own", trial.name())))
+}
+
+fn plan<'a>(subject: &Choice, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
+    let way = match procedure(&source.file, &source.scenario, arm) {
+        Ok(procedure) => {
+            for version in procedure.versions() {
+                subject.supports(&version)?;
+            }
+            Ok(procedure)
+        }
+        Err(NoProcedure::Refused(why)) if source.scenario.expected(arm).refused.is_some() => {
+            Err(why.to_string())
+        }
+        Err(e) => return Err(Usage(e.to_string())),
+    };
+    Ok(Trial { source, arm, way })
+}
+
+impl Trial<'_> {
+    fn name(&self) -> String {
+        format!("{}/{}", self.source.scenario.name.value, self.arm)
+    }
+
+    /// Runs it where there is a way; returns what came of it, and the folder of the run.
+    async fn run(
+        &self,
+        args: &RunArgs,
+        subject: &Choice,
+        number: usize,
+    ) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
+        let expected = self.source.scenario.expected(self.arm);
+        let procedure = match (&self.way, &expected.refused) {
+            (Err(why), Some(words)) if why.contains(words) => return Ok((Outcome::AsExpected, None)),
+            (Err(why), _) => {
+                return Ok((Outcome::Wrong(vec![format!("it was refused in other words: {why}")]), None));
+            }
+            (Ok(_), Some(words)) => {
+                return Ok((Outcome::Wrong(vec![format!("it was not refused; it must be: {words}")]), None));
+            }
+            (Ok(procedure), None) => procedure,
+        };
+        let request = self.request(args, subject, procedure.clone(), number).await?;
+        let folder = request.out.join(&request.id);
+        let run = run::execute(&request).await?;
+        let outcome = match run.verdict {
+            Verdict::Passed | Verdict::Failed => match expected.judge(&run, &folder.join("objects")) {
+                wrong if wrong.is_empty() => Outcome::AsExpected,
+                wrong => Outcome::Wrong(wrong),
+            },
+            other => Outcome::Unjudged(other, run.reason),
+        };
+        record::outcome(&folder, &self.source.scenario.name.value, self.arm, &outcome)?;
+        Ok((outcome, Some(folder)))
+    }
+
+    async fn request(
+        &self,
+        args: &RunArgs,
+        subject: &Choice,
+        procedure: Procedure,
+        number: usize,
+    ) -> anyhow::Result<Request> {
+        let scenario = &self.source.scenario;
+        let story = Story::Scenario {
+            name: scenario.name.value.clone(),
+            arm: self.arm.to_string(),
+            text: self.source.text.clone(),
+        };
+        let config = scenario.install.config.clone();
+        let options = args.subject.again() + &args.provider.again();
+        // Runs of one process may begin in the same second.
+        let id = format!("{}-{number}", new_id());
+        let there = args.provider.there(&id, scenario.nodes).await?;
+        if let Some(there) = &there {
+            args.subject.fits_what_is_there()?;
+            there.suits(&procedure)?;
+        }
+        Ok(Request {
+            id,
+            procedure,
+            again: format!("seatrial scenario run {} --arm {}{options}", self.source.file, self.arm),
+            recipe: Recipe::new(subject.option(), scenario.nodes, &config, story).with_options(&options),
+            budgets: scenario.budgets.clone(),
+            subject: subject.clone(),
+            nodes: scenario.nodes,
+            config,
+            policies: scenario.install.policies.clone(),
+            names: scenario.install.names,
+            required: Vec::new(),
+            out: std::path::absolute(&args.out)?,
+            keep: false,
+            verbose: args.verbose,
+            provider: args.provider.clone(),
+            there,
+        })
+    }
+
+    fn say(&self, outcome: &Outcome) -> String {
+        let name = self.name();
+        match outcome {
+            Outcome::AsExpected => format!("scenario {name}: as expected\n\n"),
+            Outcome::Wrong(wrong) => {
+                format!("scenario {name}: NOT as expected\n  {}\n\n", wrong.join("\n  "))
+            }
+            Outcome::Unjudged(verdict, reason) => {
+                format!("scenario {name}: not judged, {verdict}: {reason}\n\n")
+            }
+        }
+    }
+}
+
+/// The worst outcome decides: interrupted, then errored, then findings.
+fn code(outcomes: &[Outcome]) -> u8 {
+    let code = |outcome: &Outcome| match outcome {
+        Outcome::AsExpected => exit::PASSED,
+        Outcome::Wrong(_) => exit::FINDINGS,
+        Outcome::Unjudged(verdict, _) => exit::of(*verdict),
+    };
+    outcomes.iter().map(code).max().unwrap_or(exit::SKIPPED)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all_good(&[Outcome::AsExpected, Outcome::AsExpected], 0)]
+    #[case::one_wrong(&[Outcome::AsExpected, Outcome::Wrong(vec![])], 1)]
+    #[case::noise_says_nothing(&[Outcome::Wrong(vec![]), Outcome::Unjudged(Verdict::Noisy, String::new())], 3)]
+    #[case::interrupted(&[Outcome::Unjudged(Verdict::Interrupted, String::new())], 130)]
+    #[case::nothing_ran(&[], 4)]
+    fn worst_outcome_decides(#[case] outcomes: &[Outcome], #[case] expected: u8) {
+        assert_eq!(code(outcomes), expected);
+    }
+}
