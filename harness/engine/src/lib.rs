@@ -17,4 +17,5 @@ pub mod scenario;
 mod schema;
 pub mod scratch;
 pub mod spawn;
+pub mod steps;
 pub mod subjects;

@@ -7,8 +7,8 @@ use report::run::{self, Outage, Run, Verdict};
 
 use super::Args;
 use crate::exit;
-use crate::run::inject::Cause;
-use crate::run::procedure::Step;
+use crate::steps::inject::Cause;
+use crate::steps::{Inject, Step};
 
 /// An outage that began so long before a step, ms, may still be its doing: nodes act before the step is recorded.
 const BEFORE_MS: f64 = 100.0;
@@ -29,7 +29,10 @@ enum Named {
 /// Runs the command.
 pub(super) async fn run(args: &Args, count: u32, out: &mut dyn Write) -> anyhow::Result<u8> {
     let plan: Vec<(Cause, String)> = (0..count as usize).map(disturbance).collect();
-    let steps = (1..).zip(&plan).map(|(number, (cause, node))| Step::inject(number, *cause, node.clone()));
+    let version = super::version()?;
+    let steps = (1..).zip(&plan).map(|(number, (cause, node))| {
+        Step::inject(number, Inject { cause: *cause, node: node.clone() }, version.clone())
+    });
     let record = super::watched(args, steps.collect()).await?;
     let done = record.steps.iter().filter(|step| number_of(step).is_some()).count();
     if record.verdict == Verdict::Interrupted {

@@ -8,7 +8,7 @@ use report::summary::shortage;
 
 use super::Args;
 use crate::exit;
-use crate::run::procedure::Step;
+use crate::steps::{Step, Wait};
 
 /// Length of a window.
 const WINDOW: Duration = Duration::from_secs(20);
@@ -24,12 +24,12 @@ struct Seen {
 
 /// Runs the command; exit code 1 when there was a false alarm.
 pub(super) async fn run(args: &Args, count: u32, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let steps = (0..count).map(|_| Step::wait(WINDOW)).collect();
+    let steps = vec![quiet()?; count as usize];
     let record = super::watched(args, steps).await?;
     if record.verdict == Verdict::Interrupted {
         return Ok(exit::INTERRUPTED);
     }
-    let windows = windows(&record);
+    let windows = windows(&record, &quiet()?.name);
     anyhow::ensure!(
         windows.len() == count as usize,
         "{} of {count} windows: {}",
@@ -55,9 +55,13 @@ pub(super) async fn run(args: &Args, count: u32, out: &mut dyn Write) -> anyhow:
     Ok(if alarms == 0 { exit::PASSED } else { exit::FINDINGS })
 }
 
+/// The step of a window.
+fn quiet() -> anyhow::Result<Step> {
+    Ok(Wait { seconds: u16::try_from(WINDOW.as_secs())? }.step(super::version()?))
+}
+
 /// What was seen in each window, of flows that cross the subject.
-fn windows(record: &Run) -> Vec<Seen> {
-    let name = Step::wait(WINDOW).name;
+fn windows(record: &Run, name: &str) -> Vec<Seen> {
     let windows = record.steps.iter().filter(|step| step.name == name && step.outcome == Outcome::Done);
     windows
         .map(|window| {

@@ -32,10 +32,11 @@ use crate::components::Place;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
 use crate::provider::Provider;
-use crate::run::procedure::{Procedure, Step};
+use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
 use crate::scratch::Scratch;
+use crate::steps::Step;
 use crate::subjects::{self, Choice};
 use crate::{errors, paths, run};
 

@@ -9,8 +9,8 @@ use probe::sample::FlowSamples;
 use probe::summary::Summary;
 use report::run::{self, Flow, Layer, Step};
 
-use super::procedure::Hop;
 use super::recorder::Recorder;
+use crate::steps::Hop;
 
 /// A stretch of the measurement that is judged by itself; it ends where the next one begins.
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ impl Window {
 
     /// The window of a change that begins now.
     pub(super) fn opened(hop: &Hop) -> Self {
-        let transition = Transition { name: hop.name(), l3: hop.l3.clone(), l7: hop.l7.clone() };
+        let transition =
+            Transition { name: hop.name(), l3: hop.l3.wording().to_owned(), l7: hop.l7.wording().to_owned() };
         Self { from_ns: probe::clock::now_ns(), transition: Some(transition) }
     }
 }

@@ -4,8 +4,8 @@ use guide::hazard_remedy;
 use kube::api::DynamicObject;
 use subject::{Layout, Obstacle, Parts, Subject, ignored_values};
 
-use super::procedure::{Action, Hop, Step, Way};
 use super::recorder::Produced;
+use crate::steps::Hop;
 use crate::subjects::Release;
 
 /// A documented hazard of charts that this upgrade meets.
@@ -45,15 +45,6 @@ impl Produced for Rendered {
         } else {
             format!("{objects} objects; {hazards}")
         })
-    }
-}
-
-/// The hop of a step that applies what a chart renders, and the parts that are applied.
-pub(super) fn applies(step: &Step) -> Option<(&Hop, Parts)> {
-    match &step.action {
-        Action::Change(hop, Way::Chart(_)) => Some((hop, Parts::WithoutConfig)),
-        Action::Change(hop, Way::ChartAndConfig) => Some((hop, Parts::All)),
-        _ => None,
     }
 }
 

@@ -8,14 +8,17 @@ use clap::Args as ClapArgs;
 use cluster::Components;
 use guide::{ConfigMap, Facts, Options, PlanError, Version};
 use probe::budget::Budgets;
+use report::run::Transition;
 use serde_json::Value;
 
+use super::brief::Brief;
 use super::existing::There;
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
 use crate::exit::Usage;
 use crate::id::new_id;
 use crate::provider::Provider;
+use crate::redact::redact;
 use crate::subjects::{Choice, SubjectArgs};
 
 /// Arguments of `seatrial run`.
@@ -180,6 +183,28 @@ impl Request {
             provider: args.provider,
             there,
         })
+    }
+
+    /// The beginning of the record.
+    pub fn brief(&self) -> Brief {
+        let path = self.procedure.hops().map(|hop| Transition {
+            from: hop.from.to_string(),
+            to: hop.to.to_string(),
+            direction: hop.direction.to_string(),
+            l3_impact: hop.l3.wording().to_owned(),
+            l7_impact: hop.l7.wording().to_owned(),
+        });
+        Brief {
+            id: self.id.clone(),
+            out: self.out.clone(),
+            verbose: self.verbose,
+            subject: self.subject.name().to_owned(),
+            provider: self.provider.name().to_owned(),
+            path: path.collect(),
+            again: redact(&self.again),
+            budgets: self.budgets.clone(),
+            recipe: Some(self.recipe.clone()),
+        }
     }
 }
 

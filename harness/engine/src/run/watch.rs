@@ -15,7 +15,7 @@ use subject::{Names, Subject};
 
 use super::brief::Brief;
 use super::bringup::State;
-use super::execute::{BASELINE, measured_for};
+use super::execute::BASELINE;
 use super::existing::{self, CHANGE, Named, Purpose, There};
 use super::measure::{self, Window};
 use super::recorder::Recorder;
@@ -23,6 +23,7 @@ use super::traffic::{self, Wanted};
 use super::{interrupted, judge, observe};
 use crate::exit::{self, Usage};
 use crate::id::new_id;
+use crate::steps::measured_for;
 use crate::{errors, paths};
 
 /// The guide's words for what an upgrade may do.

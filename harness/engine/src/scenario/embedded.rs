@@ -1,41 +1,7 @@
 //! The scenarios of the folder `scenarios/`, compiled in.
 
-macro_rules! files {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../../scenarios/", $name, ".yaml")))),*]
-    };
-}
-
-/// Name and text of each, in order of name.
-pub(super) const ALL: &[(&str, &str)] = files![
-    "cni-conf-overwrite",
-    "configmap-regenerate",
-    "container-runtime-labels",
-    "ct-gc-pressure",
-    "ct-table-size",
-    "deprecated-metrics",
-    "dns-polling",
-    "host-vs-world",
-    "identity-migration",
-    "identity-mode-rollback",
-    "kvstore-keys",
-    "legacy-services-downgrade",
-    "micro-upgrade",
-    "monitor-events",
-    "noop",
-    "policy-during-upgrade",
-    "prefix-lengths",
-    "preflight-pull",
-    "proxy-restart",
-    "rebase-and-rollback",
-    "services-v2",
-    "unlisted-path",
-    "upgrade-1.0-1.1",
-    "upgrade-1.1-1.2",
-    "upgrade-1.2-1.3",
-    "upgrade-1.2-1.5",
-    "upgrade-1.5-1.6",
-];
+/// Name and text of each, in order of name; `build.rs` lists them.
+pub(super) const ALL: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
 
 /// The text of the scenario of this name.
 pub(super) fn text(name: &str) -> Option<&'static str> {
@@ -47,10 +13,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::super::file::{Arm, Scenario};
+    use super::super::file::Scenario;
     use super::super::steps::{NoProcedure, procedure};
     use super::*;
     use crate::schema;
+    use crate::steps::Arm;
 
     fn crate_folder() -> &'static Path {
         Path::new(env!("CARGO_MANIFEST_DIR"))

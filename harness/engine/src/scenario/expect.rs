@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use model::Direction;
 use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,6 +12,8 @@ use super::effect::Effect;
 use super::heard::Heard;
 use super::objects::ObjectFact;
 use super::sums::Sum;
+use crate::run::procedure::Procedure;
+use crate::steps::{Action, Step};
 
 /// What must come of an arm. Where no finding is named, the run must pass.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -62,13 +65,14 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    /// Says whether a step of this name is one.
-    pub(super) fn is(self, step: &str) -> bool {
-        step.starts_with(match self {
-            Self::Preflight => "pre-flight check ",
-            Self::Upgrade => "upgrade ",
-            Self::Rollback => "roll back ",
-        })
+    /// Whether the procedure stops at this step.
+    pub(super) fn is(self, step: &Step) -> bool {
+        let direction = step.hop.as_ref().map(|hop| hop.direction);
+        match self {
+            Self::Preflight => matches!(step.action, Action::Preflight(_)),
+            Self::Upgrade => direction == Some(Direction::Upgrade),
+            Self::Rollback => direction == Some(Direction::Rollback),
+        }
     }
 }
 
@@ -143,13 +147,13 @@ impl Expected {
         if self.findings.is_empty() { Verdict::Passed } else { Verdict::Failed }
     }
 
-    /// Compares what a run recorded with what must have come of it; every sentence is something that does not hold.
-    pub(super) fn judge(&self, run: &Run, objects: &Path) -> Vec<String> {
+    /// Compares what a run of this procedure recorded with the expectations; returns a sentence for each that is not met.
+    pub(super) fn judge(&self, run: &Run, procedure: &Procedure, objects: &Path) -> Vec<String> {
         let mut wrong = Vec::new();
         if run.verdict != self.verdict() {
             wrong.push(format!("the verdict is {}, not {}: {}", run.verdict, self.verdict(), run.reason));
         }
-        wrong.extend(self.steps(run));
+        wrong.extend(self.stops(run, procedure));
         wrong.extend(self.found(run));
         for pattern in &self.outages {
             wrong.extend(each_suffers(pattern, run));
@@ -166,14 +170,13 @@ impl Expected {
         wrong
     }
 
-    fn steps(&self, run: &Run) -> Option<String> {
-        let failed = run.steps.iter().find(|step| step.outcome == Outcome::Failed);
-        match (self.stops_at, failed) {
-            (None, _) => None,
-            (Some(stop), Some(step)) if stop.is(&step.name) => None,
-            (Some(stop), Some(step)) => Some(format!("it ended at `{}` and not at {stop:?}", step.name)),
-            (Some(stop), None) => Some(format!("nothing stopped it; it must end at {stop:?}")),
-        }
+    fn stops(&self, run: &Run, procedure: &Procedure) -> Option<String> {
+        let stop = self.stops_at?;
+        let Some(failed) = run.steps.iter().find(|step| step.outcome == Outcome::Failed) else {
+            return Some(format!("nothing stopped it; it must end at {stop:?}"));
+        };
+        let as_expected = procedure.steps.iter().any(|step| step.name == failed.name && stop.is(step));
+        (!as_expected).then(|| format!("it ended at `{}` and not at {stop:?}", failed.name))
     }
 
     fn found(&self, run: &Run) -> Vec<String> {

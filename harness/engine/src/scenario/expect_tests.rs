@@ -52,7 +52,9 @@ fn run(verdict: &str, findings: &[Value], steps: &[(&str, &str)]) -> Run {
 
 fn judge(expected: &str, run: &Run) -> Vec<String> {
     let expected: Expected = serde_saphyr::from_str(expected).unwrap();
-    expected.judge(run, Path::new("/nowhere"))
+    let (from, to) = ("1.5.13".parse().unwrap(), "1.6.12".parse().unwrap());
+    let procedure = Procedure::of_plan(&guide::plan(&from, &to).unwrap(), true);
+    expected.judge(run, &procedure, Path::new("/nowhere"))
 }
 
 #[rstest]

@@ -1,10 +1,7 @@
 //! The scenario file: what may stand in it, and how it is read.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use clap::ValueEnum;
-use guide::Impact;
 use probe::budget::Budgets;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,8 +9,7 @@ use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expected;
-use super::looks::{Beside, InAgents, Lint, Look, Scrape};
-use super::policies::Policies;
+use crate::steps::{Arm, StepEntry, one_action};
 
 /// One upgrade story: a version, what is done to it, and what must come of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,8 +32,8 @@ pub(super) struct Scenario {
     /// What runs before anything is done.
     pub install: Install,
     /// What is done, in order.
-    #[schemars(with = "Vec<Step>")]
-    pub steps: Vec<Spanned<Step>>,
+    #[schemars(with = "Vec<StepEntry>")]
+    pub steps: Vec<Spanned<StepEntry>>,
     /// What must come of it.
     pub expect: Expect,
     /// What flows may lose, instead of the standard budgets.
@@ -67,202 +63,6 @@ pub(super) struct Install {
     pub names: bool,
 }
 
-/// A step: exactly one action, and what limits it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(extend("oneOf" = [
-    {"required": ["preflight"]}, {"required": ["rebase"]}, {"required": ["edit-config"]},
-    {"required": ["upgrade"]}, {"required": ["set-image"]}, {"required": ["rollout-undo"]},
-    {"required": ["restart"]}, {"required": ["wait"]}, {"required": ["apply-policy"]},
-    {"required": ["place-file"]}, {"required": ["in-agents"]}, {"required": ["lint"]},
-    {"required": ["scrape"]}, {"required": ["start-beside"]}, {"required": ["hear"]},
-    {"required": ["migrate-identities"]}, {"required": ["clear-identities"]}, {"required": ["spare-server"]},
-    {"required": ["ask-names"]},
-]))]
-pub(super) struct Step {
-    /// The only arm in which the step is taken.
-    pub arm: Option<Arm>,
-    /// How long its rollout may take, seconds.
-    #[schemars(range(min = 1, max = 600))]
-    pub within_seconds: Option<u16>,
-    /// Runs the pre-flight DaemonSet until it is READY on as many nodes as the agents, and deletes it.
-    pub preflight: Option<Preflight>,
-    /// Exports the ConfigMap, rebases it onto the template of a version, and applies it.
-    pub rebase: Option<To>,
-    /// Sets keys of the ConfigMap.
-    pub edit_config: Option<BTreeMap<String, String>>,
-    /// Applies the manifests of a version.
-    pub upgrade: Option<Upgrade>,
-    /// Sets the image of the agents' container.
-    pub set_image: Option<To>,
-    /// Undoes the last rollout.
-    pub rollout_undo: Option<Nothing>,
-    /// Restarts the agents as they are.
-    pub restart: Option<Restart>,
-    /// Does nothing for a while.
-    pub wait: Option<Wait>,
-    /// Applies and deletes policies.
-    pub apply_policy: Option<Policies>,
-    /// Writes a file on every node; the run keeps what becomes of it, as the object `file-NAME`.
-    pub place_file: Option<PlacedFile>,
-    /// Runs a command in every agent's container.
-    pub in_agents: Option<InAgents>,
-    /// Lints the policies of the cluster, and files, against an upgrade.
-    pub lint: Option<Lint>,
-    /// Reads the agents' metrics.
-    pub scrape: Option<Scrape>,
-    /// Starts a command of the agents' image in a pod beside every agent.
-    pub start_beside: Option<Beside>,
-    /// Ends the command that was started under this name, and keeps what it said, as the object `said-NAME`.
-    pub hear: Option<String>,
-    /// Gives the identities of the kvstore the same numbers in the API server, from a pre-flight pod.
-    pub migrate_identities: Option<Nothing>,
-    /// Deletes the identities of the API server.
-    pub clear_identities: Option<Nothing>,
-    /// Puts one more server behind the Service of all servers, or takes it away again.
-    pub spare_server: Option<SpareServer>,
-    /// Makes the pods that know names ask the cluster's DNS for them.
-    pub ask_names: Option<Nothing>,
-}
-
-/// The one thing that a step does.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Action<'a> {
-    Preflight(&'a Preflight),
-    Rebase(&'a To),
-    EditConfig(&'a BTreeMap<String, String>),
-    Upgrade(&'a Upgrade),
-    SetImage(&'a To),
-    RolloutUndo,
-    Restart(&'a Restart),
-    Wait(&'a Wait),
-    ApplyPolicy(&'a Policies),
-    PlaceFile(&'a PlacedFile),
-    Look(Look<'a>),
-    MigrateIdentities,
-    ClearIdentities,
-    SpareServer(SpareServer),
-    AskNames,
-}
-
-impl Step {
-    /// Its action; none when there is not exactly one.
-    pub(super) fn action(&self) -> Option<Action<'_>> {
-        let all = [
-            self.preflight.as_ref().map(Action::Preflight),
-            self.rebase.as_ref().map(Action::Rebase),
-            self.edit_config.as_ref().map(Action::EditConfig),
-            self.upgrade.as_ref().map(Action::Upgrade),
-            self.set_image.as_ref().map(Action::SetImage),
-            self.rollout_undo.as_ref().map(|_| Action::RolloutUndo),
-            self.restart.as_ref().map(Action::Restart),
-            self.wait.as_ref().map(Action::Wait),
-            self.apply_policy.as_ref().map(Action::ApplyPolicy),
-            self.place_file.as_ref().map(Action::PlaceFile),
-            self.in_agents.as_ref().map(|it| Action::Look(Look::InAgents(it))),
-            self.lint.as_ref().map(|it| Action::Look(Look::Lint(it))),
-            self.scrape.as_ref().map(|it| Action::Look(Look::Scrape(it))),
-            self.start_beside.as_ref().map(|it| Action::Look(Look::StartBeside(it))),
-            self.hear.as_deref().map(|it| Action::Look(Look::Hear(it))),
-            self.migrate_identities.as_ref().map(|_| Action::MigrateIdentities),
-            self.clear_identities.as_ref().map(|_| Action::ClearIdentities),
-            self.spare_server.map(Action::SpareServer),
-            self.ask_names.as_ref().map(|_| Action::AskNames),
-        ];
-        let mut given = all.into_iter().flatten();
-        given.next().filter(|_| given.next().is_none())
-    }
-}
-
-/// The pre-flight check of a version.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Preflight {
-    /// Version.
-    pub to: String,
-    /// Tag of the images, when it is not the version's.
-    pub tag: Option<String>,
-    /// Further values of its chart, such as `preflight.rmSvcV2`.
-    #[serde(default)]
-    pub set: BTreeMap<String, String>,
-}
-
-/// A version.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct To {
-    /// Version.
-    pub to: String,
-}
-
-/// Manifests of a version.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Upgrade {
-    /// Version.
-    pub to: String,
-    /// Tag of the images, when it is not the version's.
-    pub tag: Option<String>,
-    /// What becomes of the ConfigMap.
-    #[serde(default)]
-    pub config_map: ConfigMap,
-}
-
-/// What becomes of the ConfigMap in an upgrade.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ConfigMap {
-    /// It stays: Option B of the guide.
-    #[default]
-    Preserved,
-    /// It becomes the chart's: Option A.
-    Regenerated,
-}
-
-/// A restart of the agents.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Restart {
-    /// What the guide says that layers 3 and 4 feel of it, where it says more than of every restart.
-    #[schemars(with = "Option<String>")]
-    pub l3: Option<Impact>,
-}
-
-/// What becomes of the spare server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum SpareServer {
-    /// It is made, and waited for.
-    Added,
-    /// It leaves the Service, and is deleted.
-    Removed,
-}
-
-/// A length of time.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Wait {
-    /// Seconds.
-    #[schemars(range(min = 1, max = 3600))]
-    pub seconds: u16,
-}
-
-/// A file of the nodes.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct PlacedFile {
-    /// Where it is on the node.
-    #[schemars(regex(pattern = r"^/.+"))]
-    pub path: String,
-    /// What stands in it.
-    pub text: String,
-}
-
-/// Written `{}`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
-
 /// What must come of each arm; without `skipped` there is only the documented way.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -272,25 +72,6 @@ pub(super) struct Expect {
     pub followed: Expected,
     /// Of the way that leaves something out.
     pub skipped: Option<Expected>,
-}
-
-/// A way through a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arm {
-    /// As the guide says.
-    Followed,
-    /// With something left out.
-    Skipped,
-}
-
-impl fmt::Display for Arm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Followed => "followed",
-            Self::Skipped => "skipped",
-        })
-    }
 }
 
 /// A scenario that cannot be used.
@@ -308,10 +89,6 @@ impl ScenarioError {
         Self { file: file.to_owned(), line: place.line(), column: place.column(), message: message.into() }
     }
 }
-
-const ONE_ACTION: &str = "a step has exactly one action: preflight, rebase, edit-config, upgrade, set-image, \
-                          rollout-undo, restart, wait, apply-policy, place-file, in-agents, lint, scrape, start-beside, \
-                          hear, migrate-identities, clear-identities, spare-server or ask-names";
 
 fn two() -> u8 {
     2
@@ -349,7 +126,7 @@ impl Scenario {
             return Err(ScenarioError::at(file, hazard.referenced, message));
         }
         if let Some(step) = self.steps.iter().find(|step| step.value.action().is_none()) {
-            return Err(ScenarioError::at(file, step.referenced, ONE_ACTION));
+            return Err(ScenarioError::at(file, step.referenced, one_action()));
         }
         let differs = self.steps.iter().find(|step| step.value.arm.is_some());
         match (&self.expect.skipped, differs) {

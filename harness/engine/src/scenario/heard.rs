@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expect::Pattern;
+use crate::steps::{Hear, StartBeside};
 
 /// How much of the traffic may be missing or too much at the ends of the stretch, when nothing was lost.
 const TOLERANCE: f64 = 0.05;
@@ -84,11 +85,9 @@ impl Heard {
 
     /// From the end of the step that started the command to the beginning of the one that ended it.
     fn stretch(&self, run: &Run) -> Option<(f64, f64)> {
-        let step = |verb: &str| {
-            let name = format!("{verb} {}", self.name);
-            run.steps.iter().find(|step: &&Step| step.name == name)
-        };
-        Some((step("start")?.ended_ms, step("hear")?.started_ms))
+        let step = |name: String| run.steps.iter().find(|step: &&Step| step.name == name);
+        let (start, hear) = (StartBeside::step_name(&self.name), Hear::step_name(&self.name));
+        Some((step(start)?.ended_ms, step(hear)?.started_ms))
     }
 
     fn lost(&self, line: &str) -> Option<u64> {

@@ -10,10 +10,12 @@ use clap::Args;
 use report::collection::{Recorded, folders};
 use report::run::Verdict;
 
-use super::file::{Arm, Scenario};
+use super::file::Scenario;
+use super::steps::{NoProcedure, procedure};
 use crate::errors;
 use crate::exit::{self, Usage};
 use crate::run::recipe::{Recipe, Story};
+use crate::steps::Arm;
 
 /// Arguments of `seatrial scenario judge`.
 #[derive(Debug, Args)]
@@ -96,7 +98,13 @@ impl Judged {
     fn wrong(&self, arm: &str) -> Option<Vec<String>> {
         let arm = self.scenario.arms().into_iter().find(|own| own.to_string() == arm)?;
         let objects = self.recorded.folder.join("objects");
-        Some(self.scenario.expected(arm).judge(&self.recorded.run, &objects))
+        // Steps are those of the arm that was run, whichever arm's expectations are compared.
+        let own = self.scenario.arms().into_iter().find(|own| own.to_string() == self.arm)?;
+        let procedure = match procedure(&self.name, &self.scenario, own) {
+            Ok(procedure) => procedure,
+            Err(NoProcedure::File(e) | NoProcedure::Refused(e)) => return Some(vec![e.to_string()]),
+        };
+        Some(self.scenario.expected(arm).judge(&self.recorded.run, &procedure, &objects))
     }
 }
 

@@ -6,10 +6,8 @@ mod expect;
 mod file;
 mod heard;
 mod judge;
-mod looks;
 mod objects;
 pub mod planned;
-mod policies;
 mod record;
 mod run;
 mod steps;
@@ -23,8 +21,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::exit::{self, Usage};
 use crate::provider::Provider;
+pub use crate::steps::Arm;
 use crate::subjects::SubjectArgs;
-pub use file::Arm;
 use file::Scenario;
 
 /// What to do with scenarios.

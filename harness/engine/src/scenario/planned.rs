@@ -1,9 +1,10 @@
 //! Every arm of every scenario that is compiled in, planned.
 
 use super::embedded;
-use super::file::{Arm, Scenario, ScenarioError};
+use super::file::{Scenario, ScenarioError};
 use super::steps::{NoProcedure, procedure};
 use crate::run::procedure::Procedure;
+use crate::steps::Arm;
 
 /// An arm.
 #[derive(Debug)]

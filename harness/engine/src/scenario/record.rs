@@ -7,8 +7,8 @@ use report::collection::{Recorded, html};
 use report::folder::RunFolder;
 use report::trial::{SCHEMA, Trial, TrialOutcome};
 
-use super::file::Arm;
 use super::run::Outcome;
+use crate::steps::Arm;
 
 /// Writes `trial.json` into the folder of the run.
 pub(super) fn outcome(folder: &Path, scenario: &str, arm: Arm, outcome: &Outcome) -> anyhow::Result<()> {

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use report::run::Verdict;
 
-use super::file::Arm;
 use super::steps::{NoProcedure, procedure};
 use super::{RunArgs, Source, record};
 use crate::exit::{self, Usage};
@@ -15,6 +14,7 @@ use crate::run;
 use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
+use crate::steps::Arm;
 use crate::subjects::Choice;
 
 /// One arm, planned.
@@ -139,10 +139,12 @@ impl Trial<'_> {
         let folder = request.out.join(&request.id);
         let run = run::execute(&request).await?;
         let outcome = match run.verdict {
-            Verdict::Passed | Verdict::Failed => match expected.judge(&run, &folder.join("objects")) {
-                wrong if wrong.is_empty() => Outcome::AsExpected,
-                wrong => Outcome::Wrong(wrong),
-            },
+            Verdict::Passed | Verdict::Failed => {
+                match expected.judge(&run, procedure, &folder.join("objects")) {
+                    wrong if wrong.is_empty() => Outcome::AsExpected,
+                    wrong => Outcome::Wrong(wrong),
+                }
+            }
             other => Outcome::Unjudged(other, run.reason),
         };
         record::outcome(&folder, &self.source.scenario.name.value, self.arm, &outcome)?;

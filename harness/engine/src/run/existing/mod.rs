@@ -15,9 +15,10 @@ use probe::deploy::{ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
 use subject::Subject;
 
-use super::procedure::{Action, Procedure};
+use super::procedure::Procedure;
 use crate::errors;
 use crate::exit::Usage;
+use crate::steps::StepAction as _;
 use look::Found;
 
 pub use rights::manifest;
@@ -177,30 +178,13 @@ impl There {
                 running.map_or_else(|| "no agents of Cilium".to_owned(), |tag| format!("Cilium {tag}"));
             return Err(Usage(format!("the cluster of context {context} runs {runs}, and not {first}")));
         }
-        match procedure.steps.iter().find(|step| !is_for_agents(&step.action)) {
+        match procedure.steps.iter().find(|step| !step.action.suits_existing_clusters()) {
             Some(step) => Err(Usage(format!(
                 "\"{}\" is for a cluster of its own: it would touch more of {context} than its agents",
                 step.name
             ))),
             None => Ok(()),
         }
-    }
-}
-
-/// Whether a step is part of an upgrade, or leaves the cluster as it is.
-fn is_for_agents(action: &Action) -> bool {
-    match action {
-        Action::Preflight(_)
-        | Action::EditConfig(_)
-        | Action::Rebase { .. }
-        | Action::Change(..)
-        | Action::Settle(_)
-        | Action::Wait(_)
-        | Action::Policies(_)
-        | Action::Look(_)
-        | Action::MigrateIdentities(_)
-        | Action::SpareServer { .. } => true,
-        Action::Inject(..) | Action::PlaceFile(..) | Action::ClearIdentities | Action::AskNames => false,
     }
 }
 

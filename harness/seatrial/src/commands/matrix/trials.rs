@@ -1,11 +1,12 @@
 //! What there is to run: every arm of every scenario, and the guide's transitions that no scenario takes.
 
 use guide::{Minor, Version};
+use model::Direction;
 use serde::Serialize;
 
-use engine::run::procedure::{Hop, Procedure};
-use engine::scenario::Arm;
+use engine::run::procedure::Procedure;
 use engine::scenario::planned::{self, Planned};
+use engine::steps::{Arm, Hop};
 use engine::subjects::SubjectName;
 
 /// One run.
@@ -74,7 +75,9 @@ fn supported(subject: SubjectName, versions: &[Version]) -> Result<(), String> {
 fn covered(planned: &[Planned], from: &Version, to: &Version) -> bool {
     let followed = planned.iter().filter(|planned| planned.arm == Arm::Followed);
     followed.filter_map(|planned| planned.procedure.as_ref()).flat_map(Procedure::hops).any(|hop| {
-        hop.direction == "upgrade" && hop.from.minor() == from.minor() && hop.to.minor() == to.minor()
+        hop.direction == Direction::Upgrade
+            && hop.from.minor() == from.minor()
+            && hop.to.minor() == to.minor()
     })
 }
 

@@ -1,19 +1,55 @@
-//! What a migration of identities did, as observations of the run.
+//! The steps `migrate-identities` and `clear-identities`.
 
 use std::collections::BTreeMap;
 
 use report::event::Observation;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use subject::{Fate, Migrated};
 
-use super::recorder::Recorder;
+use super::{Action, Done, Planner, Step, StepAction, StepContext, Unplannable};
 
-/// Records one observation an identity, and says how many there were of each kind.
-pub(super) fn record(migrated: &[Migrated], recorder: &Recorder) -> String {
-    let at_ns = probe::clock::now_ns();
-    for identity in migrated {
-        recorder.observe(at_ns, observation(identity));
+/// Written `{}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigrateIdentities {}
+
+/// Written `{}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClearIdentities {}
+
+impl StepAction for MigrateIdentities {
+    fn plan(&self, planner: &mut Planner) -> Result<(), Unplannable> {
+        planner.push("migrate identities", Action::MigrateIdentities(self.clone()));
+        Ok(())
     }
-    summary(migrated)
+
+    async fn run(&self, step: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
+        let chart = &context.release(&step.to)?.chart;
+        let migrated = context.subject(step).migrate_identities(chart).await?;
+        let at_ns = probe::clock::now_ns();
+        for identity in &migrated {
+            context.observations.observe(at_ns, observation(identity));
+        }
+        Ok(summary(&migrated).into())
+    }
+}
+
+impl StepAction for ClearIdentities {
+    fn plan(&self, planner: &mut Planner) -> Result<(), Unplannable> {
+        planner.push("clear identities", Action::ClearIdentities(self.clone()));
+        Ok(())
+    }
+
+    async fn run(&self, step: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
+        context.subject(step).clear_identities().await?;
+        Ok(Done::silent())
+    }
+
+    fn suits_existing_clusters(&self) -> bool {
+        false
+    }
 }
 
 fn observation(migrated: &Migrated) -> Observation {

@@ -1,4 +1,4 @@
-//! Disturbances of known cause, made on purpose: they show whether the cause of an outage is named rightly.
+//! Disturbances of a known cause: they show whether the cause of an outage is attributed correctly.
 
 use std::fmt;
 use std::path::Path;
@@ -10,6 +10,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
+
+use super::{Done, Planner, Step, StepAction, StepContext, Unplannable};
 
 /// The Service that loses its backends.
 const SERVICE: &str = "server-2";
@@ -23,6 +25,32 @@ const STOPPED: Duration = Duration::from_millis(1_500);
 const FOLLOWED: Duration = Duration::from_secs(10);
 /// How long a killed agent may take to come back: the kubelet waits longer each time that it ends early.
 const BACK: Duration = Duration::from_secs(300);
+
+/// A disturbance of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inject {
+    /// What is done.
+    pub cause: Cause,
+    /// Name of the node.
+    pub node: String,
+}
+
+impl StepAction for Inject {
+    fn plan(&self, _: &mut Planner) -> Result<(), Unplannable> {
+        unreachable!("no scenario file has it")
+    }
+
+    async fn run(&self, _: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
+        let (client, folder) = (&context.client, context.folder.as_path());
+        let disturbed = Disturbed { client, namespace: &context.namespace, folder };
+        disturbed.inject(self.cause, &self.node).await?;
+        Ok(Done::silent())
+    }
+
+    fn suits_existing_clusters(&self) -> bool {
+        false
+    }
+}
 
 /// What is done to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +72,7 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in the order in which calibration takes them.
     pub const ALL: [Self; 7] = [
         Self::AgentKilled,
         Self::ConnectionsFlushed,
@@ -82,17 +111,17 @@ impl fmt::Display for Cause {
 }
 
 /// A cluster that is disturbed.
-pub(super) struct Disturbed<'a> {
-    pub(super) client: &'a kube::Client,
+struct Disturbed<'a> {
+    client: &'a kube::Client,
     /// Namespace of the probes.
-    pub(super) namespace: &'a str,
+    namespace: &'a str,
     /// The cluster's folder in the ledger.
-    pub(super) folder: &'a Path,
+    folder: &'a Path,
 }
 
 impl Disturbed<'_> {
     /// Makes the disturbance, and undoes it as far as it does not pass by itself.
-    pub(super) async fn inject(&self, cause: Cause, node: &str) -> anyhow::Result<()> {
+    async fn inject(&self, cause: Cause, node: &str) -> anyhow::Result<()> {
         match cause {
             Cause::AgentKilled => self.kill_agent(node).await,
             Cause::ConnectionsFlushed => self.shell(node, "conntrack -F").await,

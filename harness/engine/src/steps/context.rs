@@ -1,0 +1,65 @@
+//! What steps act on.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use cluster::node_file::NodeFiles;
+use model::Version;
+use probe::deploy::{Asker, Spare};
+use report::event::Observation;
+use subject::Subject;
+
+use super::Step;
+use crate::subjects::Release;
+use kube::api::DynamicObject;
+
+/// The observations of the run, as steps use them.
+pub(crate) trait Observations: Send + Sync {
+    /// Adds an observation.
+    fn observe(&self, at_ns: u64, observation: Observation);
+
+    /// The number of agents that have ended so far.
+    fn ended_agents(&self) -> usize;
+}
+
+/// A cluster with traffic, and the subject on it.
+pub(crate) struct StepContext<'a> {
+    pub(crate) observations: &'a dyn Observations,
+    pub(crate) client: kube::Client,
+    /// Namespace of the probes.
+    pub(crate) namespace: String,
+    /// The cluster's folder in the ledger.
+    pub(crate) folder: PathBuf,
+    pub(crate) subject: Subject,
+    pub(crate) releases: Vec<Release>,
+    pub(crate) files: NodeFiles,
+    pub(crate) spare: Option<Spare>,
+    pub(crate) asker: Option<Asker>,
+    /// The objects that the chart renders for the step.
+    pub(crate) rendered: Vec<DynamicObject>,
+    /// Whether no step follows.
+    pub(crate) last: bool,
+}
+
+impl StepContext<'_> {
+    /// The subject, with the step's limit on rollouts.
+    pub(super) fn subject(&self, step: &Step) -> Subject {
+        match step.within {
+            Some(within) => self.subject.clone().within(within),
+            None => self.subject.clone(),
+        }
+    }
+
+    /// A version that was prepared before the run.
+    pub(crate) fn release(&self, version: &Version) -> anyhow::Result<&Release> {
+        let release = self.releases.iter().find(|release| release.version == *version);
+        release.with_context(|| format!("{version} was not prepared"))
+    }
+
+    /// The same, with another tag of its images.
+    pub(crate) fn tagged(&self, version: &Version, tag: Option<&str>) -> anyhow::Result<Release> {
+        let mut release = self.release(version)?.clone();
+        release.chart.values.extend(tag.map(|tag| ("global.tag".to_owned(), tag.to_owned())));
+        Ok(release)
+    }
+}
