@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use assert_cmd::Command;
 use insta::assert_snapshot;
 
+/// A stand-in that can do nothing but describe itself: cargo builds no programs of other packages for these tests.
+const STANDIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../snapshots/standin");
+
 /// Runs the program in an empty folder and writes down all that a person would see of it.
 fn session(commands: &[&[&str]]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
@@ -13,6 +16,7 @@ fn session(commands: &[&[&str]]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
         // Its value would be part of the help.
         command.env_remove("SEATRIAL_COMPONENTS").env_remove("SEATRIAL_KIND_IMAGE").env_remove("KUBECONFIG");
+        command.env("SEATRIAL_STANDIN", STANDIN);
         let output = command.args(*arguments).current_dir(folder.path()).output().expect("an output");
         let said = [output.stdout, output.stderr].concat();
         let code = output.status.code().expect("an exit code");

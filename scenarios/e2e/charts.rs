@@ -1,6 +1,7 @@
 //! Charts that are not the stand-in's own: chart after chart with our images under their names, and the hazards of charts.
 //!
-//! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, as `ci/charts` makes it: then those are taken as well.
+//! Cilium's own charts are upgraded as well where `SEATRIAL_CHARTS` names a folder with one for each version, as
+//! `helm pull cilium/cilium --version 1.6.12` writes them.
 
 use std::path::Path;
 
@@ -120,7 +121,10 @@ fn shim_is_written(charts: &Path) -> Result<(), Failed> {
 }
 
 /// The same for Cilium's own charts, from the oldest that is there to the newest, over the latest of each minor between.
-pub(crate) fn of_cilium(folder: &Path) -> Result<(), Failed> {
+pub(crate) fn of_cilium() -> Result<(), Failed> {
+    let folder = std::env::var_os("SEATRIAL_CHARTS");
+    let folder = folder.ok_or("SEATRIAL_CHARTS is not set; name a folder with Cilium's charts in it")?;
+    let folder = Path::new(&folder);
     let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let numbers = |name: String| -> Vec<u32> {
         let version = name.trim_start_matches("cilium-").trim_end_matches(".tgz");

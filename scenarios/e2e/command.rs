@@ -31,6 +31,24 @@ pub(crate) fn seatrial(arguments: &[&str]) -> Command {
     tool(env!("CARGO_BIN_EXE_seatrial"), arguments)
 }
 
+/// Builds the stand-in next to the binary, with its profile, unless `SEATRIAL_STANDIN` names one: cargo builds for tests
+/// only the programs of their own package.
+pub(crate) fn build_standin() -> Result<(), Failed> {
+    if std::env::var_os("SEATRIAL_STANDIN").is_some() {
+        return Ok(());
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_seatrial"));
+    let mut folders = binary.ancestors().skip(1);
+    let (Some(folder), Some(target)) = (folders.next(), folders.next()) else {
+        return Err(format!("{} is in no target folder", binary.display()).into());
+    };
+    let profile = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let profile = if profile == "debug" { "dev" } else { profile };
+    let mut cargo = tool(env!("CARGO"), &["build", "--quiet", "--package", "standin", "--profile", profile]);
+    cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    run(&mut cargo)?.expect_code(0).map(drop)
+}
+
 /// Any program with arguments.
 #[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
 pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {

@@ -6,12 +6,15 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::spawn::{CommandError, Run};
+use crate::go::{GoError, GoProgram};
+use crate::spawn::Run;
 
 /// The Kubernetes version that `ci/tools/go.mod` pins.
 pub const KUBERNETES: &str = "v1.34.4";
+
+/// Linker flags that stamp the pinned version into Kubernetes programs, as releases have it.
+const STAMP: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
+                     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
 
 const GO_MOD: &str = include_str!("../../../ci/tools/go.mod");
 const GO_SUM: &str = include_str!("../../../ci/tools/go.sum");
@@ -58,21 +61,28 @@ impl Component {
         }
     }
 
-    fn package(self) -> String {
+    fn package(self) -> &'static str {
         match self {
-            Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
-            Self::Helm => "helm.sh/helm/v3/cmd/helm".to_owned(),
-            Self::Kind => "sigs.k8s.io/kind".to_owned(),
-            other => format!("k8s.io/kubernetes/cmd/{}", other.name()),
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::ApiServer => "k8s.io/kubernetes/cmd/kube-apiserver",
+            Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Helm => "helm.sh/helm/v3/cmd/helm",
+            Self::Kind => "sigs.k8s.io/kind",
         }
     }
 
-    fn modules(self) -> (&'static str, &'static str) {
-        match self {
+    /// Returns the program of the pinned module that it is built from.
+    #[must_use]
+    pub fn program(self) -> GoProgram<'static> {
+        let (go_mod, go_sum) = match self {
             Self::Helm => (HELM_GO_MOD, HELM_GO_SUM),
             Self::Kind => (KIND_GO_MOD, KIND_GO_SUM),
             _ => (GO_MOD, GO_SUM),
-        }
+        };
+        let (name, package) = (self.name(), self.package());
+        GoProgram { name, package, go_mod, go_sum, sources: &[], ldflags: STAMP, cgo: false }
     }
 
     /// Whether this is what `--version` (or `version`) of a usable program on PATH prints.
@@ -118,24 +128,9 @@ pub enum ComponentError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The build failed.
-    #[error("building {name} from its pinned Go module failed")]
-    Build {
-        /// Program.
-        name: &'static str,
-        /// Why.
-        #[source]
-        source: CommandError,
-    },
-    /// The cache cannot be written.
-    #[error("the component cache {} cannot be written; set SEATRIAL_CACHE to a folder that can", folder.display())]
-    Cache {
-        /// The cache.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// It could not be built.
+    #[error(transparent)]
+    Go(#[from] GoError),
 }
 
 /// Finds components, and builds what is missing.
@@ -187,49 +182,18 @@ impl Components {
         if let Some(folder) = &self.folder {
             return Err(ComponentError::NotInFolder { name, folder: folder.clone() });
         }
-        let Ok(go) = which::which("go") else {
+        if which::which("go").is_err() {
             return Err(ComponentError::NoGo {
                 name,
                 looked: format!("KUBEBUILDER_ASSETS, PATH or {}", self.cached(component).display()),
                 version: component.version_mark(),
             });
-        };
-        progress(format!("building {name} from its pinned Go module (minutes, once)"));
-        self.build(component, &go).await
-    }
-
-    async fn build(&self, component: Component, go: &Path) -> Result<PathBuf, ComponentError> {
-        let name = component.name();
-        let target = self.cached(component);
-        let folder = target.parent().unwrap_or(&self.cache).to_path_buf();
-        let cache = |source| ComponentError::Cache { folder: folder.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(cache)?;
-        // The module files travel in this program, so that an installed binary needs no checkout.
-        let modules = tempfile::tempdir_in(&folder).map_err(cache)?;
-        let (go_mod, go_sum) = component.modules();
-        std::fs::write(modules.path().join("go.mod"), go_mod).map_err(cache)?;
-        std::fs::write(modules.path().join("go.sum"), go_sum).map_err(cache)?;
-        let built = modules.path().join(name);
-        let stamp = "k8s.io/component-base/version";
-        let flags =
-            format!("-s -w -X {stamp}.gitVersion={KUBERNETES} -X {stamp}.gitMajor=1 -X {stamp}.gitMinor=34");
-        Run::new(go)
-            .args(["build", "-trimpath", "-mod=readonly", "-ldflags", &flags, "-o"])
-            .args([&built])
-            .args([component.package()])
-            .env("CGO_ENABLED", "0")
-            .current_dir(modules.path())
-            .output()
-            .await
-            .map_err(|source| ComponentError::Build { name, source })?;
-        std::fs::rename(&built, &target).map_err(cache)?;
-        Ok(target)
+        }
+        Ok(component.program().resolve(&self.cache, progress).await?)
     }
 
     fn cached(&self, component: Component) -> PathBuf {
-        let (_, go_sum) = component.modules();
-        let key = crate::images::hex(&Sha256::digest(go_sum)[..8]);
-        self.cache.join("components").join(key).join(component.name())
+        component.program().cached(&self.cache)
     }
 }
 
@@ -260,5 +224,6 @@ mod tests {
     #[test]
     fn go_module_pins_the_version_that_is_stamped() {
         assert!(GO_MOD.contains(&format!("k8s.io/kubernetes {KUBERNETES}")));
+        assert!(STAMP.contains(&format!("gitVersion={KUBERNETES} ")));
     }
 }

@@ -107,6 +107,24 @@ impl LayerBuilder {
         Ok(())
     }
 
+    /// Adds a program of another root file system, with the libraries that it has there.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, or `ldd` fails there.
+    pub async fn program_of(&mut self, root: &Path, target: &str) -> Result<(), ImageError> {
+        let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let program = Path::new(target);
+        let listed =
+            Run::new("chroot").args([root.as_os_str(), "ldd".as_ref(), target.as_ref()]).output().await;
+        let listed =
+            listed.map_err(|source| ImageError::Libraries { program: program.to_owned(), source })?;
+        self.file(&below(program), target)?;
+        for library in parse_ldd(&listed) {
+            self.file(&below(&library), &library.to_string_lossy())?;
+        }
+        Ok(())
+    }
+
     /// Adds one file, executable.
     ///
     /// # Errors

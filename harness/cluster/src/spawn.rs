@@ -35,7 +35,7 @@ fn indented(output: &str) -> String {
 
 /// A command to be run to its end, its output captured.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     command: std::process::Command,
     stdin: Input,
 }
@@ -49,27 +49,44 @@ enum Input {
 }
 
 impl Run {
+    /// A command without arguments, which reads nothing.
+    #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
-    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self { command: std::process::Command::new(program), stdin: Input::Nothing }
     }
 
-    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.command.args(args);
         self
     }
 
-    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
 
-    pub(crate) fn current_dir(mut self, folder: &Path) -> Self {
+    /// Sets the working directory.
+    #[must_use]
+    pub fn current_dir(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    pub(crate) fn stdin(mut self, text: String) -> Self {
+    /// Sets what it reads.
+    #[must_use]
+    pub fn stdin(mut self, text: String) -> Self {
         self.stdin = Input::Text(text);
         self
     }
@@ -89,7 +106,10 @@ impl Run {
     }
 
     /// Runs the command and returns its standard output.
-    pub(crate) async fn output(self) -> Result<String, CommandError> {
+    ///
+    /// # Errors
+    /// When it cannot be started, or fails; the error holds its output.
+    pub async fn output(self) -> Result<String, CommandError> {
         let line = command_line(&self.command);
         let error = |kind, output| CommandError { command: line.clone(), output, kind };
         let mut command = tokio::process::Command::from(self.command);

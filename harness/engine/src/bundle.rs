@@ -1,9 +1,9 @@
-//! The images of a run: this program under the names of all its roles, and the tools that the roles call.
+//! The images of a run: this program under the names of all its roles, and further programs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
-use cluster::images::{Image, Layer, LayerBuilder, REGISTRY, host_program};
+use cluster::images::{Image, ImageError, Layer, LayerBuilder, REGISTRY};
 
 use crate::roles;
 use crate::scratch::Scratch;
@@ -25,53 +25,28 @@ impl Bundle {
         for role in roles::IN_IMAGES {
             layer.link(&format!("/usr/bin/{role}"), "seatrial")?;
         }
-        for (program, package) in [("nft", "nftables"), ("conntrack", "conntrack")] {
-            layer.program(&host_program(program, package)?, &format!("/usr/sbin/{program}")).await?;
-        }
         layer.folder("/tmp")?;
         Ok(Self { base: layer.finish()?, folder })
     }
 
-    /// A registry name for images whose tags are given: the content address is in the name.
-    pub fn registry(&self, name: &str) -> String {
-        format!("{REGISTRY}/{}/{name}", self.base.short())
-    }
-
     /// An image for one role, tagged by its content.
     pub fn role(&self, role: &str) -> Image {
-        self.named(format!("{REGISTRY}/{role}:{}", self.base.short()), role, Vec::new())
-    }
-
-    /// An image under a name of the caller's choice.
-    pub fn named(&self, reference: String, role: &str, env: Vec<(String, String)>) -> Image {
         Image {
-            reference,
+            reference: format!("{REGISTRY}/{role}:{}", self.base.short()),
             layers: vec![self.base.clone()],
             entrypoint: vec![format!("/usr/bin/{role}")],
-            env,
+            env: Vec::new(),
         }
     }
 
-    /// A layer of further programs of this machine in `/usr/bin`, and of links: path and target of each.
-    pub async fn layer<'a>(
-        &self,
-        name: &str,
-        programs: impl Iterator<Item = (&'a str, &'a PathBuf)>,
-        links: &[(&str, &str)],
-    ) -> anyhow::Result<Layer> {
-        let mut layer = LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))?;
-        for (name, program) in programs {
-            layer.program(program, &format!("/usr/bin/{name}")).await?;
-        }
-        for (path, target) in links {
-            layer.link(path, target)?;
-        }
-        Ok(layer.finish()?)
+    /// Begins another layer, which is on disk as long as this lives.
+    pub fn begin(&self, name: &str) -> Result<LayerBuilder, ImageError> {
+        LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))
     }
 
     /// An image of another program alone.
     pub async fn program(&self, name: &str, program: &Path) -> anyhow::Result<Image> {
-        let mut layer = LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))?;
+        let mut layer = self.begin(name)?;
         layer.program(program, &format!("/usr/bin/{name}")).await?;
         layer.folder("/tmp")?;
         let layer = layer.finish()?;

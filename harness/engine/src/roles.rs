@@ -9,7 +9,6 @@ use std::process::ExitCode;
 pub enum Role {
     Sandbox(cluster::sandbox::Role),
     Probe(probe::role::Role),
-    Standin(standin::Role),
     ClusterDns,
     Pause,
     NodeFile,
@@ -17,20 +16,13 @@ pub enum Role {
 }
 
 /// Names under which images hold this program.
-pub const IN_IMAGES: [&str; 15] = [
+pub const IN_IMAGES: [&str; 8] = [
     "pause",
     cluster::dns::ROLE,
     "probe-client",
     "probe-server",
     "probe-node",
     "probe-ask",
-    "cilium-agent",
-    "cilium-operator",
-    "cilium",
-    "cilium-cni",
-    "init-container.sh",
-    "cni-install.sh",
-    "cni-uninstall.sh",
     cluster::node_file::ROLE,
     cluster::outside::ROLE,
 ];
@@ -41,7 +33,6 @@ impl Role {
         cluster::sandbox::Role::from_name(name)
             .map(Self::Sandbox)
             .or_else(|| probe::role::role(name).map(Self::Probe))
-            .or_else(|| standin::role(name).map(Self::Standin))
             .or_else(|| (name == cluster::dns::ROLE).then_some(Self::ClusterDns))
             .or_else(|| (name == "pause").then_some(Self::Pause))
             .or_else(|| (name == cluster::node_file::ROLE).then_some(Self::NodeFile))
@@ -52,7 +43,6 @@ impl Role {
         match self {
             Self::Sandbox(role) => role.run(&args),
             Self::Probe(role) => probe::role::run(role, args),
-            Self::Standin(role) => standin::run(role, args),
             Self::ClusterDns => cluster::dns::run(),
             Self::Pause => pause(),
             Self::NodeFile => cluster::node_file::run(&args),

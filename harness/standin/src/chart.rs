@@ -1,9 +1,7 @@
 //! The charts and the names of the images that they use.
 
-use crate::version::Version;
-
-/// The minors that have a chart.
-pub const MINORS: [&str; 7] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"];
+/// The minors that the stand-in plays; each has a chart.
+pub(crate) const MINORS: [&str; 7] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"];
 
 /// A minor's own description and values, and templates, which minors of one era share.
 macro_rules! files {
@@ -17,7 +15,7 @@ macro_rules! files {
             )),*
         ]
     };
-    // Before 1.4 there is no operator and no pre-flight check.
+    // Charts before 1.4 have no operator and no pre-flight check.
     ($minor:literal without operator) => {
         files!($minor, "1.0-1.4", ["_apiserver.tpl", "configmap.yaml", "daemonset.yaml", "rbac.yaml"])
     };
@@ -30,9 +28,8 @@ macro_rules! files {
     };
 }
 
-/// The files of a minor's Helm chart as paths and contents, or `None` if the minor has none.
-#[must_use]
-pub fn chart(minor: &str) -> Option<&'static [(&'static str, &'static str)]> {
+/// Returns the files of a minor's Helm chart as paths and contents, or `None` for a minor without a chart.
+pub(crate) fn chart(minor: &str) -> Option<&'static [(&'static str, &'static str)]> {
     match minor {
         "1.0" => Some(files!("1.0" without operator)),
         "1.1" => Some(files!("1.1" without operator)),
@@ -45,19 +42,16 @@ pub fn chart(minor: &str) -> Option<&'static [(&'static str, &'static str)]> {
     }
 }
 
-/// The images that a version's pods use when its chart is rendered with `global.tag` set to `tag`, without the registry.
+/// Returns the images that a minor's pods use, without the registry; `{tag}` stands for the value `global.tag`.
 ///
-/// All have the same content; each needs `STANDIN_VERSION` in its environment.
-#[must_use]
-pub fn images(version: Version, tag: &str) -> Vec<String> {
-    let init = match (version.major, version.minor) {
-        (1, ..4) => Some("busybox:1.28.4"),
-        (1, 4) => Some("cilium-init:2018-10-16"),
-        (1, 5) => Some("cilium-init:2019-04-05"),
-        _ => None,
-    };
-    let operator = ((version.major, version.minor) >= (1, 4)).then(|| format!("operator:{tag}"));
-    [format!("cilium:{tag}")].into_iter().chain(operator).chain(init.map(str::to_owned)).collect()
+/// All have the same content; each needs [`Version::VARIABLE`](crate::Version::VARIABLE) in its environment.
+pub(crate) fn images(minor: &str) -> &'static [&'static str] {
+    match minor {
+        "1.0" | "1.1" | "1.2" | "1.3" => &["cilium:{tag}", "busybox:1.28.4"],
+        "1.4" => &["cilium:{tag}", "operator:{tag}", "cilium-init:2018-10-16"],
+        "1.5" => &["cilium:{tag}", "operator:{tag}", "cilium-init:2019-04-05"],
+        _ => &["cilium:{tag}", "operator:{tag}"],
+    }
 }
 
 #[cfg(test)]
@@ -78,8 +72,7 @@ mod tests {
     fn the_init_image_is_listed_as_the_values_name_it() {
         for minor in MINORS {
             let (_, values) = chart(minor).unwrap().iter().find(|(path, _)| *path == "values.yaml").unwrap();
-            let images = images(format!("{minor}.9").parse().unwrap(), "v");
-            let listed = images.iter().find(|image| !image.ends_with(":v")).map(String::as_str);
+            let listed = images(minor).iter().copied().find(|image| !image.ends_with(":{tag}"));
             let named = values.lines().find_map(|line| line.trim().strip_prefix("initImage: "));
             assert_eq!(listed, named, "{minor}");
         }

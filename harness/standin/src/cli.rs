@@ -24,13 +24,13 @@ use crate::identity::etcd::Etcd;
 use crate::identity::kvstore;
 use crate::identity::migrate::{self, Log};
 use crate::version::Version;
-use crate::wait::pause;
+use crate::wait::{pause, terminated};
 use crate::{chain, shim};
 
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a monitor waits before it connects again.
 const RECONNECT: Duration = Duration::from_millis(100);
-/// The file by which the pre-flight pod says that its image has arrived.
+/// The file by which the pre-flight pod reports that its image was pulled.
 const READY: &str = "/tmp/ready";
 /// Where charts mount etcd's configuration.
 const ETCD_CONFIG: &str = "/var/lib/etcd-config/etcd.config";
@@ -50,10 +50,25 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
             Ok(ExitCode::SUCCESS)
         }
         ["fqdn", "cache", "list"] => fqdn::cache_list(Path::new(SOCKET), out).await,
-        ["preflight", "fqdn-poller", ref options @ ..] => fqdn::poller(Path::new(SOCKET), options, out).await,
+        ["preflight", ref words @ ..] => preflight(words, out).await,
+        ["build-config", ..] => match shim::build_config().await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => {
+                writeln!(out, "{}", chain(&error))?;
+                Ok(ExitCode::FAILURE)
+            }
+        },
+        _ => usage(out),
+    }
+}
+
+/// The subcommands of `cilium preflight`.
+async fn preflight(words: &[&str], out: &mut impl Write) -> io::Result<ExitCode> {
+    match *words {
+        ["fqdn-poller", ref options @ ..] => fqdn::poller(Path::new(SOCKET), options, out).await,
         // Upstream's pod runs `touch /tmp/ready; sleep 1h` in a shell; this image has none. From 1.4 to 1.5, or where
         // the values say so, it is `cilium preflight fqdn-poller … && touch /tmp/ready; sleep 1h`.
-        ["preflight", "wait", ref options @ ..] => {
+        ["wait", ref options @ ..] => {
             if fqdn::pre_cache(options).is_some() {
                 let copied = fqdn::poller(Path::new(SOCKET), options, out).await?;
                 if copied != ExitCode::SUCCESS {
@@ -62,40 +77,32 @@ pub(crate) async fn run(args: &[OsString], out: &mut impl Write) -> io::Result<E
             }
             std::fs::create_dir_all("/tmp")?;
             std::fs::write(READY, "")?;
-            crate::terminated().await;
+            terminated().await;
             Ok(ExitCode::SUCCESS)
         }
-        ["preflight", "ready"] => {
-            Ok(if Path::new(READY).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        // Upstream's init container runs `rm` in a shell, and goes on whatever comes of it.
-        ["preflight", "rm-svc-v2"] => {
+        ["ready"] => Ok(if Path::new(READY).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        // Upstream's init container runs `rm` in a shell, and ignores errors.
+        ["rm-svc-v2"] => {
             if let Err(error) = service_maps::remove_v2(Path::new(service_maps::FOLDER)) {
                 writeln!(out, "{error}")?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        ["preflight", "validate-cnp"] => {
-            // The stand-in's schema takes every policy.
+        ["validate-cnp"] => {
+            // The stand-in's schema accepts every policy.
             writeln!(out, "All CCNPs and CNPs valid!")?;
             Ok(ExitCode::SUCCESS)
         }
-        ["build-config", ..] => match shim::build_config().await {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(error) => {
-                writeln!(out, "{}", chain(&error))?;
-                Ok(ExitCode::FAILURE)
-            }
-        },
-        ["preflight", "migrate-identity", ..] => migrate_identity(&words[2..], out).await,
-        _ => {
-            let commands = "status [--brief] | policy import FILE|- | monitor [--type drop] | version | \
-                            fqdn cache list | build-config | preflight wait|ready|fqdn-poller|rm-svc-v2|\
-                            migrate-identity|validate-cnp";
-            writeln!(out, "usage: cilium {commands}")?;
-            Ok(ExitCode::from(2))
-        }
+        ["migrate-identity", ref options @ ..] => migrate_identity(options, out).await,
+        _ => usage(out),
     }
+}
+
+fn usage(out: &mut impl Write) -> io::Result<ExitCode> {
+    let commands = "status [--brief] | policy import FILE|- | monitor [--type drop] | version | fqdn cache list | \
+                    build-config | preflight wait|ready|fqdn-poller|rm-svc-v2|migrate-identity|validate-cnp";
+    writeln!(out, "usage: cilium {commands}")?;
+    Ok(ExitCode::from(2))
 }
 
 /// Ends well even when single identities could not be migrated; only what it needs itself must be there.
@@ -133,7 +140,7 @@ fn failed<W: Write>(
     Ok(ExitCode::FAILURE)
 }
 
-/// Where `--kvstore-opt` says that etcd's configuration is, or else where the chart mounts it.
+/// The path of etcd's configuration from `--kvstore-opt`, or else where the chart mounts it.
 fn etcd_config(options: &[&str]) -> PathBuf {
     let mut values = options.iter().skip_while(|option| !option.starts_with("--kvstore-opt"));
     let value = match values.next().map(|option| option.split_once('=')) {
@@ -160,13 +167,13 @@ async fn status(socket: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Writes what the agent tells monitors, agent after agent, until it is ended.
+/// Writes the events of the agent, and of its successors, until the process is terminated.
 async fn monitor(socket: &Path, options: &[&str], out: &mut impl Write) -> io::Result<ExitCode> {
     if !matches!(options, [] | ["--type", "drop"]) {
         writeln!(out, "Error: the stand-in tells of nothing but drops: cilium monitor [--type drop]")?;
         return Ok(ExitCode::FAILURE);
     }
-    let terminated = crate::terminated();
+    let terminated = terminated();
     tokio::select! {
         () = terminated => Ok(ExitCode::SUCCESS),
         ended = listen_again_and_again(socket, out) => ended,
@@ -213,7 +220,7 @@ fn read_rules(file: &str) -> io::Result<Value> {
     if file != "-" {
         return Ok(serde_json::from_str(&std::fs::read_to_string(file)?)?);
     }
-    // Not every way to a container can tell it that its input has ended: one whole value is enough.
+    // Some runtimes do not close the input of an exec session, so the end of the value ends the input.
     let mut values = serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter();
     values.next().unwrap_or(Ok(Value::Null)).map_err(io::Error::from)
 }
@@ -306,7 +313,7 @@ mod tests {
                     .await
                     .unwrap();
             }
-            // The third agent ends the test: the monitor has read what the second said when it comes back.
+            // The third agent ends the test: by then the monitor has read the events of the second.
             listen(&socket).unwrap().accept().await.unwrap();
         };
         let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! The init container `clean-cilium-state`: forgets state when the ConfigMap says so.
+//! The init container `clean-cilium-state`: removes state if the ConfigMap requests it.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) enum InitError {
     /// In the kernel.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// The note beside the connections.
+    /// The note that describes the connection table.
     #[error(transparent)]
     Conntrack(#[from] ConntrackError),
 }

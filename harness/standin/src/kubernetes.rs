@@ -3,7 +3,7 @@
 use kube::config::InClusterError;
 use kube::{Client, Config};
 
-/// There is no way to speak to the API server.
+/// The API server cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// The pod's service account or its environment.

@@ -1,4 +1,4 @@
-//! The operator: it answers health checks. The stand-in leaves nothing behind that an operator would have to collect.
+//! The operator: it only answers health checks, since the stand-in leaves nothing for an operator to collect.
 
 use crate::health;
 

@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// The code of gRPC for something that does not exist.
 const NOT_FOUND: &str = "5";
 
-/// The runtime did not tell.
+/// A request to the container runtime failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuntimeError {
     /// No connection, or it broke.
@@ -29,10 +29,10 @@ pub(crate) enum RuntimeError {
         "the container runtime at {SOCKET} cannot be asked; mount its folder, or set container-runtime to none"
     )]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It said no.
+    /// It refused.
     #[error("the container runtime answered {0}")]
     Refused(String),
-    /// It said something else.
+    /// Its answer cannot be parsed.
     #[error("the container runtime's answer cannot be read")]
     Garbled,
 }

@@ -21,7 +21,7 @@ pub(crate) struct Frontend {
     pub(crate) transport: Transport,
     /// Its port.
     pub(crate) port: u16,
-    /// The port on every node, if there is one.
+    /// The node port, if any.
     pub(crate) node_port: Option<u16>,
     /// Ready backends.
     pub(crate) backends: BTreeSet<(Ipv4Addr, u16)>,

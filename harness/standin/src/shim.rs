@@ -1,4 +1,4 @@
-//! What the stand-in does beside its own charts, to take Cilium's place in Cilium's charts.
+//! What the stand-in needs to replace Cilium in Cilium's own charts.
 
 use std::path::Path;
 
@@ -7,14 +7,9 @@ use kube::Api;
 
 use crate::health;
 use crate::kubernetes::ClientError;
-use crate::version::Version;
 
-/// The variable that says which version is played.
-pub const VERSION: &str = "STANDIN_VERSION";
-/// The variable that holds the port at which the pod is asked over HTTP whether it is ready.
+/// The environment variable that holds the port of the kubelet's health checks over HTTP.
 pub const HEALTH_PORT: &str = "STANDIN_HEALTH_PORT";
-/// The newest version that the stand-in plays.
-const NEWEST: Version = Version { major: 1, minor: 6, patch: 12 };
 /// Where agents look for their configuration.
 const CONFIG_DIR: &str = "/tmp/cilium/config-map";
 
@@ -32,13 +27,7 @@ pub(crate) enum BuildError {
     Write(#[from] std::io::Error),
 }
 
-/// The version that is played in the place of `tag`: that version, or the newest that there is.
-#[must_use]
-pub fn played(tag: &str) -> String {
-    tag.parse::<Version>().map_or(NEWEST, |version| version.min(NEWEST)).to_string()
-}
-
-/// Answers health checks where the chart asks over HTTP; it never returns.
+/// Answers health checks over HTTP, if the chart has any; it never returns.
 pub(crate) async fn answer_health_checks(healthy: impl Fn() -> bool) {
     match health_port() {
         Some(port) => health::serve(port, healthy).await,
@@ -69,23 +58,8 @@ pub(crate) async fn build_config() -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Stands there for a part that the stand-in does not have, such as a proxy in a pod of its own.
+/// Runs in place of a component that the stand-in does not implement, such as a proxy in its own pod.
 pub(crate) async fn idle() -> std::io::Result<()> {
     answer_health_checks(|| true).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case::itself("v1.5.13", "v1.5.13")]
-    #[case::newer("v1.16.19", "v1.6.12")]
-    #[case::no_version("latest", "v1.6.12")]
-    fn newer_versions_are_played_by_the_newest(#[case] tag: &str, #[case] expected: &str) {
-        assert_eq!(played(tag), expected);
-    }
 }

@@ -1,4 +1,4 @@
-//! The version that this instance plays.
+//! The version whose behaviour this instance has.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +14,14 @@ pub struct Version {
     pub patch: u16,
 }
 
-/// A text that is no version, or a version that the stand-in does not play.
+/// Text that is not a version, or a version that the stand-in does not implement.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VersionError {
     /// The text does not have the form `v1.5.13`.
     #[error("{0:?} is not a version; write it as v1.5.13")]
     Malformed(String),
-    /// The minor is not played.
-    #[error("the stand-in does not play {0}; choose one of 1.0 to 1.6")]
+    /// The minor is not implemented.
+    #[error("the stand-in does not implement {0}; choose one of 1.0 to 1.6")]
     NotPlayed(Version),
     /// The variable that names the version is missing.
     #[error("STANDIN_VERSION is not set; the image's configuration has to set it, as in v1.5.13")]
@@ -29,9 +29,14 @@ pub enum VersionError {
 }
 
 impl Version {
+    /// The environment variable that names the version to play.
+    pub const VARIABLE: &str = "STANDIN_VERSION";
+    /// The newest version that the stand-in plays.
+    pub const NEWEST: Self = Self { major: 1, minor: 6, patch: 12 };
+
     /// Reads the version from `STANDIN_VERSION`.
     pub(crate) fn from_env() -> Result<Self, VersionError> {
-        std::env::var(crate::shim::VERSION).map_err(|_| VersionError::Unset)?.parse()
+        std::env::var(Self::VARIABLE).map_err(|_| VersionError::Unset)?.parse()
     }
 }
 

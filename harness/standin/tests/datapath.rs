@@ -2,21 +2,27 @@
 //!
 //! Namespaces have no names: they vanish with the test, however it ends.
 
+#[path = "datapath/connections.rs"]
+mod connections;
 #[path = "datapath/lab.rs"]
 mod lab;
+#[path = "datapath/netns.rs"]
+mod netns;
+#[path = "datapath/replacement.rs"]
+mod replacement;
+#[path = "datapath/traffic.rs"]
+mod traffic;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::behaviour::Behaviours;
-use crate::behaviour::connection_table::UnknownTcp;
-use crate::datapath::events::{Queue, Reason};
+use crate::datapath::events::Queue;
 use crate::policy::resolve::Transport;
-use lab::{Lab, NEAR, NODE_PORT, NODES, OUTSIDE, PATIENCE, REMOTE, SERVICE, connect, get, request, say};
+use lab::{Lab, NEAR, NODE_PORT, NODES, OUTSIDE, REMOTE, SERVICE};
 use rstest::rstest;
 use serde_json::{Value, json};
+use traffic::{connect, get, request};
 
 const NEAR_ECHO: SocketAddrV4 = SocketAddrV4::new(*NEAR.ip(), 7000);
 
@@ -161,55 +167,6 @@ fn a_new_policy_reaches_connections_that_exist() {
 #[rstest]
 #[case::same_node(NEAR)]
 #[case::other_node(REMOTE)]
-fn a_connection_that_is_no_longer_tracked_is_picked_up_or_refused(#[case] server: SocketAddrV4) {
-    let mut lab = Lab::new();
-    lab.program(&[l4()]);
-    let mut held = lab.client.run(|| connect(server)).unwrap();
-    assert_eq!(request(&mut held, "/").unwrap().0, 200);
-    lab.forget_tcp();
-    assert_eq!(request(&mut held, "/").unwrap().0, 200);
-
-    lab.unknown_tcp = UnknownTcp::Refuse;
-    lab.program(&[l4()]);
-    assert_eq!(request(&mut held, "/").unwrap().0, 200, "it is tracked again");
-    lab.forget_tcp();
-    assert!(request(&mut held, "/").is_err(), "the table does not know it");
-    assert_eq!(lab.client.run(|| get(server, "/").unwrap().0), 200);
-}
-
-#[test]
-fn a_service_connection_that_is_no_longer_tracked_is_refused_from_the_services_address() {
-    let mut lab = Lab::new();
-    lab.unknown_tcp = UnknownTcp::Refuse;
-    lab.program(&[]);
-    let mut held = lab.client.run(|| connect(SERVICE)).unwrap();
-    assert_eq!(request(&mut held, "/").unwrap().0, 200);
-    lab.forget_tcp();
-    let cut = request(&mut held, "/").unwrap_err();
-    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
-}
-
-/// Both have the same backend at the other end, and go on or end by the way that they took there.
-#[test]
-fn only_connections_through_services_are_forgotten_with_their_maps() {
-    let mut lab = Lab::new();
-    lab.unknown_tcp = UnknownTcp::Refuse;
-    lab.program(&[]);
-    let mut direct = lab.client.run(|| connect(REMOTE)).unwrap();
-    let mut by_service = lab.client.run(|| connect(SERVICE)).unwrap();
-    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
-    assert_eq!(request(&mut by_service, "/").unwrap().0, 200);
-    lab.forget_service_connections();
-    lab.forget_service_connections();
-    let cut = request(&mut by_service, "/").unwrap_err();
-    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
-    assert_eq!(request(&mut direct, "/").unwrap().0, 200);
-    assert_eq!(lab.client.run(|| get(SERVICE, "/").unwrap().0), 200);
-}
-
-#[rstest]
-#[case::same_node(NEAR)]
-#[case::other_node(REMOTE)]
 #[case::service(SERVICE)]
 fn http_policy_answers_for_the_pod(#[case] server: SocketAddrV4) {
     let lab = Lab::new();
@@ -255,49 +212,6 @@ fn a_closed_port_behind_the_proxy_is_refused() {
     assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused), "{error}");
 }
 
-#[rstest]
-#[case::pod(SocketAddrV4::new(*REMOTE.ip(), 7000))]
-#[case::service(SocketAddrV4::new(*SERVICE.ip(), 7000))]
-fn replacing_the_rules_loses_no_packet(#[case] server: SocketAddrV4) {
-    let lab = Lab::new();
-    lab.program(&[l4()]);
-    let done = AtomicBool::new(false);
-    let (sent, lost) = std::thread::scope(|scope| {
-        let end = AtEnd(&done);
-        let probe = scope.spawn(|| lab.client.run(|| ping_until(server, &done)));
-        let other = json!({"endpointSelector": {"matchLabels": {"app": "nobody"}}, "ingress": [{}]});
-        for round in 0..40 {
-            lab.program(if round % 2 == 0 { &[] } else { std::slice::from_ref(&other) });
-            lab.program(&[l4()]);
-        }
-        drop(end);
-        probe.join().unwrap()
-    });
-    assert!(sent > 1000, "only {sent} packets were sent");
-    assert_eq!(lost, 0, "of {sent} packets");
-}
-
-/// A stranger must not get a single packet through while rules that deny it are replaced by rules that deny it.
-#[test]
-fn replacing_the_rules_opens_no_hole() {
-    let lab = Lab::new();
-    lab.program(&[l4()]);
-    let server = SocketAddrV4::new(*REMOTE.ip(), 7000);
-    let done = AtomicBool::new(false);
-    let answers = std::thread::scope(|scope| {
-        let end = AtEnd(&done);
-        let probe = scope.spawn(|| lab.stranger.run(|| flood_until(server, &done)));
-        let other = json!({"endpointSelector": {"matchLabels": {"app": "nobody"}}, "ingress": [{}]});
-        for _ in 0..40 {
-            lab.program(&[l4(), other.clone()]);
-            lab.program(&[l4()]);
-        }
-        drop(end);
-        probe.join().unwrap()
-    });
-    assert_eq!(answers, 0);
-}
-
 #[test]
 fn what_policy_drops_is_queued_across_agents_and_what_finds_no_place_is_counted() {
     let mut lab = Lab::new();
@@ -323,52 +237,6 @@ fn what_policy_drops_is_queued_across_agents_and_what_finds_no_place_is_counted(
     assert!(events.iter().all(|it| it.transport == Transport::Tcp) && !events.is_empty(), "{events:?}");
 }
 
-/// Connections that exist go on, new ones pass again after the dead are collected.
-#[test]
-fn a_connection_that_finds_no_place_in_the_table_is_dropped() {
-    let mut lab = Lab::new();
-    let settings = [("standin-kernel", "4.9"), ("bpf-ct-global-tcp-max", "4"), ("standin-gc-speed", "100")];
-    let behaviours = Behaviours::of("1.6.12".parse().unwrap()).unwrap();
-    let settings = settings.into_iter().collect();
-    lab.collection = behaviours.conntrack_gc.on_kernel(behaviours.connection_table, &settings, "").unwrap();
-    lab.events = Some(Queue { size: 64 });
-    lab.program(&[l4()]);
-    // What policy drops takes no place.
-    assert!(lab.stranger.run(|| connect(NEAR)).is_err());
-    lab.take_events(0);
-    let mut held: Vec<_> =
-        [NEAR, REMOTE, SERVICE].map(|server| lab.client.run(|| connect(server)).unwrap()).into();
-    let ended = lab.client.run(|| connect(SERVICE)).unwrap();
-    drop(ended);
-    assert_eq!(lab.failed_insertions(), [0, 0]);
-
-    let full = lab.client.run(|| connect(NEAR)).unwrap_err();
-    assert_eq!(full.kind(), ErrorKind::TimedOut, "{full}");
-    assert!(lab.failed_insertions()[0] > 0);
-    let (events, _) = lab.take_events(0);
-    assert!(!events.is_empty() && events.iter().all(|it| it.reason == Reason::NoPlace), "{events:?}");
-    // Another agent finds the table as it was.
-    lab.program(&[l4(), l7()]);
-    assert!(lab.client.run(|| connect(REMOTE)).is_err());
-    for held in &mut held {
-        assert_eq!(request(held, "/").unwrap().0, 200);
-    }
-
-    let begun = Instant::now();
-    let mut collected = lab.collect();
-    while collected.deleted == 0 && begun.elapsed() < Duration::from_secs(5) {
-        collected = lab.collect();
-    }
-    assert_eq!((collected.alive, collected.deleted), (3, 1));
-    lab.program(&[]);
-    assert_eq!(lab.client.run(|| get(REMOTE, "/").unwrap().0), 200);
-    // Where tables make room by themselves, nobody has to find a place.
-    assert!(lab.client.run(|| connect(REMOTE)).is_err());
-    lab.collection = None;
-    lab.program(&[]);
-    assert_eq!(lab.client.run(|| get(REMOTE, "/").unwrap().0), 200);
-}
-
 #[test]
 fn an_agent_that_starts_again_goes_on_from_the_rules_of_the_one_before_and_sweeps_them() {
     let lab = Lab::new();
@@ -389,45 +257,4 @@ fn unreachable_pods_are_reported_to_the_sender() {
     let nobody = SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 200), 8080);
     let error = lab.client.run(|| connect(nobody)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::HostUnreachable, "{error}");
-}
-
-/// Ends the probe, even if the test fails before.
-struct AtEnd<'a>(&'a AtomicBool);
-
-impl Drop for AtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Sends one packet after the other; each has to be answered before its deadline.
-fn ping_until(server: SocketAddrV4, done: &AtomicBool) -> (u32, u32) {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (mut sent, mut lost) = (0, 0);
-    while !done.load(Ordering::SeqCst) {
-        sent += 1;
-        if say(&socket, sent).is_err() {
-            lost += 1;
-        }
-    }
-    (sent, lost)
-}
-
-/// Sends one packet after the other, each from a port of its own, so that each is a connection of its own.
-fn flood_until(server: SocketAddrV4, done: &AtomicBool) -> u32 {
-    let mut sockets = std::collections::VecDeque::new();
-    let mut answers = 0;
-    while !done.load(Ordering::SeqCst) {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        // A full queue is no reason to stop.
-        drop(socket.send_to(b"x", server));
-        sockets.push_back(socket);
-        if sockets.len() > 64 {
-            answers += sockets.pop_front().map_or(0, |it| u32::from(it.recv(&mut [0; 8]).is_ok()));
-        }
-    }
-    answers
 }

@@ -118,17 +118,17 @@ pub async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
 /// Takes steps under the standard traffic on a cluster of its own, and returns the record.
 async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
     let folder = Scratch::new("calibrate-")?;
-    let version = version()?;
+    let (version, subject) = (version()?, Choice::standin()?);
     // The folder goes with the command: nobody runs this again from its recipe.
     let story =
         Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
     let request = Request {
         id: new_id(),
-        recipe: Recipe::new(Choice::Standin.option(), 2, &BTreeMap::new(), story),
+        recipe: Recipe::new(subject.option(), 2, &BTreeMap::new(), story),
         procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,
-        subject: Choice::Standin,
+        subject,
         nodes: 2,
         config: BTreeMap::new(),
         there: None,
@@ -182,10 +182,10 @@ async fn measure(
 ) -> anyhow::Result<(Calibration, String)> {
     let _turn = turn(id, err).await?;
     let components = Components::new(args.place.components.clone(), paths::cache());
-    let version = version()?;
+    let (version, standin) = (version()?, Choice::standin()?);
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
     let bundle = Bundle::new().await?;
-    let prepared = subjects::prepare(&Choice::Standin, &[version], &bundle, &components, &helm).await?;
+    let prepared = subjects::prepare(&standin, &[version], &bundle, &components, &helm).await?;
     let (probe_image, dns_image) = (bundle.role("probe"), bundle.role(cluster::dns::ROLE));
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image];
     images.extend(prepared.images());

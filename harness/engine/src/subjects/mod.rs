@@ -15,7 +15,8 @@ use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::Value;
 use subject::Chart;
 
-pub use options::{Choice, SubjectArgs, SubjectName};
+pub use options::{Choice, Playable, SubjectArgs, SubjectName};
+pub use standin::Program as Standin;
 
 use crate::bundle::Bundle;
 
@@ -91,7 +92,9 @@ pub async fn prepare(
     helm: &Path,
 ) -> anyhow::Result<Prepared> {
     Ok(match choice {
-        Choice::Standin => Prepared::Standin(standin::Prepared::new(versions, bundle, components).await?),
+        Choice::Standin(program) => {
+            Prepared::Standin(standin::Prepared::new(program, versions, bundle, components).await?)
+        }
         Choice::Cilium(source) => {
             Prepared::Cilium(cilium::Prepared::new(source, versions, bundle, helm).await?)
         }

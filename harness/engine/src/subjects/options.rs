@@ -10,7 +10,7 @@ use probe::traffic::Traffic;
 use subject::{Names, Subject};
 
 use super::cilium::{self, Source};
-use super::{file, standin};
+use super::{Standin, file};
 use crate::exit::Usage;
 
 /// What can be upgraded.
@@ -30,11 +30,30 @@ impl SubjectName {
         }
     }
 
-    /// Whether there is a way to run a version of it: the stand-in plays it, or Cilium has published a chart.
-    pub fn plays(self, version: &Version) -> Result<(), Usage> {
+    /// Finds out which of its versions can be run: those that the stand-in plays, or Cilium has published a chart of.
+    pub fn playable(self) -> Result<Playable, Usage> {
         match self {
-            Self::Standin => standin::supports(version),
-            Self::Cilium => {
+            Self::Standin => Ok(Playable::Standin(Box::new(Standin::find()?))),
+            Self::Cilium => Ok(Playable::Published),
+        }
+    }
+}
+
+/// The versions of a subject that can be run.
+#[derive(Debug)]
+pub enum Playable {
+    /// Those that the stand-in plays.
+    Standin(Box<Standin>),
+    /// Those of which Cilium has published a chart.
+    Published,
+}
+
+impl Playable {
+    /// Checks that a version can be run.
+    pub fn supports(&self, version: &Version) -> Result<(), Usage> {
+        match self {
+            Self::Standin(program) => program.supports(version),
+            Self::Published => {
                 let line = guide::catalogue::line(version.minor());
                 let charts = line.and_then(|line| line.chart.as_ref());
                 if charts.is_some_and(|charts| charts.contains(version)) {
@@ -82,7 +101,7 @@ pub struct SubjectArgs {
 /// A subject that was chosen.
 #[derive(Clone, Debug)]
 pub enum Choice {
-    Standin,
+    Standin(Box<Standin>),
     Cilium(Source),
     File(Box<file::Source>),
 }
@@ -95,7 +114,7 @@ impl SubjectArgs {
             return Ok(Choice::File(Box::new(source)));
         }
         match (self.subject, &self.charts) {
-            (SubjectName::Standin, None) => Ok(Choice::Standin),
+            (SubjectName::Standin, None) => Choice::standin(),
             (SubjectName::Cilium, Some(charts)) => {
                 let images = archives(&self.images)?;
                 let source = Source::open(charts, &self.values, &self.set, images, self.shim)?;
@@ -140,6 +159,11 @@ impl SubjectArgs {
 }
 
 impl Choice {
+    /// The stand-in, if its program can be found.
+    pub fn standin() -> Result<Self, Usage> {
+        Ok(Self::Standin(Box::new(Standin::find()?)))
+    }
+
     /// Cilium's charts with images of our own.
     pub fn shim(charts: &str) -> Result<Self, Usage> {
         Ok(Self::Cilium(Source::open(charts, &[], &[], Vec::new(), true)?))
@@ -148,7 +172,7 @@ impl Choice {
     /// Asks which versions there are, where that is known elsewhere alone; to be done before any of them is named.
     pub async fn ask(&mut self, components: &Components) -> anyhow::Result<()> {
         match self {
-            Self::Standin | Self::File(_) => Ok(()),
+            Self::Standin(_) | Self::File(_) => Ok(()),
             Self::Cilium(source) => source.ask(components).await,
         }
     }
@@ -164,7 +188,7 @@ impl Choice {
     /// What the command line calls it, or its file.
     pub fn option(&self) -> &str {
         match self {
-            Self::Standin => SubjectName::Standin.name(),
+            Self::Standin(_) => SubjectName::Standin.name(),
             Self::Cilium(_) => SubjectName::Cilium.name(),
             Self::File(source) => &source.names().name,
         }
@@ -178,7 +202,7 @@ impl Choice {
     /// What its objects are called.
     pub fn names(&self) -> Names {
         match self {
-            Self::Standin | Self::Cilium(_) => Names::cilium(),
+            Self::Standin(_) | Self::Cilium(_) => Names::cilium(),
             Self::File(source) => source.names().clone(),
         }
     }
@@ -186,7 +210,7 @@ impl Choice {
     /// As much of the standard traffic as it carries.
     pub fn traffic(&self, standard: Traffic) -> Traffic {
         match self {
-            Self::Standin | Self::Cilium(_) => standard,
+            Self::Standin(_) | Self::Cilium(_) => standard,
             Self::File(source) => source.traffic(standard),
         }
     }
@@ -194,7 +218,7 @@ impl Choice {
     /// What of the standard traffic it does not carry.
     pub fn lacks(&self) -> Option<String> {
         match self {
-            Self::Standin | Self::Cilium(_) => None,
+            Self::Standin(_) | Self::Cilium(_) => None,
             Self::File(source) => Some(source.lacks()),
         }
     }
@@ -202,7 +226,7 @@ impl Choice {
     /// Whether Services lead anywhere, the cluster's DNS among them.
     pub fn carries_services(&self) -> bool {
         match self {
-            Self::Standin | Self::Cilium(_) => true,
+            Self::Standin(_) | Self::Cilium(_) => true,
             Self::File(source) => source.carries_services(),
         }
     }
@@ -210,7 +234,7 @@ impl Choice {
     /// Whether its clusters need addresses of both families, as far as that is known before it is installed.
     pub fn needs_dual_stack(&self) -> bool {
         match self {
-            Self::Standin | Self::Cilium(_) => false,
+            Self::Standin(_) | Self::Cilium(_) => false,
             Self::File(source) => source.carries_ipv6(),
         }
     }
@@ -218,7 +242,7 @@ impl Choice {
     /// Whether it gives pods IPv6 addresses as well, now that it is installed.
     pub async fn carries_ipv6(&self, installed: &Subject) -> anyhow::Result<bool> {
         match self {
-            Self::Standin => Ok(false),
+            Self::Standin(_) => Ok(false),
             Self::Cilium(_) => cilium::carries_ipv6(installed).await,
             Self::File(source) => Ok(source.carries_ipv6()),
         }
@@ -227,7 +251,7 @@ impl Choice {
     /// Whether it can run a version.
     pub fn supports(&self, version: &Version) -> Result<(), Usage> {
         match self {
-            Self::Standin => standin::supports(version),
+            Self::Standin(program) => program.supports(version),
             Self::Cilium(source) => source.supports(version),
             Self::File(source) => source.supports(version),
         }
@@ -236,7 +260,7 @@ impl Choice {
     /// Whether it can be installed on nodes that have no way to a registry.
     pub fn needs_registry(&self) -> bool {
         match self {
-            Self::Standin => false,
+            Self::Standin(_) => false,
             Self::Cilium(source) => source.needs_registry(),
             Self::File(source) => source.needs_registry(),
         }
@@ -245,7 +269,7 @@ impl Choice {
     /// Whether nothing is known of a Kubernetes that it was made for: what is ours runs on each.
     pub fn runs_on_any_kubernetes(&self) -> bool {
         match self {
-            Self::Standin | Self::File(_) => true,
+            Self::Standin(_) | Self::File(_) => true,
             Self::Cilium(source) => source.is_shim(),
         }
     }
@@ -253,7 +277,7 @@ impl Choice {
     /// The images that must come from elsewhere for these versions, each once.
     pub async fn images(&self, versions: &[Version], helm: &Path) -> anyhow::Result<BTreeSet<String>> {
         match self {
-            Self::Standin | Self::File(_) => Ok(BTreeSet::new()),
+            Self::Standin(_) | Self::File(_) => Ok(BTreeSet::new()),
             Self::Cilium(source) => cilium::images(source, versions, helm).await,
         }
     }
@@ -261,7 +285,7 @@ impl Choice {
     /// The versions that can be had, where not every release can.
     pub fn available(&self) -> Option<&BTreeSet<Version>> {
         match self {
-            Self::Standin | Self::File(_) => None,
+            Self::Standin(_) | Self::File(_) => None,
             Self::Cilium(source) => Some(source.available()),
         }
     }

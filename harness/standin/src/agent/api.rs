@@ -1,4 +1,4 @@
-//! The agent's socket: one JSON line asks, one answers.
+//! The agent's socket: a request and a response, one JSON line each.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +19,7 @@ use crate::wait::pause;
 pub(crate) const SOCKET: &str = "/var/run/cilium/cilium.sock";
 const RETRY: Duration = Duration::from_millis(100);
 
-/// What can be asked of the agent.
+/// A request to the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub(crate) enum Request {
@@ -35,9 +35,9 @@ pub(crate) enum Request {
     Delete { container_id: String },
     /// Rules, as `cilium policy import` takes them.
     ImportPolicy { rules: Value },
-    /// The rules that are in force, with the addresses that names stand for.
+    /// The rules in force, with the addresses of names.
     Policy,
-    /// The names that endpoints have asked for.
+    /// The names that endpoints have queried.
     Names,
 }
 
@@ -53,26 +53,26 @@ pub(crate) enum Reply {
     Imported { revision: u64 },
     /// Rules.
     Policy { rules: Value },
-    /// Names by the endpoint that asked for them.
+    /// Names by the endpoint that queried them.
     Names { of: BTreeMap<String, Cache> },
-    /// Not now: ask again.
+    /// Not ready: repeat the request.
     NotReady { reason: String },
     /// No.
     Failed { reason: String },
 }
 
-/// The agent did not do what was asked.
+/// A request to the agent failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     /// It is away or not ready.
     #[error("the agent is not available: {0}")]
     Away(String),
-    /// It said no.
+    /// It refused.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Asks once.
+/// Sends a request once.
 pub(crate) async fn ask(socket: &Path, request: &Request) -> io::Result<Reply> {
     let mut stream = UnixStream::connect(socket).await?;
     let mut line = serde_json::to_vec(request)?;
@@ -83,7 +83,7 @@ pub(crate) async fn ask(socket: &Path, request: &Request) -> io::Result<Reply> {
     Ok(serde_json::from_str(&answer)?)
 }
 
-/// Asks until the agent is there and ready, or `patience` runs out.
+/// Repeats a request until the agent is ready, or `patience` runs out.
 pub(crate) async fn ask_patiently(
     socket: &Path,
     request: &Request,

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::DynamicObject;
@@ -16,15 +17,13 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::datapath::cidr::Cidr;
-
 /// A node of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeAddress {
     /// Its internal address.
     pub(crate) ip: Ipv4Addr,
     /// The prefix of its pods.
-    pub(crate) pods: Cidr,
+    pub(crate) pods: Ipv4Net,
 }
 
 /// The objects that the datapath depends on.
@@ -102,7 +101,7 @@ impl Cluster {
 
 /// The address and pod prefix of a node, once it has both.
 pub(crate) fn node_address(node: &Node) -> Option<NodeAddress> {
-    let pods = node.spec.as_ref()?.pod_cidr.as_deref()?.parse().ok()?;
+    let pods = node.spec.as_ref()?.pod_cidr.as_deref()?.parse::<Ipv4Net>().ok()?.trunc();
     Some(NodeAddress { ip: internal_ip(node)?, pods })
 }
 

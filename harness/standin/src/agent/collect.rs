@@ -1,4 +1,4 @@
-//! The loop that takes dead connections out of bounded tables, and what it says of them.
+//! The loop that removes dead connections from bounded tables, and its metrics.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

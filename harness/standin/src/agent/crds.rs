@@ -8,7 +8,7 @@ use serde_json::json;
 /// A kind that cannot be registered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegisterError {
-    /// The API server said no.
+    /// The API server refused.
     #[error("a custom resource cannot be registered")]
     Api(#[from] kube::Error),
     /// The API server does not serve it.

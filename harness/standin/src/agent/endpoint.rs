@@ -5,9 +5,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::cidr::Cidr;
 use crate::datapath::ipam::{self, Exhausted};
 use crate::files::write_atomically;
 use crate::fqdn::cache::Cache;
@@ -30,7 +30,7 @@ pub(crate) struct Endpoint {
     pub(crate) labels: Labels,
     /// Its identity; 0 until the pod is wired.
     pub(crate) identity: u32,
-    /// The names that it asked the DNS proxy for, with what it was told.
+    /// The names that it queried through the DNS proxy, with the answers.
     #[serde(default)]
     pub(crate) names: Cache,
 }
@@ -64,7 +64,7 @@ pub(crate) enum EndpointError {
     Exhausted(#[from] Exhausted),
 }
 
-/// All endpoints of the node by sandbox, each with a file of its own.
+/// All endpoints of the node by sandbox, each stored in its own file.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     folder: PathBuf,
@@ -98,10 +98,10 @@ impl Endpoints {
         Ok(endpoints)
     }
 
-    /// Gives a sandbox an address; the same one if it asks again.
+    /// Allocates an address for a sandbox; a second request returns the same one.
     pub(crate) fn allocate(
         &mut self,
-        cidr: Cidr,
+        cidr: Ipv4Net,
         container_id: &str,
         namespace: &str,
         pod: &str,
@@ -168,7 +168,7 @@ impl Endpoints {
 mod tests {
     use super::*;
 
-    fn cidr() -> Cidr {
+    fn cidr() -> Ipv4Net {
         "10.244.0.0/24".parse().unwrap()
     }
 

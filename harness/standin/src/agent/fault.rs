@@ -1,4 +1,4 @@
-//! Faults that the stand-in has when it is told to, so that whoever looks for faults can be put to the test.
+//! Faults that the ConfigMap switches on, to test whether measurements find them.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ use crate::wait::pause;
 /// The option, as in `standin-fault: policy-hole@1.6`: the fault, and the minor version that has it.
 const OPTION: &str = "standin-fault";
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Three seconds after the agent is ready every policy on ingress is gone for 200 ms.
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     NoNetwork,
     /// Ten seconds after the agent is ready everything to pods with a policy is dropped for half a second.
     DelayedDrop,
-    /// The proxy takes connections and says nothing.
+    /// The proxy accepts connections and sends nothing.
     SilentProxy,
 }
 
@@ -42,7 +42,7 @@ const KINDS: [(&str, Kind); 5] = [
 #[derive(Debug)]
 pub(crate) struct Fault {
     kind: Kind,
-    /// Whether a fault that comes and goes is there now.
+    /// Whether an intermittent fault is active now.
     now: AtomicBool,
     /// Pods that were wired since the agent started.
     new: Mutex<BTreeSet<Ipv4Addr>>,
@@ -63,7 +63,7 @@ impl Fault {
         Ok(own.then(|| Arc::new(Self { kind, now: AtomicBool::new(false), new: Mutex::default() })))
     }
 
-    /// Whether the proxy says nothing.
+    /// Whether the proxy sends nothing.
     pub(crate) fn silences_proxy(&self) -> bool {
         self.kind == Kind::SilentProxy
     }
@@ -100,7 +100,7 @@ impl Fault {
 }
 
 impl Agent {
-    /// Lets a fault come and go, once.
+    /// Activates and deactivates a fault, once.
     pub(super) async fn fail_for_a_while(self: Arc<Self>) {
         let Some(fault) = &self.fault else { return };
         let (after, length) = match fault.kind {

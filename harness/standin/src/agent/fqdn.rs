@@ -1,4 +1,4 @@
-//! What the agent knows of names: what it was left, what it is told by the DNS, and what pods are told.
+//! The agent's addresses of names: those of earlier agents, of its own queries, and of answers to pods.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +28,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub(super) struct KnownNames {
     polled: bool,
     min_ttl: u32,
-    /// The port of the DNS proxy; 0 when there is none.
+    /// The port of the DNS proxy; 0 without one.
     port: u16,
     cache: Mutex<Cache>,
 }
@@ -65,7 +65,7 @@ impl KnownNames {
         fqdn::generate(policies, &self.cache(), Timestamp::now());
     }
 
-    /// Notes an answer; says whether an address is new.
+    /// Records an answer; returns whether an address is new.
     fn learn(&self, lookup: &Lookup, now: Timestamp) -> bool {
         self.cache().learn(&lookup.name, &lookup.ips, self.ttl(lookup), now)
     }
@@ -99,8 +99,8 @@ impl Agent {
         }
     }
 
-    /// Asks for every name that policies spell out, round after round. Upstream's first round is at the start, before any
-    /// policy is there: names are asked for a round later.
+    /// Queries every full name of policies, round after round. Upstream's first round is at the start, before any
+    /// policy is known: names are queried one round later.
     async fn keep_polling(self: Arc<Self>) {
         loop {
             pause(ROUND).await;
@@ -125,7 +125,7 @@ impl Agent {
         }
     }
 
-    /// Learns what pods are told, before they are.
+    /// Records answers before they are sent to pods.
     async fn keep_listening(self: Arc<Self>, mut told: mpsc::Receiver<Told>) {
         while let Some(Told { pod, lookup, known }) = told.recv().await {
             let now = Timestamp::now();
@@ -139,7 +139,7 @@ impl Agent {
             }
             drop(endpoints);
             if !self.names.learn(&lookup, now) {
-                // Nobody waits any more when the question was given up.
+                // The receiver is gone if the query was cancelled.
                 let _given_up = known.send(());
                 continue;
             }

@@ -1,5 +1,5 @@
 //! Which policies are in force on this node: objects in the order of their creation, then those of `cilium policy import`.
-//! A policy that the node cannot hold or does not understand is refused as a whole, and its object says so.
+//! A policy that the node cannot hold or parse is refused as a whole, and the status of its object reports it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,7 +102,7 @@ fn name(object: &DynamicObject) -> Name {
 }
 
 impl Agent {
-    /// The policies that are in force, with the addresses that names stand for.
+    /// The policies in force, with the addresses of names.
     pub(super) fn policies(&self) -> Vec<Policy> {
         let mut policies = self.imports.of(self.cluster.policies()).0;
         self.names.generate(&mut policies);

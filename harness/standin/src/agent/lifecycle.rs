@@ -119,7 +119,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Finds the identity for `labels`, tells the other nodes, and stores both.
+    /// Finds the identity for `labels`, announces it to the other nodes, and stores both.
     async fn identify(&self, mut endpoint: Endpoint, labels: Labels) -> Result<(), LifecycleError> {
         let before = endpoint.identity;
         endpoint.identity = self.store.identity(&labels).await?;

@@ -1,4 +1,4 @@
-//! The endpoint that Prometheus reads, where `prometheus-serve-addr` asks for one.
+//! The endpoint for Prometheus, if `prometheus-serve-addr` is set.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,14 +35,14 @@ pub(super) fn address(settings: &Settings) -> Result<Option<SocketAddr>, ConfigE
     }
 }
 
-/// Where metrics come from.
+/// The sources of metrics.
 #[derive(Clone)]
 pub(super) struct Sources {
     /// The names of those of the proxy.
     pub(super) l7: L7Metrics,
     /// What the proxy counts.
     pub(super) requests: Arc<Requests>,
-    /// What was collected in bounded tables, where there are any.
+    /// Collections of bounded tables, if any.
     pub(super) collected: Option<Arc<Figures>>,
 }
 

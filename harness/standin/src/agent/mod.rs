@@ -59,7 +59,6 @@ use fault::Fault;
 use fqdn::KnownNames;
 use import::Imports;
 use monitor::Monitor;
-
 use regenerate::Programmed;
 use runtime::Runtime;
 use status::Status;
@@ -95,7 +94,7 @@ pub(crate) enum AgentError {
     /// State on disk.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// A socket of its own.
+    /// A socket.
     #[error("the agent cannot listen on {what}")]
     Listen {
         /// Which.
@@ -166,11 +165,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let status = Arc::new(Status::starting());
     let agent: Arc<OnceLock<Arc<Agent>>> = Arc::default();
     listen(status.clone(), agent.clone())?;
-    let asked = status.clone();
-    tokio::spawn(shim::answer_health_checks(move || asked.problem().is_none()));
-    if shim::writes_cni_conf() {
-        cni::install::install_conf()?;
-    }
+    replace_upstream(&status)?;
 
     let netlink = Netlink::open()?;
     node::prepare(&netlink).await?;
@@ -186,13 +181,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
     let wanted = watch::Sender::new(0);
     let cluster = Cluster::follow(&client, &node_name()?, &wanted);
     let fault = Fault::select(&settings, version)?;
-    let silent = fault.as_ref().is_some_and(|fault| fault.silences_proxy());
-    let proxy =
-        Proxy::start(silent).map_err(|source| AgentError::Listen { what: "the proxy's port", source })?;
-    if let Some(address) = metrics::address(&settings)? {
-        let (l7, requests, collected) = (behaviours.l7_metrics, proxy.requests(), collected.clone());
-        tokio::spawn(metrics::serve(address, metrics::Sources { l7, requests, collected }));
-    }
+    let proxy = start_proxy(fault.as_deref(), behaviours, &settings, collected.clone())?;
     let names = behaviours.names.select(&settings)?;
     let questions = names.proxied.then(|| proxy.listen_to_questions()).transpose();
     let (dns_port, told) =
@@ -228,10 +217,7 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         if let Some((collection, collected)) = collection.zip(collected) {
             tokio::spawn(collect::keep_collecting(collection, collected));
         }
-        tokio::spawn(starting.clone().fail_for_a_while());
-        starting.status.note("agent", None);
-        tracing::info!(endpoints = starting.endpoints().all().len(), "ready");
-        agent.get_or_init(|| starting.clone());
+        starting.become_ready(&agent);
     };
     starting.keep_regenerating(Programmed::unknown(netlink, table), ready).await;
     pending().await
@@ -259,6 +245,14 @@ impl Agent {
         });
     }
 
+    /// Starts to serve pods; from now on `shown` holds the agent.
+    fn become_ready(self: &Arc<Self>, shown: &OnceLock<Arc<Self>>) {
+        tokio::spawn(self.clone().fail_for_a_while());
+        self.status.note("agent", None);
+        tracing::info!(endpoints = self.endpoints().all().len(), "ready");
+        shown.get_or_init(|| self.clone());
+    }
+
     /// Finds the identities of the endpoints that an earlier agent left.
     async fn adopt(&self) -> Result<(), lifecycle::LifecycleError> {
         self.refresh(true).await?;
@@ -283,6 +277,33 @@ fn listen(status: Arc<Status>, agent: Arc<OnceLock<Arc<Agent>>>) -> Result<(), A
         }
     }));
     Ok(())
+}
+
+/// Does what Cilium's own charts expect of Cilium's agent alone.
+fn replace_upstream(status: &Arc<Status>) -> Result<(), AgentError> {
+    let status = status.clone();
+    tokio::spawn(shim::answer_health_checks(move || status.problem().is_none()));
+    if shim::writes_cni_conf() {
+        cni::install::install_conf()?;
+    }
+    Ok(())
+}
+
+/// Starts the proxy, and the endpoint for its metrics and those of bounded tables.
+fn start_proxy(
+    fault: Option<&Fault>,
+    behaviours: Behaviours,
+    settings: &Settings,
+    collected: Option<Arc<Figures>>,
+) -> Result<Proxy, AgentError> {
+    let silent = fault.is_some_and(Fault::silences_proxy);
+    let failed = |source| AgentError::Listen { what: "the proxy's port", source };
+    let proxy = Proxy::start(silent).map_err(failed)?;
+    if let Some(address) = metrics::address(settings)? {
+        let (l7, requests) = (behaviours.l7_metrics, proxy.requests());
+        tokio::spawn(metrics::serve(address, metrics::Sources { l7, requests, collected }));
+    }
+    Ok(proxy)
 }
 
 fn restore() -> Result<Endpoints, AgentError> {

@@ -1,7 +1,7 @@
-//! The monitor's socket: what is dropped, as lines, for whoever listens.
+//! The monitor's socket: dropped packets as lines, for every client.
 //!
-//! Events are queued in the kernel as long as somebody listens, or listened when the last agent ended; that is noted on
-//! the node, so that the next agent delivers what was queued meanwhile to monitors that come back.
+//! Events are queued in the kernel while a monitor is connected, or was connected when the last agent ended; a note on
+//! the node records this, so that the next agent delivers the events queued meanwhile to monitors that reconnect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,18 +23,18 @@ use crate::wait::pause;
 
 /// Where monitors connect, on the node and in the agent's pod alike.
 pub(crate) const SOCKET: &str = "/var/run/cilium/monitor.sock";
-/// The note that somebody listens.
+/// The note that a monitor is connected.
 const NOTE: &str = "/var/run/cilium/monitor";
 /// How often the queue is emptied.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long monitors that lost the last agent may take to come back.
+/// How long the agent waits for monitors of the last agent to reconnect.
 const COME_BACK: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 const DEFAULT_QUEUE: u32 = 4096;
 /// Upstream's words for a packet whose connection found no place.
 pub(super) const NO_PLACE: &str = "CT: Map insertion failed";
 
-/// Events, and those who listen to them.
+/// Events and the monitors that receive them.
 pub(super) struct Monitor {
     queue: Queue,
     lines: broadcast::Sender<Arc<str>>,
@@ -43,7 +43,7 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Goes on where the last agent ended.
+    /// Continues where the last agent stopped.
     pub(super) fn resume(settings: &Settings) -> Result<Self, ConfigError> {
         let size = settings.number("monitor-queue-size", DEFAULT_QUEUE)?.max(1);
         let wanted = watch::Sender::new(Path::new(NOTE).exists());
@@ -104,7 +104,7 @@ impl Agent {
         self.changed();
     }
 
-    /// Empties the queue while somebody listens; without listeners it is given up.
+    /// Empties the queue while a monitor is connected; without monitors it is removed.
     async fn keep_delivering(&self) {
         let mut wanted = self.monitor.wanted.subscribe();
         let mut alone = Duration::ZERO;
@@ -122,7 +122,7 @@ impl Agent {
             alone = Duration::ZERO;
             match self.monitor.queue.take().await {
                 Ok((events, lost)) => self.deliver(&events, lost),
-                // Until the first rules with the queue are in force, there is none.
+                // The queue exists once the first rules with it are in force.
                 Err(error) => tracing::debug!(error = chain(&error), "no events could be taken"),
             }
         }
@@ -133,7 +133,7 @@ impl Agent {
         identities.extend(self.store.view().borrow().addresses.iter().map(|(ip, it)| (*ip, it.identity)));
         identities.extend(self.endpoints().all().iter().map(|endpoint| (endpoint.ip, endpoint.identity)));
         for line in events.iter().map(|event| said(event, &identities)).chain(lost_line(lost)) {
-            // Nobody may listen any more.
+            // The last monitor may have disconnected.
             drop(self.monitor.lines.send(line.into()));
         }
     }
@@ -158,12 +158,12 @@ fn lost_line(lost: u64) -> Option<String> {
     (lost > 0).then(|| format!("Lost {lost} events"))
 }
 
-/// Writes lines until the monitor leaves; one that is too slow is told what it missed.
+/// Writes lines until the monitor disconnects; a slow one gets the number of lines that it missed.
 async fn serve(mut stream: UnixStream, mut lines: broadcast::Receiver<Arc<str>>) -> io::Result<()> {
     loop {
         let line = tokio::select! {
             line = lines.recv() => line,
-            // A monitor says nothing: it can only leave.
+            // A monitor sends nothing, so this is the end of the connection.
             gone = stream.readable() => {
                 gone?;
                 let mut byte = [0];

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::cluster::NodeAddress;
 use super::endpoint::Endpoint;
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::conntrack_gc::Bounds;
-use crate::datapath::cidr::Cidr;
 use crate::datapath::events::Queue;
 use crate::datapath::netlink::NextHop;
 use crate::datapath::ruleset::Ruleset;
@@ -27,7 +28,7 @@ pub(crate) struct Known<'a> {
     pub(crate) node_ips: &'a BTreeSet<Ipv4Addr>,
     /// Whether pods speak to the world with the node's address.
     pub(crate) masquerade: bool,
-    /// Whether those outside whom a node masquerades are taken for the node.
+    /// Whether masqueraded clients outside of the cluster have the identity of the node.
     pub(crate) world_is_host: bool,
     /// What becomes of TCP packets of connections that are not tracked.
     pub(crate) unknown_tcp: UnknownTcp,
@@ -54,7 +55,7 @@ pub(crate) struct Plan {
     /// The packet rules.
     pub(crate) ruleset: Ruleset,
     /// The routes to the nodes.
-    pub(crate) routes: BTreeMap<Cidr, NextHop>,
+    pub(crate) routes: BTreeMap<Ipv4Net, NextHop>,
     /// The requests that the proxy lets pass.
     pub(crate) proxy: ProxyPolicy,
 }
@@ -74,9 +75,8 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
     for endpoint in wired() {
         verdicts.insert(endpoint.ip, resolve(known.policies, &endpoint.labels, &identities)?);
     }
-    let node = |ip: &Ipv4Addr| ip.to_string().parse().ok();
-    let cluster =
-        known.nodes.iter().map(|it| it.pods).chain(known.node_ips.iter().filter_map(node)).collect();
+    let nodes = known.node_ips.iter().map(|ip| Ipv4Net::from(*ip));
+    let cluster = known.nodes.iter().map(|it| it.pods).chain(nodes).collect();
     let proxy = ProxyPolicy::new(&ipcache, &verdicts);
     let ruleset = Ruleset {
         pod_cidr: known.node.pods,
@@ -95,7 +95,7 @@ pub(crate) fn plan(known: Known<'_>) -> Result<Plan, ResolveError> {
     Ok(Plan { ruleset, routes: routes(known.node, known.nodes), proxy })
 }
 
-fn routes(own: NodeAddress, nodes: &[NodeAddress]) -> BTreeMap<Cidr, NextHop> {
+fn routes(own: NodeAddress, nodes: &[NodeAddress]) -> BTreeMap<Ipv4Net, NextHop> {
     let others = nodes.iter().filter(|node| node.ip != own.ip);
     let others = others.map(|node| (node.pods, NextHop::Via(node.ip)));
     others.chain([(own.pods, NextHop::Unreachable)]).collect()

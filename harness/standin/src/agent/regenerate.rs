@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
+
 use super::Agent;
 use super::lifecycle::LifecycleError;
 use super::plan::{Known, Plan, plan};
 use crate::chain;
-use crate::datapath::cidr::Cidr;
 use crate::datapath::netlink::{Netlink, NextHop};
 use crate::datapath::nft::ToolError;
 use crate::datapath::node::{self, NodeError};
@@ -44,7 +45,7 @@ pub(super) struct Programmed {
     content: String,
     /// Whether earlier generations are gone.
     swept: bool,
-    routes: BTreeMap<Cidr, NextHop>,
+    routes: BTreeMap<Ipv4Net, NextHop>,
 }
 
 impl Programmed {
@@ -67,7 +68,7 @@ impl Programmed {
 }
 
 impl Agent {
-    /// Applies the state of now, then that of every change; `first` is told when the first is in force.
+    /// Applies the current state and every change; signals `first` once the current state is in force.
     pub(super) async fn keep_regenerating(&self, mut programmed: Programmed, first: impl FnOnce()) {
         let mut first = Some(first);
         let mut wanted = self.wanted.subscribe();

@@ -1,7 +1,7 @@
 //! The labels that only the container runtime knows.
 //!
 //! The runtime makes a sandbox's container after the sandbox has its network, so a new pod has no such labels at first;
-//! they come as soon as the runtime tells them.
+//! they arrive as soon as the runtime reports them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::wait::pause;
 /// How long a sandbox may be without its labels.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What the runtime has told.
+/// The labels that the runtime has reported.
 pub(super) struct Runtime {
     choice: RuntimeLabels,
     told: Mutex<BTreeMap<String, Labels>>,
@@ -43,7 +43,7 @@ impl Runtime {
         let own = pod.map_or(own, |pod| Labels::of_pod(pod, cluster));
         match self.choice {
             RuntimeLabels::Left => own,
-            // Until the runtime was asked again, what an earlier agent was told holds.
+            // Until the first list from the runtime, the labels that an earlier agent stored apply.
             RuntimeLabels::Fetched => {
                 let told = self.told().get(&endpoint.container_id).cloned();
                 own.with(told.unwrap_or(runtimes))
@@ -53,7 +53,7 @@ impl Runtime {
 }
 
 impl Agent {
-    /// Asks the runtime for the labels of every sandbox, and of every new one.
+    /// Reads the labels of every sandbox from the runtime, and of every new one.
     pub(super) async fn keep_asking_the_runtime(&self) {
         if self.runtime.choice == RuntimeLabels::Left {
             return;

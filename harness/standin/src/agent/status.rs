@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Status(Mutex<BTreeMap<&'static str, String>>);
 
 impl Status {
-    /// Begins with one thing that is still to come.
+    /// Starts with one pending condition.
     pub(crate) fn starting() -> Self {
         Self(Mutex::new(BTreeMap::from([("agent", "starting".to_owned())])))
     }

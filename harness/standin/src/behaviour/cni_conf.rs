@@ -3,14 +3,14 @@
 /// How a version treats a CNI configuration that already exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CniConf {
-    /// Up to 1.5: a file that is there is left alone.
+    /// Up to 1.5: an existing file is left alone.
     KeepExisting,
-    /// From 1.6: the file is always written, unless `CILIUM_CUSTOM_CNI_CONF` says that it belongs to the user.
+    /// From 1.6: the file is always written, unless `CILIUM_CUSTOM_CNI_CONF` is true.
     Overwrite,
 }
 
 impl CniConf {
-    /// Says whether the agent writes the file.
+    /// Returns whether the agent writes the file.
     pub(crate) fn writes(self, exists: bool, custom: bool) -> bool {
         match self {
             Self::KeepExisting => !exists,

@@ -53,7 +53,7 @@ pub(crate) enum UnknownTcp {
     Refuse,
 }
 
-/// The note beside the table.
+/// The note that describes the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Made {
@@ -120,7 +120,7 @@ mod tests {
     use crate::behaviour::Behaviours;
     use rstest::rstest;
 
-    /// What an agent does that comes after another, each with its settings.
+    /// What an agent does after another one with different settings.
     fn takeover(
         from: &str,
         before: &[(&str, &str)],

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::connection_table::ConnectionTable;
 use super::kernel;
 use crate::agent::config::{ConfigError, Settings};
@@ -56,7 +58,7 @@ enum Interval {
     Dynamic(Duration),
 }
 
-/// How far a TCP connection has come.
+/// The stage of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// The server has not answered yet.
@@ -143,24 +145,9 @@ fn adjusted(interval: Duration, cleared: f64) -> Duration {
     }
 }
 
-/// Reads a duration as Go writes it, such as `1h30m`.
+/// Parses a duration in Go's notation, such as `1h30m`.
 fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let unit = match unit {
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => return None,
-        };
-        sum += Duration::from_secs(number.parse::<u32>().ok()?.into()) * unit;
-        rest = after;
-    }
-    (!text.is_empty()).then_some(sum)
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::policy::model::Policy;
 
 /// For how long a polled address counts at least, seconds.
 const POLLED_MIN_TTL: u32 = 3600;
-/// For how long an address that a pod was told counts at least, seconds.
+/// The minimum lifetime of an address in an answer to a pod, seconds.
 const PROXIED_MIN_TTL: u32 = 604_800;
 
 /// What a version can do about names.
@@ -15,9 +15,9 @@ const PROXIED_MIN_TTL: u32 = 604_800;
 pub(crate) enum NameSources {
     /// Before 1.2: policies with names are refused.
     Nothing,
-    /// 1.2 and 1.3: it asks for the names of policies itself, again and again, and passes over rules on questions.
+    /// 1.2 and 1.3: the agent polls the names of policies itself, and ignores DNS rules.
     Poller,
-    /// From 1.4 on: it reads the questions of pods on their way; it asks itself if the ConfigMap says so.
+    /// From 1.4 on: a proxy reads the queries of pods; the agent polls only if the ConfigMap requests it.
     Proxy,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum NameSources {
 pub(crate) struct Names {
     /// Whether policies may have names.
     pub(crate) allowed: bool,
-    /// Whether it asks for them itself.
+    /// Whether the agent polls names itself.
     pub(crate) polled: bool,
     /// Whether it reads the questions of pods.
     pub(crate) proxied: bool,

@@ -1,21 +1,21 @@
-//! As whom a pod sees those outside of the cluster whose packets a node gives its own address: as the node, which may
-//! always ask its pods, or as the world, which policy must let in.
+//! The identity of clients outside of the cluster whose packets a node masquerades: the node's, which may
+//! always reach its pods, or the world's, which policy must allow.
 
 use crate::agent::config::{ConfigError, Settings};
 
-/// As whom a version takes what a node masquerades on its way in.
+/// The identity that a version gives to traffic that a node masquerades on its way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MasqueradedWorld {
     /// As the node.
     Host,
-    /// As the node where `legacy-host-allows-world` says so, or where it says nothing and this holds.
+    /// The node's if `legacy-host-allows-world` is true, or if it is not set and this is true.
     Option { unset: bool },
     /// As the world.
     World,
 }
 
 impl MasqueradedWorld {
-    /// Whether it is taken for the node, with these settings.
+    /// Whether it has the identity of the node with these settings.
     pub(crate) fn is_host(self, settings: &Settings) -> Result<bool, ConfigError> {
         match self {
             Self::Host => Ok(true),

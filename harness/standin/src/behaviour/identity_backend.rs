@@ -23,7 +23,7 @@ pub(crate) enum Backend {
 }
 
 impl BackendChoice {
-    /// Chooses the backend that `settings` ask for.
+    /// Chooses the backend by `settings`.
     pub(crate) fn select(self, settings: &Settings) -> Result<Backend, ConfigError> {
         if self == Self::KvstoreOnly {
             return Ok(Backend::Kvstore);

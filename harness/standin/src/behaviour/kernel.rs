@@ -1,4 +1,4 @@
-//! The kernel that is played: this machine's, unless `standin-kernel` in the ConfigMap names another one.
+//! The kernel version to assume: this machine's, unless `standin-kernel` in the ConfigMap names another one.
 
 use crate::agent::config::{ConfigError, Settings};
 

@@ -46,7 +46,7 @@ pub(crate) struct Behaviours {
     pub(crate) service_maps: ServiceMaps,
     /// From what the version learns the addresses of names.
     pub(crate) names: NameSources,
-    /// As whom the version takes those outside that a node masquerades.
+    /// The identity of clients outside of the cluster that a node masquerades.
     pub(crate) masqueraded_world: MasqueradedWorld,
 }
 
@@ -106,7 +106,7 @@ const V1_3: Behaviours = Behaviours {
     ..V1_2
 };
 
-/// The option is there in 1.4 as well, but has no effect.
+/// The option exists in 1.4, but has no effect.
 const V1_4: Behaviours = Behaviours {
     connection_table: ConnectionTable {
         tcp_size: TableSize::Fixed(1_000_000),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::Ipv4Net;
+
 use super::kernel;
 use crate::agent::config::{ConfigError, Settings};
-use crate::datapath::cidr::{Cidr, CidrError};
+use crate::datapath::cidr::{self, CidrError};
 use crate::policy::model::{CidrRule, Policy};
 
 /// Lengths that count without any policy: everything, the cluster's prefix, and single addresses.
@@ -104,23 +106,23 @@ fn extend(
     sets: Option<&[CidrRule]>,
 ) -> Result<(), CidrError> {
     for cidr in cidrs.unwrap_or_default() {
-        lengths.insert(cidr.parse::<Cidr>()?.len());
+        lengths.insert(cidr::parse(cidr)?.prefix_len());
     }
     for set in sets.unwrap_or_default() {
-        let except = set.except.iter().map(|it| it.parse()).collect::<Result<Vec<Cidr>, _>>()?;
-        left(set.cidr.parse()?, &except, lengths);
+        let except = set.except.iter().map(|text| cidr::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        left(cidr::parse(&set.cidr)?, &except, lengths);
     }
     Ok(())
 }
 
-/// Adds the lengths of what is left of a prefix when others are taken out.
-fn left(cidr: Cidr, except: &[Cidr], lengths: &mut BTreeSet<u8>) {
-    if except.iter().any(|hole| hole.covers(cidr)) {
+/// Adds the lengths of the prefixes that remain of a prefix without its exceptions.
+fn left(cidr: Ipv4Net, except: &[Ipv4Net], lengths: &mut BTreeSet<u8>) {
+    if except.iter().any(|hole| hole.contains(&cidr)) {
         return;
     }
-    let inside: Vec<Cidr> = except.iter().copied().filter(|hole| cidr.covers(*hole)).collect();
-    match cidr.halves().filter(|_| !inside.is_empty()) {
-        None => drop(lengths.insert(cidr.len())),
+    let inside: Vec<Ipv4Net> = except.iter().copied().filter(|hole| cidr.contains(hole)).collect();
+    match cidr::halves(cidr).filter(|_| !inside.is_empty()) {
+        None => drop(lengths.insert(cidr.prefix_len())),
         Some(halves) => halves.into_iter().for_each(|half| left(half, &inside, lengths)),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::agent::config::{ConfigError, Settings};
 
-/// What the agent asks the container runtime for.
+/// The labels that the agent reads from the container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RuntimeLabels {
     /// The labels of every pod's sandbox; those that Kubernetes does not know become `container:` labels.
@@ -12,7 +12,7 @@ pub(crate) enum RuntimeLabels {
 }
 
 impl RuntimeLabels {
-    /// Reads the option `container-runtime`; every version fetches labels unless it says otherwise.
+    /// Reads the option `container-runtime`; every version fetches labels unless it is `none`.
     pub(crate) fn select(settings: &Settings) -> Result<Self, ConfigError> {
         match settings.get("container-runtime").unwrap_or("auto") {
             "" | "auto" | "containerd" => Ok(Self::Fetched),

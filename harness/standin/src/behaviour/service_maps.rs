@@ -16,7 +16,7 @@ use crate::service::Frontend;
 pub(crate) enum Format {
     /// Backends by their place in the service.
     Legacy,
-    /// Backends in a map of their own.
+    /// Backends in a separate map.
     V2,
 }
 
@@ -54,18 +54,18 @@ impl ServiceMaps {
         formats.is_empty() || readable.iter().any(|format| formats.contains(format))
     }
 
-    /// Says whether backends that are found in the maps are taken for granted until their service changes.
+    /// Returns whether backends found in the maps are kept until their service changes.
     pub(crate) fn trusts_what_it_finds(self) -> bool {
         self == Self::Both
     }
 }
 
-/// Services as they were found in the maps, for as long as Kubernetes has said nothing new of them.
+/// Services as found in the maps, until Kubernetes reports a change.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// By frontend: as it was found.
     found: BTreeMap<Key, Frontend>,
-    /// By frontend: what Kubernetes said first.
+    /// By frontend: the first state that Kubernetes reported.
     first: BTreeMap<Key, Frontend>,
 }
 
@@ -77,7 +77,7 @@ impl Found {
         Self { found: found.into_iter().map(|it| (key(&it), it)).collect(), first: BTreeMap::new() }
     }
 
-    /// What the maps shall hold, now that Kubernetes says `now`.
+    /// Returns the contents of the maps when Kubernetes reports `now`.
     pub(crate) fn merge(&mut self, now: Vec<Frontend>) -> Vec<Frontend> {
         let merged = now.into_iter().map(|service| {
             let key = key(&service);

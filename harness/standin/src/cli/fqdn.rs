@@ -1,4 +1,4 @@
-//! What the command says and does about names.
+//! Subcommands about names.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(super) async fn cache_list(socket: &Path, out: &mut impl Write) -> io::Resul
     Ok(ExitCode::FAILURE)
 }
 
-/// Copies what the agent that runs knows of names, for one that is to come.
+/// Copies the running agent's addresses of names for its successor.
 pub(super) async fn poller(socket: &Path, options: &[&str], out: &mut impl Write) -> io::Result<ExitCode> {
     let path = option(options, "--tofqdns-pre-cache");
     let ttl =
@@ -59,7 +59,7 @@ pub(super) async fn poller(socket: &Path, options: &[&str], out: &mut impl Write
     }
 }
 
-/// The file that the pre-flight pod is told to fill, if it is.
+/// The file that the pre-flight pod must write, if any.
 pub(super) fn pre_cache<'a>(options: &[&'a str]) -> Option<&'a str> {
     option(options, "--tofqdns-pre-cache").filter(|path| !path.is_empty())
 }

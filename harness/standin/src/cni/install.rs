@@ -15,7 +15,7 @@ use crate::version::{Version, VersionError};
 
 const PLUGIN: &str = "cilium-cni";
 const CONF: &str = "05-cilium.conf";
-/// The folder beside the plugin that holds the program and its libraries.
+/// The folder next to the plugin that holds the program and its libraries.
 const PAYLOAD: &str = ".cilium-cni";
 const CONF_TEXT: &str = r#"{
   "cniVersion": "0.3.1",
@@ -111,7 +111,7 @@ fn shared_objects(maps: &str, program: &Path) -> BTreeSet<PathBuf> {
     maps.lines().filter_map(path).filter(|path| path != program && file_name(path).contains(".so")).collect()
 }
 
-/// Copies a file unless the same content is there: an agent restart must not write the program again.
+/// Copies a file unless its content is the same: an agent restart must not write the program again.
 fn copy(from: &Path, to: &Path) -> Result<(), InstallError> {
     let same = same_content(from, to).map_err(file_error(to))?;
     if same {

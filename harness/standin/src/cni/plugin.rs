@@ -16,7 +16,7 @@ use crate::datapath::pod::{GATEWAY, PodError, Wire};
 const PATIENCE: Duration = Duration::from_secs(30);
 const DELETE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs one invocation and writes its result, or its error, to standard output; says whether it succeeded.
+/// Runs one invocation and writes its result or error to standard output; returns whether it succeeded.
 pub(crate) async fn run() -> io::Result<bool> {
     let mut input = Vec::new();
     io::stdin().lock().read_to_end(&mut input)?;
@@ -82,7 +82,7 @@ async fn add(invocation: &Invocation, cni_version: &str) -> Result<Value, CniErr
     Ok(added(cni_version, &host, &pod, ip, GATEWAY))
 }
 
-/// Removes the wire first: it must go even if no agent comes back.
+/// Removes the wire first: it must be removed even if no agent returns.
 async fn delete(invocation: &Invocation) -> Result<(), CniError> {
     let netlink = Netlink::open()?;
     netlink.delete_link(&interface(&invocation.container_id)).await?;

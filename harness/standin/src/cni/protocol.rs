@@ -1,4 +1,4 @@
-//! What a CNI runtime says and wants to hear, for specification 0.3.0 to 1.0.0.
+//! Requests and results of CNI, specification 0.3.0 to 1.0.0.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -21,7 +21,7 @@ fn oldest() -> String {
     VERSIONS[0].to_owned()
 }
 
-/// What the runtime asks for, from the environment.
+/// The runtime's request, from the environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Invocation {
     pub(super) command: Command,

@@ -1,18 +1,19 @@
-//! The kernel's table of tracked connections, and the note beside it of how it was made.
+//! The kernel's table of tracked connections, and the note that describes how it was made.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cidr::Cidr;
+use ipnet::Ipv4Net;
+
+use super::TABLE;
 use super::nft::{self, ToolError};
-use super::ruleset::TABLE;
 use crate::behaviour::connection_table::{ConnectionTable, Made, Takeover, UnreadableTable};
 use crate::files::write_atomically;
 
 /// Where the note lies, on the node and in the agent's pod alike.
 pub(crate) const NOTE: &str = "/var/run/cilium/conntrack.json";
 
-/// The table cannot be taken over.
+/// The table of an earlier agent cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConntrackError {
     /// Its format.
@@ -33,11 +34,11 @@ pub(crate) enum ConntrackError {
 
 /// Makes the table what this version wants, and notes it.
 ///
-/// Pods of `pods` that were taken off the network come back with the next rules.
+/// Pods of `pods` that were disconnected are connected again by the next rules.
 pub(crate) async fn take_over(
     table: ConnectionTable,
     wanted: Made,
-    pods: Cidr,
+    pods: Ipv4Net,
 ) -> Result<(), ConntrackError> {
     let note = Path::new(NOTE);
     let takeover = table.take_over(read(note)?, wanted)?;
@@ -71,7 +72,7 @@ fn read(note: &Path) -> Result<Option<Made>, ConntrackError> {
 }
 
 /// Takes pods off the network: what they send and receive is dropped until the next rules are in force.
-fn closed(pods: Cidr) -> String {
+fn closed(pods: Ipv4Net) -> String {
     let chain = "policy_prerouting";
     format!(
         "table {TABLE} {{\n\tchain {chain} {{\n\t\ttype filter hook prerouting priority -50; policy accept;\n\t}}\n}}\n\

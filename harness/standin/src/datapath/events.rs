@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
+use super::TABLE;
 use super::nft::{self, ToolError};
-use super::ruleset::TABLE;
 use crate::policy::resolve::Transport;
 
 /// The counter of events that found the queue full.
@@ -34,9 +34,9 @@ pub(crate) struct Dropped {
     pub(crate) reason: Reason,
     /// Its protocol.
     pub(crate) transport: Transport,
-    /// Who sent it.
+    /// The sender.
     pub(crate) from: (Ipv4Addr, u16),
-    /// Who would have received it.
+    /// The intended receiver.
     pub(crate) to: (Ipv4Addr, u16),
 }
 
@@ -53,7 +53,7 @@ impl Queue {
         format!("events_{}", self.size)
     }
 
-    /// What stands in the table beside the generations.
+    /// Objects of the table that belong to no generation.
     pub(super) fn objects(self) -> [String; 2] {
         let kind = "type ipv4_addr . inet_service . ipv4_addr . inet_service . mark";
         [
@@ -110,7 +110,7 @@ fn events(listing: &Value) -> Vec<Dropped> {
     let elements = sets.filter_map(|item| item.pointer("/set/elem")?.as_array()).flatten();
     let mut events: Vec<Dropped> = elements.filter_map(event).collect();
     events.sort();
-    // One that the kernel moves while it lists them may stand there twice.
+    // The kernel may list an element twice if it moves it meanwhile.
     events.dedup();
     events
 }

@@ -2,18 +2,18 @@
 
 use std::net::Ipv4Addr;
 
-use super::cidr::Cidr;
+use ipnet::Ipv4Net;
 
 /// Every address of the node's prefix is in use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("every address of {0} is in use; delete pods from this node or give it a larger pod prefix")]
-pub(crate) struct Exhausted(Cidr);
+pub(crate) struct Exhausted(Ipv4Net);
 
 /// Chooses the next free address after the last one given, so that a released address rests for a while.
 ///
 /// The first host address stays free, as upstream keeps it for the node's router.
 pub(crate) fn next(
-    cidr: Cidr,
+    cidr: Ipv4Net,
     last: Option<Ipv4Addr>,
     in_use: impl Fn(Ipv4Addr) -> bool,
 ) -> Result<Ipv4Addr, Exhausted> {

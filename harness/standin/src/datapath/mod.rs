@@ -12,3 +12,8 @@ pub(crate) mod ruleset;
 pub(crate) mod service_maps;
 pub(crate) mod table;
 pub(crate) mod tracked;
+
+/// The name of the node's nftables table.
+const TABLE: &str = "inet cilium";
+/// The separator between the name of an object and the number of its generation.
+const GENERATION: &str = "_g";

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use futures_util::TryStreamExt as _;
+use ipnet::Ipv4Net;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -13,9 +14,7 @@ use rtnetlink::packet_route::rule::RuleAction;
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection};
 use tokio::task::JoinHandle;
 
-use super::cidr::Cidr;
-
-/// The mark that the kernel keeps on our routes, to tell them from those of others.
+/// The protocol number of our routes, which distinguishes them from others.
 const PROTOCOL: RouteProtocol = RouteProtocol::Other(99);
 const MAIN_TABLE: u32 = 254;
 
@@ -28,7 +27,7 @@ pub(crate) enum NetlinkError {
     /// A request.
     #[error("the kernel refused to {action}")]
     Request {
-        /// What was asked, as a verb phrase.
+        /// The operation, as a verb phrase.
         action: String,
         /// Its answer.
         source: rtnetlink::Error,
@@ -48,7 +47,7 @@ pub(crate) struct VethEnd<'a> {
 pub(crate) enum NextHop {
     /// To another node.
     Via(Ipv4Addr),
-    /// Nowhere: the sender is told.
+    /// Nowhere: the sender gets an ICMP error.
     Unreachable,
 }
 
@@ -98,13 +97,13 @@ impl Netlink {
         refused(added, || format!("add the veth pair of {}", host.name))
     }
 
-    /// Removes a link if it is there.
+    /// Removes a link if it exists.
     pub(crate) async fn delete_link(&self, name: &str) -> Result<(), NetlinkError> {
         let Some(index) = self.index(name).await? else { return Ok(()) };
         refused(self.handle.link().del(index).execute().await, || format!("delete link {name}"))
     }
 
-    /// Brings a link up.
+    /// Sets a link up.
     pub(crate) async fn set_up(&self, index: u32) -> Result<(), NetlinkError> {
         let up = LinkUnspec::new_with_index(index).up().build();
         refused(self.handle.link().set(up).execute().await, || format!("bring link {index} up"))
@@ -151,9 +150,9 @@ impl Netlink {
     }
 
     /// Sets our route for a prefix.
-    pub(crate) async fn route_prefix(&self, prefix: Cidr, to: NextHop) -> Result<(), NetlinkError> {
+    pub(crate) async fn route_prefix(&self, prefix: Ipv4Net, to: NextHop) -> Result<(), NetlinkError> {
         let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(prefix.addr(), prefix.len())
+            .destination_prefix(prefix.addr(), prefix.prefix_len())
             .protocol(PROTOCOL);
         let route = match to {
             NextHop::Via(gateway) => route.gateway(gateway),
@@ -163,7 +162,7 @@ impl Netlink {
     }
 
     /// Our routes by prefix, from this run or an earlier one.
-    pub(crate) async fn own_routes(&self) -> Result<Vec<(Cidr, RouteMessage)>, NetlinkError> {
+    pub(crate) async fn own_routes(&self) -> Result<Vec<(Ipv4Net, RouteMessage)>, NetlinkError> {
         let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
         let all: Vec<RouteMessage> = self
             .handle
@@ -231,10 +230,10 @@ fn errno(error: &rtnetlink::Error) -> Option<i32> {
     }
 }
 
-fn prefix(route: &RouteMessage) -> Option<Cidr> {
+fn prefix(route: &RouteMessage) -> Option<Ipv4Net> {
     let destination = route.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some(*ip),
         _ => None,
     })?;
-    format!("{destination}/{}", route.header.destination_prefix_length).parse().ok()
+    Ipv4Net::new(destination, route.header.destination_prefix_length).ok()
 }

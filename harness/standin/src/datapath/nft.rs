@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::ruleset::TABLE;
+use super::TABLE;
 use crate::policy::resolve::Transport;
 
 /// A program that failed.
@@ -21,7 +21,7 @@ pub(crate) enum ToolError {
         /// Why.
         source: io::Error,
     },
-    /// It said no.
+    /// It refused.
     #[error("{program} failed: {message}")]
     Failed {
         /// Its name.
@@ -36,7 +36,7 @@ pub(crate) async fn apply(script: &str) -> Result<(), ToolError> {
     run("nft", &["-f", "-"], script).await.map(drop)
 }
 
-/// What a command that lists says.
+/// The output of a listing command.
 pub(super) async fn list(command: &str) -> Result<Value, ToolError> {
     let listing = run("nft", &["-j", command], "").await?;
     Ok(serde_json::from_slice(&listing).unwrap_or_default())
@@ -53,7 +53,7 @@ pub(crate) struct Object {
 
 /// The chains, maps and sets of our table, which is made if it is missing.
 ///
-/// The command stands in the arguments: with `-j`, nft takes what it reads from a pipe for JSON, and says nothing
+/// The command is passed as an argument: with `-j`, nft parses its standard input as JSON, and prints nothing
 /// and succeeds when it is not.
 pub(crate) async fn objects() -> Result<Vec<Object>, ToolError> {
     run("nft", &[&format!("add table {TABLE}")], "").await?;

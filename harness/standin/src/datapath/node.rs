@@ -1,10 +1,11 @@
-//! What the node needs before any pod is there.
+//! Set-up of the node before its first pod.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cidr::Cidr;
+use ipnet::Ipv4Net;
+
 use super::netlink::{Netlink, NetlinkError, NextHop};
 use super::ruleset::PROXY_MARK;
 
@@ -42,7 +43,7 @@ pub(crate) async fn prepare(netlink: &Netlink) -> Result<(), NodeError> {
 /// Makes our routes be `wanted`: a prefix for every node.
 pub(crate) async fn sync_routes(
     netlink: &Netlink,
-    wanted: &BTreeMap<Cidr, NextHop>,
+    wanted: &BTreeMap<Ipv4Net, NextHop>,
 ) -> Result<(), NodeError> {
     for (prefix, to) in wanted {
         netlink.route_prefix(*prefix, *to).await?;

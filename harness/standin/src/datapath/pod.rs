@@ -65,7 +65,7 @@ impl Wire<'_> {
         mac(0x0e, self.ip)
     }
 
-    /// Lays the wire, replacing one of the same name.
+    /// Creates the wire, replacing one of the same name.
     pub(crate) async fn attach(&self) -> Result<(), PodError> {
         let namespace = File::open(Path::new(self.namespace))
             .map_err(|source| PodError::Namespace { path: self.namespace.to_owned(), source })?;
@@ -83,7 +83,7 @@ impl Wire<'_> {
         Ok(())
     }
 
-    /// Configures the pod's end from a thread of its own inside the pod's namespace.
+    /// Configures the pod's end from a thread inside the pod's namespace.
     fn configure_pod(&self, namespace: &File) -> Result<(), PodError> {
         let inside = || {
             let failed = |source| PodError::Namespace { path: self.namespace.to_owned(), source };

@@ -13,23 +13,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::cidr::Cidr;
+use ipnet::Ipv4Net;
+
 use super::events::{Queue, Reason};
-use super::tracked;
+use super::{GENERATION, TABLE, tracked};
 use crate::behaviour::connection_table::UnknownTcp;
 use crate::behaviour::conntrack_gc::Bounds;
 use crate::identity::{HOST, WORLD};
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
 use crate::service::Frontend;
 
-/// The table's name.
-pub(crate) const TABLE: &str = "inet cilium";
-/// What stands between the name of an object and the number of its generation.
-pub(crate) const GENERATION: &str = "_g";
 /// The mark of packets that the routing table hands to the proxy.
 pub(crate) const PROXY_MARK: u32 = 0x200;
 
-/// Source ports by which a node tells others that it masquerades the world, as a tunnel would by the identity in its header.
+/// Source ports by which a node marks masqueraded traffic of the world, as a tunnel would by the identity in its header.
 /// The nodes' own connections have none of these.
 const WORLD_PORTS: &str = "61000-65535";
 /// Connections that came in over a port of this node.
@@ -39,16 +36,16 @@ const BY_NODE_PORT: &str = "ct status dnat ct mark 1";
 #[derive(Debug)]
 pub(crate) struct Ruleset {
     /// Pods of this node.
-    pub(crate) pod_cidr: Cidr,
+    pub(crate) pod_cidr: Ipv4Net,
     /// Prefixes that see pods by their own address: every node's pods and the nodes themselves.
-    pub(crate) cluster: BTreeSet<Cidr>,
+    pub(crate) cluster: BTreeSet<Ipv4Net>,
     /// Whether traffic that leaves the cluster takes the node's address.
     pub(crate) masquerade: bool,
-    /// Whether those outside whose packets a node gives its own address are taken for the node.
+    /// Whether masqueraded clients outside of the cluster have the identity of the node.
     pub(crate) world_is_host: bool,
     /// What becomes of TCP packets that begin no connection and belong to none that is tracked.
     pub(crate) unknown_tcp: UnknownTcp,
-    /// Who owns an address.
+    /// The identity of each address.
     pub(crate) ipcache: BTreeMap<Ipv4Addr, u32>,
     /// Services.
     pub(crate) frontends: Vec<Frontend>,
@@ -58,7 +55,7 @@ pub(crate) struct Ruleset {
     pub(crate) proxy_port: u16,
     /// The port on which it takes questions to the DNS.
     pub(crate) dns_port: u16,
-    /// Where dropped packets are queued for monitors, while there are any.
+    /// The queue of dropped packets, while a monitor is connected.
     pub(crate) events: Option<Queue>,
     /// How many connections the node can hold, where that is limited.
     pub(crate) bounds: Option<Bounds>,
@@ -161,7 +158,7 @@ impl Ruleset {
             format!("ip saddr vmap {}", at("egress")),
             format!("ip daddr vmap {}", at("ingress")),
         ]);
-        let cluster: BTreeSet<Cidr> = self.cluster.iter().copied().chain([self.pod_cidr]).collect();
+        let cluster: BTreeSet<Ipv4Net> = self.cluster.iter().copied().chain([self.pod_cidr]).collect();
         let mut leave = vec![format!("{hairpin} masquerade")];
         if !self.world_is_host {
             let world = outside("saddr", cluster.iter().copied());
@@ -241,7 +238,7 @@ impl Script {
         self.chain(&endpoint_chain("egress", ip), &rules);
     }
 
-    /// Rules for who may reach an endpoint. Nodes always may: the kubelet probes its pods.
+    /// Ingress rules of an endpoint. Nodes are always allowed: the kubelet probes its pods.
     fn ingress(&mut self, ip: Ipv4Addr, allows: &[Allow], proxy_port: u16, world_is_host: bool) {
         let mut rules = self.identify("saddr");
         rules.push(if world_is_host {
@@ -284,7 +281,7 @@ impl Script {
     }
 }
 
-/// Hands a packet to a port of the proxy, if somebody listens there.
+/// Redirects a packet to a port of the proxy, if it listens.
 fn to_proxy(it: &str, port: u16) -> String {
     format!("{it}tproxy ip to 127.0.0.1:{port} meta mark set {PROXY_MARK:#x} accept")
 }
@@ -322,7 +319,7 @@ fn peers(peers: &Peers, peer: &str) -> String {
 
 /// Holds for addresses outside all of `prefixes`. One comparison each, not a set: the kernel fills sets of intervals a
 /// moment after the rules that look into them are in force, and until then all the world would be outside.
-fn outside(end: &str, prefixes: impl IntoIterator<Item = Cidr>) -> String {
+fn outside(end: &str, prefixes: impl IntoIterator<Item = Ipv4Net>) -> String {
     prefixes.into_iter().map(|prefix| format!("ip {end} != {prefix} ")).collect()
 }
 

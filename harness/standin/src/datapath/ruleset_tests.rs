@@ -86,7 +86,7 @@ fn masquerading_spares_the_cluster(#[case] masquerade: bool, #[case] expected: u
     assert_eq!(script.matches(rule).count(), expected, "{script}");
 }
 
-/// Cluster and nodes keep their ports, and whom they are taken for.
+/// Traffic of the cluster and of nodes keeps its ports and identity.
 #[test]
 fn a_node_tells_by_the_port_that_it_masquerades_the_world() {
     let told = |world_is_host| {

@@ -1,4 +1,4 @@
-//! The pinned maps of services, which stay on the node when the agent goes.
+//! The pinned maps of services, which outlast the agent.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -60,7 +60,7 @@ impl Pinned {
         Ok(pinned)
     }
 
-    /// Reads what there is, and says whether connections go on.
+    /// Reads the existing maps; returns whether connections continue.
     fn open(folder: &Path, maps: ServiceMaps, settings: &Settings) -> Result<(Self, bool), ServiceMapError> {
         std::fs::create_dir_all(folder).map_err(failed(folder))?;
         let keeps = maps.keeps(settings)?;

@@ -1,8 +1,9 @@
 //! The table in the kernel, generation after generation.
 
 use super::nft::{self, Object, ToolError};
-use super::ruleset::{GENERATION, Ruleset, TABLE};
+use super::ruleset::Ruleset;
 use super::tracked;
+use super::{GENERATION, TABLE};
 
 /// Our table, whose current generation is the highest that it holds.
 #[derive(Debug)]

@@ -9,20 +9,20 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use serde_json::Value;
 
-use super::cidr::Cidr;
+use super::TABLE;
 use super::nft::{self, ToolError};
-use super::ruleset::TABLE;
 use crate::behaviour::conntrack_gc::{Bounds, Collection, Stage};
 use crate::policy::resolve::Transport;
 
-/// The base chain, present only while there are such tables; it comes after policy.
+/// The base chain, which exists only with such tables; it runs after policy.
 pub(super) const HOOK: (&str, &str, &str) =
     ("track_prerouting", "type filter hook prerouting priority -49", "track");
 /// The counters of packets from pods, and of those to pods, that found no place.
 const FULL: [&str; 2] = ["ct_full_egress", "ct_full_ingress"];
-/// Where the kernel says how long a connection may be idle.
+/// The kernel's idle timeouts of connections.
 const TIMEOUTS: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_";
 
 /// Both ends of a connection: the client, and the server that it was brought to.
@@ -33,7 +33,7 @@ pub(crate) type Ends = ((Ipv4Addr, u16), (Ipv4Addr, u16));
 pub(crate) struct Collected {
     /// Entries that stay.
     pub(crate) alive: u64,
-    /// Entries that went.
+    /// Removed entries.
     pub(crate) deleted: u64,
 }
 
@@ -50,7 +50,7 @@ impl Bounds {
         format!("ct_{transport}_{}", self.of(transport))
     }
 
-    /// What stands in the packet filter's table beside the generations.
+    /// Objects of the packet filter's table that belong to no generation.
     pub(super) fn objects(self) -> Vec<String> {
         let set = |transport| {
             let (name, size) = (self.set(transport), self.of(transport));
@@ -62,7 +62,7 @@ impl Bounds {
     }
 
     /// The rules for what policy lets pass; `drops` are those that drop a packet which found no place.
-    pub(super) fn rules(self, pods: Cidr, drops: &[String]) -> Vec<String> {
+    pub(super) fn rules(self, pods: Ipv4Net, drops: &[String]) -> Vec<String> {
         let tracked = |transport| {
             let key = "ip saddr . th sport . ip daddr . th dport";
             format!("meta l4proto {transport} add @{} {{ {key} }} accept", self.set(transport))
@@ -86,7 +86,7 @@ impl Bounds {
 /// Takes the dead connections out of a table.
 pub(crate) async fn collect(collection: &Collection, transport: Transport) -> Result<Collected, ToolError> {
     let set = collection.bounds.set(transport);
-    // The kernel is asked last: what it does not know by then has come to its end.
+    // The kernel's table is read last: a connection that is missing there has ended.
     let entries = ends(&nft::list(&format!("list set {TABLE} {set}")).await?);
     let kernel = match entries.is_empty() {
         true => BTreeSet::new(),
@@ -119,7 +119,7 @@ fn removal(set: &str, dead: &[&Ends]) -> String {
     format!("delete element {TABLE} {set} {{ {keys} }}\n")
 }
 
-/// The connections of a listing: one that the kernel moves while it lists them may stand in it twice.
+/// Returns the connections of a listing; the kernel may list one twice if it moves it meanwhile.
 fn ends(listing: &Value) -> BTreeSet<Ends> {
     let sets = listing.get("nftables").and_then(Value::as_array).into_iter().flatten();
     let elements = sets.filter_map(|item| item.pointer("/set/elem")?.as_array()).flatten();
@@ -149,7 +149,7 @@ fn alive(collection: &Collection, listing: &str, timeout: impl Fn(&str) -> u64) 
     listing.lines().filter_map(lasting).collect()
 }
 
-/// The name of the timeout of a state in the listing, and how far the connection has come.
+/// The timeout's name for a state in the listing, and the stage of the connection.
 fn stage(state: &str) -> (&'static str, Stage) {
     match state {
         "SYN_SENT" => ("syn_sent", Stage::Opening),

@@ -30,7 +30,7 @@ pub(crate) struct Entry {
 pub(crate) struct Cache(Vec<Entry>);
 
 impl Cache {
-    /// Notes the addresses of a name; says whether any of them was not known.
+    /// Records the addresses of a name; returns whether any of them is new.
     pub(crate) fn learn(&mut self, name: &str, ips: &[Ipv4Addr], ttl: u32, now: Timestamp) -> bool {
         if ips.is_empty() {
             return false;

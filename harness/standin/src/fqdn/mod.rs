@@ -18,7 +18,7 @@ pub(crate) fn normal(name: &str) -> String {
     format!("{}.", name.trim_end_matches('.').to_ascii_lowercase())
 }
 
-/// Says whether a rule means a name; in a pattern, `*` stands for any part of one label, and alone for every name.
+/// Returns whether a rule matches a name; in a pattern, `*` matches any part of one label, and alone every name.
 pub(crate) fn matches(rule: &NameRule, name: &str) -> bool {
     let name = normal(name);
     let by_name = rule.match_name.as_deref().is_some_and(|own| normal(own) == name);
@@ -29,7 +29,7 @@ pub(crate) fn matches(rule: &NameRule, name: &str) -> bool {
     by_name || rule.match_pattern.as_deref().is_some_and(|pattern| pattern == "*" || fits(pattern))
 }
 
-/// Puts the addresses that are known at `now` beside the names of egress rules.
+/// Adds the addresses that are known at `now` to egress rules with names.
 pub(crate) fn generate(policies: &mut [Policy], cache: &Cache, now: Timestamp) {
     let rules = policies.iter_mut().flat_map(|policy| &mut policy.rules).flat_map(|rule| &mut rule.egress);
     for egress in rules {

@@ -12,11 +12,11 @@ use super::cache::Cache;
 use super::normal;
 use crate::policy::model::Policy;
 
-/// For how long a copy counts unless the command says otherwise, seconds: a week.
+/// The default lifetime of a copy: a week, in seconds.
 pub(crate) const TTL: u32 = 604_800;
 
-/// Collects the addresses beside the names of rules. Several names of one rule share its addresses, since the rule does
-/// not say which address is whose; patterns are passed over.
+/// Collects the addresses of names from rules. Several names of one rule share its addresses, since the rule does
+/// not relate them; patterns are ignored.
 pub(crate) fn collect(policy: &Policy, ttl: u32, now: Timestamp) -> Cache {
     let mut found: BTreeMap<String, Vec<Ipv4Addr>> = BTreeMap::new();
     for egress in policy.rules.iter().flat_map(|rule| &rule.egress) {

@@ -15,10 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const LONGEST: usize = 4096;
 const PORT: u16 = 53;
 
-/// What an answer says of a name.
+/// The addresses of a name in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lookup {
-    /// The name that was asked for.
+    /// The queried name.
     pub(crate) name: String,
     /// Its addresses.
     pub(crate) ips: Vec<Ipv4Addr>,
@@ -26,13 +26,13 @@ pub(crate) struct Lookup {
     pub(crate) ttl: u32,
 }
 
-/// The name that a message asks for.
+/// Returns the name that a message queries.
 pub(crate) fn asked(message: &[u8]) -> Option<String> {
     let message = Message::from_vec(message).ok()?;
     Some(message.queries.first()?.name().to_ascii())
 }
 
-/// What a good answer says; `None` for any other.
+/// Parses a successful answer; `None` for any other.
 pub(crate) fn answered(message: &[u8]) -> Option<Lookup> {
     let message = Message::from_vec(message).ok()?;
     if message.metadata.response_code != ResponseCode::NoError {
@@ -66,7 +66,7 @@ pub(crate) fn name_server(path: &Path) -> io::Result<SocketAddr> {
     Ok(SocketAddr::from((server.ok_or_else(none)?, PORT)))
 }
 
-/// Asks for the addresses of a name; `None` when there are none.
+/// Resolves a name; `None` if it has no addresses.
 pub(crate) async fn ask(server: SocketAddr, name: &str, id: u16) -> io::Result<Option<Lookup>> {
     let name = Name::from_ascii(name).map_err(io::Error::other)?;
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
@@ -84,7 +84,7 @@ pub(crate) async fn forward(server: SocketAddr, question: &[u8]) -> io::Result<V
     let mut answer = vec![0; LONGEST];
     loop {
         let length = timeout(PATIENCE, socket.recv(&mut answer)).await.map_err(io::Error::from)??;
-        // The first two bytes tell whose answer it is.
+        // The first two bytes identify the query.
         if length > 2 && answer[..2] == question[..2] {
             answer.truncate(length);
             return Ok(answer);

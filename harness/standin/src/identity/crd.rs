@@ -128,7 +128,7 @@ impl EndpointObjects {
     }
 }
 
-/// The identities of the API server, for one who does not follow them.
+/// Lists the identities of the API server once.
 pub(crate) struct IdentityObjects {
     api: Api<DynamicObject>,
 }
@@ -152,7 +152,7 @@ impl migrate::Target for IdentityObjects {
     }
 }
 
-/// Makes an identity, and says whether its number was free.
+/// Creates an identity; returns whether its number was free.
 async fn create(api: &Api<DynamicObject>, id: u32, labels: &Labels) -> Result<bool, IdentityError> {
     match api.create(&PostParams::default(), &identity_object(id, labels)).await {
         Ok(_) => Ok(true),

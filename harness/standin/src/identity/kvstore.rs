@@ -49,7 +49,7 @@ struct Shared {
     view: watch::Sender<View>,
     synced: watch::Sender<bool>,
     status: Arc<Status>,
-    /// Keys that this node stands for, to be written again if the kvstore loses them.
+    /// Keys that this node owns, and restores if the kvstore loses them.
     owned: Mutex<BTreeMap<String, String>>,
 }
 
@@ -151,7 +151,7 @@ pub(crate) async fn identities(etcd: &Etcd) -> Result<BTreeMap<u32, Labels>, Etc
     Ok(keys.view().identities)
 }
 
-/// The key and value that say who owns an endpoint's address.
+/// The key and value that name the owner of an endpoint's address.
 fn address(endpoint: &Endpoint, node: Ipv4Addr) -> Result<(String, String), EtcdError> {
     let value = AddressValue {
         ip: endpoint.ip,
@@ -198,7 +198,7 @@ async fn follow_once(config: Option<PathBuf>, shared: &Shared) -> Result<(), Etc
     }
 }
 
-/// Writes again what this node stands for and the kvstore no longer holds.
+/// Restores the keys of this node that the kvstore no longer holds.
 async fn restore(etcd: &Etcd, shared: &Shared, found: &[KeyValue]) -> Result<(), EtcdError> {
     let mut missing = shared.owned.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for kv in found {

@@ -20,7 +20,7 @@ const PER_POD: [&str; 3] = ["pod-template-generation", "pod-template-hash", "con
 /// One label with its source, as in `k8s:app=web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Label {
-    /// Where the label comes from: `k8s`, `container` or `reserved`.
+    /// The source of the label: `k8s`, `container` or `reserved`.
     pub(crate) source: String,
     /// The key.
     pub(crate) key: String,
@@ -28,7 +28,7 @@ pub(crate) struct Label {
     pub(crate) value: String,
 }
 
-/// The set of labels that an identity stands for.
+/// The set of labels that defines an identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Labels(BTreeSet<Label>);
 

@@ -14,10 +14,10 @@ const CLAIMS: usize = 16;
 
 /// Where identities are migrated to.
 pub(crate) trait Target {
-    /// Gives `labels` the number `id`; false when the number is taken.
+    /// Assigns the number `id` to `labels`; false if another identity has it.
     async fn create(&mut self, id: u32, labels: &Labels) -> Result<bool, IdentityError>;
 
-    /// Every identity that is there.
+    /// Every existing identity.
     async fn all(&self) -> Result<BTreeMap<u32, Labels>, IdentityError>;
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Log<'a, W> {
 }
 
 impl<'a, W: Write> Log<'a, W> {
-    /// Begins to count the seconds that stand in each line.
+    /// Starts the clock whose seconds each line begins with.
     pub(crate) fn new(out: &'a mut W) -> Self {
         Self { out, started: Instant::now() }
     }
@@ -58,9 +58,9 @@ impl<'a, W: Write> Log<'a, W> {
     }
 }
 
-/// Migrates what the kvstore holds. It may run again: what is there already stays as it is.
+/// Migrates the identities of the kvstore. Running it again leaves migrated identities as they are.
 ///
-/// Nothing that goes wrong with one identity ends it; every identity has its line.
+/// A failure of one identity does not end it; every identity gets a line.
 pub(crate) async fn migrate<W: Write>(
     identities: &BTreeMap<u32, Labels>,
     target: &mut impl Target,
@@ -86,7 +86,7 @@ pub(crate) async fn migrate<W: Write>(
     Ok(())
 }
 
-/// Looks at a number that was taken: by the same labels, or by others.
+/// Checks whether an existing number belongs to the same labels or to others.
 async fn second_look<W: Write>(
     id: u32,
     labels: &Labels,
@@ -141,7 +141,7 @@ async fn allocate(
     Err(IdentityError::Exhausted(labels.clone()))
 }
 
-/// A value stands in quotation marks where a blank could end it.
+/// Quotes a value that contains a blank.
 fn quoted(value: impl Display) -> String {
     format!("{:?}", value.to_string())
 }

@@ -35,7 +35,7 @@ pub(crate) enum IdentityError {
     /// The API server.
     #[error("the API server refused to {action}")]
     Kubernetes {
-        /// What was asked, as a verb phrase.
+        /// The operation, as a verb phrase.
         action: String,
         /// Its answer.
         source: Box<kube::Error>,
@@ -63,8 +63,8 @@ pub(crate) struct Address {
     pub(crate) node: Ipv4Addr,
 }
 
-/// Where identities are kept. Addresses are told to the API server and to etcd alike, as far as there is one: nodes that
-/// keep identities elsewhere hear of an endpoint, but need not know its number.
+/// Where identities are kept. Addresses are written to the API server and, if configured, to etcd: nodes that
+/// keep identities elsewhere learn of an endpoint, but not necessarily of its number.
 pub(crate) enum Store {
     /// In etcd.
     Kvstore(kvstore::Kvstore, crd::EndpointObjects),
@@ -93,7 +93,7 @@ impl Store {
         }
     }
 
-    /// The number for `labels`, claimed if there is none yet.
+    /// Returns the number for `labels`, and allocates one if necessary.
     pub(crate) async fn identity(&self, labels: &Labels) -> Result<u32, IdentityError> {
         match self {
             Self::Kvstore(store, _) => store.identity(labels).await,
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// Tells the other nodes who owns an endpoint's address.
+    /// Announces the owner of an endpoint's address to the other nodes.
     pub(crate) async fn publish(&self, endpoint: &Endpoint, node: Ipv4Addr) -> Result<(), IdentityError> {
         match self {
             Self::Kvstore(store, objects) => {
@@ -123,7 +123,7 @@ impl Store {
     /// Takes an endpoint's address back.
     pub(crate) async fn withdraw(&self, endpoint: &Endpoint) -> Result<(), IdentityError> {
         match self {
-            // The object belongs to its pod and goes with it.
+            // Its pod owns the object, so it is deleted with the pod.
             Self::Kvstore(store, _) => store.withdraw(endpoint.ip).await?,
             Self::Crd(_, Some(addresses)) => note(addresses.withdraw(endpoint.ip).await),
             Self::Crd(_, None) | Self::Local(_) => {}
@@ -158,7 +158,7 @@ fn note(published: Result<(), IdentityError>) {
     }
 }
 
-/// A number that `taken` does not hold, drawn at random as upstream does.
+/// Draws a random number that is not in `taken`, as upstream does.
 pub(crate) fn draw(taken: &BTreeMap<u32, Labels>) -> Option<u32> {
     use std::hash::{BuildHasher as _, RandomState};
     let span = LAST - FIRST + 1;

@@ -1,4 +1,4 @@
-//! Network policy: how it is written, whom it chooses, what it allows.
+//! Network policy: its model, its selectors, and the traffic that it allows.
 
 pub(crate) mod model;
 pub(crate) mod resolve;

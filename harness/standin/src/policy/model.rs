@@ -112,7 +112,7 @@ pub(crate) struct EgressPortRule {
     pub(crate) rules: EgressL7Rules,
 }
 
-/// What may be said on a port; names that may be asked for go with UDP alone.
+/// L7 rules of a port; names are for UDP only.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EgressL7Rules {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::Ipv4Net;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::model::{CidrRule, Egress, Entity, HttpRule, Ingress, NameRule, Policy, Port, Protocol};
 use super::selector::Selector;
-use crate::datapath::cidr::{Cidr, CidrError};
+use crate::datapath::cidr::{self, CidrError};
 use crate::identity::labels::Labels;
 use crate::identity::{HOST, REMOTE_NODE, WORLD};
 
@@ -23,12 +24,12 @@ pub(crate) enum ResolveError {
     /// A method or path.
     #[error("an HTTP rule is not a regular expression")]
     Pattern(#[from] regex::Error),
-    /// Names on a port where nobody listens for them.
-    #[error("the stand-in's DNS proxy speaks UDP alone: a port with DNS rules needs `protocol: UDP`")]
+    /// Names on a port that is not UDP.
+    #[error("the stand-in's DNS proxy supports UDP only: a port with DNS rules needs `protocol: UDP`")]
     Dns,
 }
 
-/// Who a rule speaks of.
+/// The peers of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peers {
     /// Everyone.
@@ -36,7 +37,7 @@ pub(crate) enum Peers {
     /// Holders of these identities.
     Identities(BTreeSet<u32>),
     /// Addresses outside the cluster.
-    Cidr { cidr: Cidr, except: Vec<Cidr> },
+    Cidr { cidr: Ipv4Net, except: Vec<Ipv4Net> },
 }
 
 /// A transport protocol.
@@ -51,10 +52,10 @@ pub(crate) enum Transport {
 #[derive(Clone, Debug)]
 pub(crate) struct Allow {
     pub(crate) peers: Peers,
-    /// Ports; 0 stands for every port of the protocol.
+    /// Ports; 0 means every port of the protocol.
     pub(crate) ports: BTreeSet<(Transport, u16)>,
     pub(crate) http: Vec<HttpMatch>,
-    /// Names that may be asked for; where there are none, all may.
+    /// Names that may be queried; empty means all.
     pub(crate) dns: Vec<NameRule>,
 }
 
@@ -77,14 +78,14 @@ impl HttpMatch {
         Ok(Self { method: whole(&rule.method)?, path: whole(&rule.path)? })
     }
 
-    /// Says whether the rule allows a request.
+    /// Returns whether the rule allows a request.
     pub(crate) fn allows(&self, method: &str, path: &str) -> bool {
         let fits = |pattern: &Option<Regex>, text| pattern.as_ref().is_none_or(|it| it.is_match(text));
         fits(&self.method, method) && fits(&self.path, path)
     }
 }
 
-/// What policy says about one endpoint; `None` means that no policy chooses it in that direction.
+/// The policy of one endpoint; `None` means that no policy selects it in that direction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdicts {
     pub(crate) ingress: Option<Vec<Allow>>,
@@ -110,7 +111,7 @@ pub(crate) fn resolve(
     Ok(verdicts)
 }
 
-/// Says whether every value of a policy has a meaning.
+/// Checks that every value of a policy is valid.
 pub(crate) fn check(policy: &Policy) -> Result<(), ResolveError> {
     let nobody = BTreeMap::new();
     for rule in &policy.rules {
@@ -204,11 +205,11 @@ fn peers(
         peers.push(Peers::Identities(ids));
     }
     for cidr in cidrs.unwrap_or_default() {
-        peers.push(Peers::Cidr { cidr: cidr.parse()?, except: Vec::new() });
+        peers.push(Peers::Cidr { cidr: cidr::parse(cidr)?, except: Vec::new() });
     }
     for set in cidr_sets.unwrap_or_default() {
-        let except = set.except.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
-        peers.push(Peers::Cidr { cidr: set.cidr.parse()?, except });
+        let except = set.except.iter().map(|text| cidr::parse(text)).collect::<Result<_, _>>()?;
+        peers.push(Peers::Cidr { cidr: cidr::parse(&set.cidr)?, except });
     }
     Ok(Some(peers))
 }

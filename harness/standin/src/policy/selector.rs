@@ -34,7 +34,7 @@ enum Operator {
 }
 
 impl Selector {
-    /// Says whether the selector chooses `labels`; an empty selector chooses everything.
+    /// Returns whether the selector matches `labels`; an empty selector matches everything.
     pub(crate) fn matches(&self, labels: &Labels) -> bool {
         let has = |(key, value): (&String, &String)| values(labels, key).any(|it| it == value);
         self.match_labels.iter().all(has) && self.match_expressions.iter().all(|it| it.holds(labels))

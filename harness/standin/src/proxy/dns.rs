@@ -1,7 +1,7 @@
-//! The DNS proxy: questions of pods that the packet rules send here, and what the pods are told.
+//! The DNS proxy: forwards the queries of pods that the packet rules redirect here, and the answers.
 //!
-//! It speaks UDP. A question goes on from the node's own address to the server that the pod asked; the answer comes back
-//! from that server's address, once the rules know what it says.
+//! It supports UDP. A query is sent from the node's own address to the pod's server; the answer returns
+//! from that server's address, once the rules contain its addresses.
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -18,17 +18,17 @@ use super::PORTS;
 use super::policy::ProxyPolicy;
 use crate::fqdn::question::{self, LONGEST, Lookup};
 
-/// What a pod is about to be told.
+/// An answer that is about to be sent to a pod.
 pub(crate) struct Told {
     /// The pod's address.
     pub(crate) pod: Ipv4Addr,
-    /// What the answer says.
+    /// The addresses in the answer.
     pub(crate) lookup: Lookup,
-    /// Says that the rules know it.
+    /// Signals that the rules contain the addresses.
     pub(crate) known: oneshot::Sender<()>,
 }
 
-/// Listens on the first free port; what pods are told comes out at the other end.
+/// Listens on the first free port; answers to pods are sent to the returned channel.
 pub(super) fn start(policy: watch::Receiver<Arc<ProxyPolicy>>) -> io::Result<(u16, mpsc::Receiver<Told>)> {
     let (socket, port) = bind()?;
     let (tell, told) = mpsc::channel(64);
@@ -51,7 +51,7 @@ fn bind() -> io::Result<(UdpSocket, u16)> {
     Err(last)
 }
 
-/// A socket that may take and send what is meant for, and comes from, other addresses.
+/// A transparent socket: it receives and sends packets with other addresses.
 fn transparent() -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     socket.set_ip_transparent_v4(true)?;
@@ -75,7 +75,7 @@ async fn serve(socket: Arc<UdpSocket>, policy: watch::Receiver<Arc<ProxyPolicy>>
     }
 }
 
-/// A question, who asks it, and whom.
+/// A query with its source and destination.
 struct Asked {
     pod: SocketAddrV4,
     server: SocketAddrV4,
@@ -110,7 +110,7 @@ async fn answer(asked: &Asked, policy: &ProxyPolicy, tell: &mpsc::Sender<Told>) 
     let answer = question::forward(SocketAddr::V4(*server), question).await?;
     if let Some(lookup) = question::answered(&answer) {
         let (known, in_force) = oneshot::channel();
-        // Either end goes with the agent alone.
+        // Either end is closed only with the agent.
         if tell.send(Told { pod: *pod.ip(), lookup, known }).await.is_ok() {
             drop(in_force.await);
         }

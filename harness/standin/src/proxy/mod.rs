@@ -44,7 +44,7 @@ impl Proxy {
         Ok(Self { port, policy, requests })
     }
 
-    /// Takes questions to the DNS as well; returns the port, and what pods are told from now on.
+    /// Starts the DNS proxy; returns its port and the channel of answers to pods.
     pub(crate) fn listen_to_questions(&self) -> io::Result<(u16, mpsc::Receiver<dns::Told>)> {
         dns::start(self.policy.subscribe())
     }
@@ -59,7 +59,7 @@ impl Proxy {
         self.requests.clone()
     }
 
-    /// Sets the policy for requests to come, on connections that exist as well.
+    /// Sets the policy for future requests, including those on existing connections.
     pub(crate) fn set_policy(&self, policy: ProxyPolicy) {
         self.policy.send_replace(Arc::new(policy));
     }

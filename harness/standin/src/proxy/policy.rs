@@ -7,7 +7,7 @@ use crate::fqdn::matches;
 use crate::identity::WORLD;
 use crate::policy::resolve::{Allow, Peers, Transport, Verdicts};
 
-/// What the policies of the node's pods say of requests to them, and of the names that they ask for; by address.
+/// L7 policy of the node's pods by address: requests to them, and the names that they may query.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProxyPolicy {
     ipcache: BTreeMap<Ipv4Addr, u32>,
@@ -26,7 +26,7 @@ impl ProxyPolicy {
         Self { ipcache: ipcache.clone(), endpoints: endpoints.collect(), egress: egress.collect() }
     }
 
-    /// Says whether `source` may ask `server` for a name.
+    /// Returns whether `source` may query a name from `server`.
     pub(crate) fn allows_name(&self, source: Ipv4Addr, server: SocketAddrV4, name: &str) -> bool {
         let allows = self.egress.get(&source).into_iter().flatten();
         allows
@@ -36,7 +36,7 @@ impl ProxyPolicy {
             .any(|allow| allow.dns.iter().any(|rule| matches(rule, name)))
     }
 
-    /// Says whether a request from `source` may reach `target`.
+    /// Returns whether a request from `source` may reach `target`.
     pub(crate) fn allows(&self, source: Ipv4Addr, target: SocketAddrV4, method: &str, path: &str) -> bool {
         let Some(endpoint) = self.endpoints.get(target.ip()) else { return false };
         let Some(allows) = endpoint else { return true };
@@ -48,14 +48,14 @@ impl ProxyPolicy {
             .any(permits)
     }
 
-    /// Says whether a rule is about the peer with this address.
+    /// Returns whether a rule matches the peer with this address.
     fn speaks_of(&self, allow: &Allow, peer: Ipv4Addr) -> bool {
         let identity = self.ipcache.get(&peer).copied().unwrap_or(WORLD);
         match &allow.peers {
             Peers::Any => true,
             Peers::Identities(ids) => ids.contains(&identity),
             Peers::Cidr { cidr, except } => {
-                identity == WORLD && cidr.contains(peer) && !except.iter().any(|it| it.contains(peer))
+                identity == WORLD && cidr.contains(&peer) && !except.iter().any(|it| it.contains(&peer))
             }
         }
     }

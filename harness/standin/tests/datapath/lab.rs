@@ -3,18 +3,15 @@
 //! Node 0 runs client, stranger and a server; node 1 runs another server. Servers answer HTTP on port 8080 and echo
 //! packets on port 7000; the service spreads over both. The host outside has a wire to each node and knows no pod network.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::{Value, json};
 
+use super::netns::Netns;
+use super::traffic::serve;
 use crate::agent::cluster::NodeAddress;
 use crate::agent::endpoint::Endpoint;
 use crate::agent::plan::{Known, Plan, plan};
@@ -33,7 +30,6 @@ use crate::policy::resolve::Transport;
 use crate::proxy::Proxy;
 use crate::service::Frontend;
 
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 3);
 pub(super) const NEAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, 4), 8080);
@@ -43,38 +39,6 @@ pub(super) const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96,
 pub(super) const NODE_PORT: u16 = 30_080;
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 250, 0, 200);
 pub(super) const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 250, 0, 11), Ipv4Addr::new(10, 250, 0, 12)];
-
-/// A network namespace that lives as long as this value and the sockets made in it.
-pub(super) struct Netns(File);
-
-impl Netns {
-    fn new() -> Self {
-        let make = || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace needs root");
-            File::open("/proc/thread-self/ns/net").unwrap()
-        };
-        Self(thread::spawn(make).join().unwrap())
-    }
-
-    /// Runs `action` on a thread of its own inside the namespace.
-    pub(super) fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let inside = || {
-                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
-                action()
-            };
-            scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    fn block_on<T: Send>(&self, action: impl AsyncFnOnce() -> T + Send) -> T {
-        self.run(|| runtime().block_on(action()))
-    }
-
-    fn path(&self) -> String {
-        format!("/proc/self/fd/{}", self.0.as_raw_fd())
-    }
-}
 
 struct Node {
     netns: Netns,
@@ -204,9 +168,9 @@ impl Lab {
             let (stop, stopped) = mpsc::channel::<()>();
             let (listening, port) = mpsc::channel();
             let (plans, planned) = mpsc::channel::<Plan>();
-            let netns = node.netns.0.try_clone().unwrap();
+            let netns = node.netns.try_clone();
             let thread = thread::spawn(move || {
-                setns(&netns, CloneFlags::CLONE_NEWNET).unwrap();
+                netns.enter();
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(1)
                     .enable_all()
@@ -298,7 +262,7 @@ fn join(first: &Netns, second: &Netns) {
     first.block_on(async || {
         let ends = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]].map(|mac| VethEnd { name: "wire", mac });
         let [host, peer] = ends;
-        Netlink::open().unwrap().add_veth(host, peer, second.0.as_fd(), 1500).await.unwrap();
+        Netlink::open().unwrap().add_veth(host, peer, second.fd(), 1500).await.unwrap();
     });
     for (netns, own, other) in [(first, NODES[0], NODES[1]), (second, NODES[1], NODES[0])] {
         netns.block_on(async || {
@@ -321,7 +285,7 @@ fn reach(node: &Node, outside: &Netns, wire: &str) {
     let number = wire.as_bytes()[3];
     node.netns.block_on(async || {
         let [host, peer] = [3, 4].map(|end| VethEnd { name: wire, mac: [2, 0, 0, 0, number, end] });
-        Netlink::open().unwrap().add_veth(host, peer, outside.0.as_fd(), 1500).await.unwrap();
+        Netlink::open().unwrap().add_veth(host, peer, outside.fd(), 1500).await.unwrap();
     });
     for (netns, own, other) in [(&node.netns, node.address.ip, OUTSIDE), (outside, OUTSIDE, node.address.ip)]
     {
@@ -364,85 +328,4 @@ fn frontends() -> Vec<Frontend> {
 fn policy(spec: &Value) -> Policy {
     let object = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
     Policy::from_object(&serde_json::from_value(object).unwrap()).unwrap()
-}
-
-/// Serves until the process ends: HTTP on 8080 and 9090, echo on 7000.
-fn serve(netns: &Netns, name: &'static str) {
-    let (http, other, udp) = netns.run(|| {
-        let bind = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
-        (bind(8080), bind(9090), UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 7000)).unwrap())
-    });
-    for listener in [http, other] {
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || answer_all(stream, name));
-            }
-        });
-    }
-    thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-            // A sender that is gone is not waited for.
-            drop(udp.send_to(&buffer[..length], from));
-        }
-    });
-}
-
-fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
-    let lines = BufReader::new(stream.try_clone()?).lines();
-    let mut stream = stream;
-    for line in lines {
-        if line?.is_empty() {
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn connect(server: SocketAddrV4) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&server.into(), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-/// One request over a connection of its own.
-pub(super) fn get(server: SocketAddrV4, path: &str) -> io::Result<(u16, String)> {
-    request(&mut connect(server)?, path)
-}
-
-/// One request over a connection that exists: the status and the body.
-pub(super) fn request(stream: &mut TcpStream, path: &str) -> io::Result<(u16, String)> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: server\r\n\r\n")?;
-    let mut reader = BufReader::new(stream);
-    let mut head = BTreeMap::new();
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|it| it.parse().ok());
-    let status = status.ok_or(io::ErrorKind::UnexpectedEof)?;
-    loop {
-        line.clear();
-        reader.read_line(&mut line)?;
-        let Some((key, value)) = line.trim_end().split_once(':') else { break };
-        head.insert(key.to_lowercase(), value.trim().to_owned());
-    }
-    let length = head.get("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-/// Sends a number and waits for its echo.
-pub(super) fn say(socket: &UdpSocket, number: u32) -> io::Result<()> {
-    socket.send(&number.to_be_bytes())?;
-    let mut echo = [0; 4];
-    loop {
-        socket.recv(&mut echo)?;
-        if u32::from_be_bytes(echo) == number {
-            return Ok(());
-        }
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -13,7 +13,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts, Subject};
 
-use super::{Facts, Release};
+use super::{Facts, Release, Standin};
 use crate::bundle::Bundle;
 use crate::errors;
 use crate::exit::Usage;
@@ -28,7 +28,8 @@ pub struct Source {
     pairs: Vec<Given<(String, String)>>,
     archives: Vec<PathBuf>,
     prerequisites: Vec<DynamicObject>,
-    shim: bool,
+    /// The program in the images that replace the charts' own, if there are any.
+    shim: Option<Standin>,
 }
 
 impl Source {
@@ -46,7 +47,7 @@ impl Source {
             pairs: pairs.iter().map(|text| values::pair(text)).collect::<Result<_, _>>()?,
             archives,
             prerequisites: Vec::new(),
-            shim,
+            shim: shim.then(Standin::find).transpose()?,
         };
         // A file that is no mapping is said now, and not once a cluster is up.
         let files: Vec<_> = source.files.iter().map(|given| given.any().clone()).collect();
@@ -72,11 +73,11 @@ impl Source {
     }
 
     pub(super) fn is_shim(&self) -> bool {
-        self.shim
+        self.shim.is_some()
     }
 
     pub(super) fn needs_registry(&self) -> bool {
-        !self.shim && self.archives.is_empty()
+        self.shim.is_none() && self.archives.is_empty()
     }
 
     /// Asks where the charts come from which there are.
@@ -132,8 +133,8 @@ impl Prepared {
         helm: &Path,
     ) -> anyhow::Result<Self> {
         let mut prepared = Self { source: source.clone(), versions: versions.to_vec(), images: Vec::new() };
-        if source.shim {
-            let mut shim = shim::Shim::new(bundle).await?;
+        if let Some(program) = &source.shim {
+            let mut shim = shim::Shim::new(program, bundle).await?;
             for version in versions {
                 shim.cover(version, &prepared.everything(version, helm).await?);
             }
@@ -168,7 +169,7 @@ impl Prepared {
     }
 
     pub(super) fn prerequisites(&self) -> Vec<DynamicObject> {
-        let shim = if self.source.shim { shim::permissions() } else { Vec::new() };
+        let shim = if self.source.is_shim() { shim::permissions() } else { Vec::new() };
         shim.into_iter().chain(self.source.prerequisites.iter().cloned()).collect()
     }
 
@@ -193,7 +194,7 @@ impl Prepared {
         let first = self.versions.first().unwrap_or(version);
         // A cluster that is there has its settings: the user gives them.
         let mut pairs = if facts.ours { values::of_cluster(version, first, facts) } else { Vec::new() };
-        if self.source.shim {
+        if self.source.is_shim() {
             pairs.extend(shim::values(version));
         }
         // What the user gives comes last, and so it counts.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::containers;
 use crate::bundle::Bundle;
+use crate::subjects::Standin;
 
 /// Programs that commands of charts call, and the Debian packages that bring them.
 const PROGRAMS: [(&str, &str); 14] = [
@@ -31,16 +32,6 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("touch", "coreutils"),
     ("true", "coreutils"),
 ];
-/// Paths at which charts look for parts that this program plays.
-const OURS: [&str; 7] = [
-    "/init-container.sh",
-    "/cni-install.sh",
-    "/cni-uninstall.sh",
-    "/install-plugin.sh",
-    "/usr/bin/cilium-dbg",
-    "/usr/bin/cilium-operator-generic",
-    "/usr/bin/cilium-envoy-starter",
-];
 /// What would change the node: `true` in their place.
 const IDLE: [&str; 6] = [
     "/usr/bin/cilium-mount",
@@ -52,36 +43,42 @@ const IDLE: [&str; 6] = [
 ];
 
 /// The images of some charts.
-pub(super) struct Shim {
+pub(super) struct Shim<'a> {
+    program: &'a Standin,
     base: Image,
     /// Environment by image.
     wanted: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-impl Shim {
+impl<'a> Shim<'a> {
     /// Packs what all of them have in common.
-    pub(super) async fn new(bundle: &Bundle) -> anyhow::Result<Self> {
-        let programs = PROGRAMS.map(|(program, package)| host_program(program, package));
-        let programs = programs.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let names = PROGRAMS.iter().map(|(program, _)| *program).zip(&programs);
-        let ours = OURS.map(|path| (path, "/usr/bin/seatrial"));
-        let idle = IDLE.map(|path| (path, "/usr/bin/true"));
-        let links: Vec<_> = ours.into_iter().chain(idle).chain([("/bin", "usr/bin")]).collect();
-        let layer = bundle.layer("shim", names, &links).await?;
-        let mut base = bundle.named(String::new(), "cilium-operator", Vec::new());
-        base.layers.push(layer);
-        Ok(Self { base, wanted: BTreeMap::new() })
+    pub(super) async fn new(program: &'a Standin, bundle: &Bundle) -> anyhow::Result<Self> {
+        let mut layer = bundle.begin("shim")?;
+        for (program, package) in PROGRAMS {
+            layer.program(&host_program(program, package)?, &format!("/usr/bin/{program}")).await?;
+        }
+        for path in IDLE {
+            layer.link(path, "/usr/bin/true")?;
+        }
+        layer.link("/bin", "usr/bin")?;
+        let base = Image {
+            reference: String::new(),
+            layers: vec![program.layer(bundle).await?, layer.finish()?],
+            entrypoint: vec!["/usr/bin/cilium-operator".to_owned()],
+            env: Vec::new(),
+        };
+        Ok(Self { program, base, wanted: BTreeMap::new() })
     }
 
     /// Adds the images that these objects of a version use.
     pub(super) fn cover(&mut self, version: &Version, objects: &[DynamicObject]) {
-        let played = standin::shim::played(&version.tag());
+        let (played, names) = (self.program.played(version), self.program.environment());
         for container in containers(objects) {
             let Some(image) = container["image"].as_str() else { continue };
             let environment = self.wanted.entry(image.to_owned()).or_default();
-            environment.insert(standin::shim::VERSION.to_owned(), played.clone());
+            environment.insert(names.version.clone(), played.clone());
             if let Some(port) = health_port(container) {
-                environment.insert(standin::shim::HEALTH_PORT.to_owned(), port.to_string());
+                environment.insert(names.health_port.clone(), port.to_string());
             }
         }
     }
@@ -157,10 +154,7 @@ pub(super) fn permissions() -> Vec<DynamicObject> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-
     use super::*;
-    use crate::roles::Role;
 
     fn objects() -> Vec<DynamicObject> {
         let template = json!({"spec": {
@@ -177,23 +171,18 @@ mod tests {
         vec![serde_json::from_value(daemon_set).unwrap()]
     }
 
-    #[test]
-    fn every_path_that_is_ours_is_a_role() {
-        for path in OURS {
-            assert!(Role::from_argv0(OsStr::new(path)).is_some(), "{path}");
-        }
-    }
-
     #[tokio::test]
     async fn every_image_of_a_chart_is_covered() {
         let bundle = Bundle::new().await.unwrap();
-        let mut shim = Shim::new(&bundle).await.unwrap();
+        let description = include_bytes!("../../../../standin/description.json");
+        let program = Standin::described("/bin/true".into(), description).unwrap();
+        let mut shim = Shim::new(&program, &bundle).await.unwrap();
         shim.cover(&"1.9.18".parse().unwrap(), &objects());
         let images = shim.images();
         let references: Vec<_> = images.iter().map(|image| image.reference.as_str()).collect();
         assert_eq!(references, ["registry/cilium:v1.9.18", "registry/init:1"]);
         let environment: BTreeMap<_, _> = images[0].env.iter().cloned().collect();
-        assert_eq!(environment[standin::shim::HEALTH_PORT], "9876");
-        assert_eq!(environment[standin::shim::VERSION], "v1.6.12");
+        assert_eq!(environment["STANDIN_HEALTH_PORT"], "9876");
+        assert_eq!(environment["STANDIN_VERSION"], "v1.6.12");
     }
 }

@@ -1,8 +1,9 @@
-//! The stand-in: charts and images from this program, and an etcd for its identities.
+//! The stand-in: charts and images from its own program, and an etcd for its identities.
 
 mod etcd;
+mod program;
 
-use anyhow::Context as _;
+use cluster::images::REGISTRY;
 use cluster::{Component, Components, Image};
 use guide::Version;
 use kube::api::DynamicObject;
@@ -11,18 +12,8 @@ use subject::{Chart, Layout};
 
 use super::{Facts, Release};
 use crate::bundle::Bundle;
-use crate::exit::Usage;
 use crate::scratch::Scratch;
-
-/// Says which versions it plays.
-pub(super) fn supports(version: &Version) -> Result<(), Usage> {
-    let minor = version.minor().to_string();
-    if standin::MINORS.contains(&minor.as_str()) {
-        return Ok(());
-    }
-    let minors = standin::MINORS.join(", ");
-    Err(Usage(format!("the stand-in plays Cilium {minors}, not {version}; choose versions among these")))
-}
+pub use program::Program;
 
 /// Charts on disk and images, for some versions.
 #[derive(Debug)]
@@ -36,24 +27,29 @@ pub struct Prepared {
 
 impl Prepared {
     pub(super) async fn new(
+        program: &Program,
         versions: &[Version],
         bundle: &Bundle,
         components: &Components,
     ) -> anyhow::Result<Self> {
-        let registry = bundle.registry("standin");
+        let layer = program.layer(bundle).await?;
+        // Tags must read like upstream's, so the content address is in the registry's path.
+        let registry = format!("{REGISTRY}/{}/standin", layer.short());
         let mut images = Vec::new();
         for version in versions {
-            let known = version.tag().parse().context("the stand-in does not know the version")?;
-            for name in standin::images(known, &version.tag()) {
-                let env = vec![("STANDIN_VERSION".to_owned(), version.tag())];
-                images.push(bundle.named(format!("{registry}/{name}"), "cilium-agent", env));
-            }
+            let env = [(program.environment().version.clone(), version.tag())];
+            images.extend(program.images(version).map(|name| Image {
+                reference: format!("{registry}/{name}"),
+                layers: vec![layer.clone()],
+                entrypoint: vec!["/usr/bin/cilium-agent".to_owned()],
+                env: env.to_vec(),
+            }));
         }
         images.sort_by(|a, b| a.reference.cmp(&b.reference));
         images.dedup_by(|a, b| a.reference == b.reference);
         let charts = Scratch::new("charts-")?;
         for version in versions {
-            write_chart(charts.path(), &version.minor().to_string())?;
+            program.write_chart(version, &charts.path().join(version.minor().to_string())).await?;
         }
         let etcd = components.resolve(Component::Etcd, &|_| ()).await?;
         let etcd = bundle.program("etcd", &etcd).await?;
@@ -103,16 +99,4 @@ impl Prepared {
     pub(super) fn prerequisites(&self, facts: &Facts) -> anyhow::Result<Vec<DynamicObject>> {
         etcd::objects(facts, &self.etcd.reference)
     }
-}
-
-fn write_chart(folder: &std::path::Path, minor: &str) -> anyhow::Result<()> {
-    let files = standin::chart(minor).with_context(|| format!("there is no chart for {minor}"))?;
-    for (path, text) in files {
-        let path = folder.join(minor).join(path);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))?;
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use guide::Minor;
 
 use engine::exit;
-use engine::subjects::SubjectName;
+use engine::subjects::{Playable, SubjectName};
 use render::Matrix;
 use shard::{Shard, balance};
 
@@ -71,7 +71,12 @@ enum Output {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let (mut trials, left_out) = trials::all(args.subject, args.from)?;
+    print(args, &args.subject.playable()?, out)
+}
+
+/// Prints what there is to run of the versions that can be run.
+fn print(args: &Args, playable: &Playable, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let (mut trials, left_out) = trials::all(args.subject, playable, args.from)?;
     for trial in &mut trials {
         trial.command.extend(args.charts.iter().flat_map(|charts| ["--charts".to_owned(), charts.clone()]));
         if args.provider == Clusters::Kind {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use engine::run::procedure::Procedure;
 use engine::scenario::planned::{self, Planned};
 use engine::steps::{Arm, Hop};
-use engine::subjects::SubjectName;
+use engine::subjects::{Playable, SubjectName};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +41,11 @@ pub(crate) struct LeftOut {
 
 /// Everything there is to run with a subject, in order of name, and what it cannot run. With a minor, nothing that has
 /// a version before it.
-pub(crate) fn all(subject: SubjectName, from: Option<Minor>) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
+pub(crate) fn all(
+    subject: SubjectName,
+    playable: &Playable,
+    from: Option<Minor>,
+) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
     let (mut trials, mut left_out) = (Vec::new(), Vec::new());
     let planned = planned::all()?;
     let uncovered = guide::transitions().into_iter().filter(|(from, to)| !covered(&planned, from, to));
@@ -51,7 +55,7 @@ pub(crate) fn all(subject: SubjectName, from: Option<Minor>) -> anyhow::Result<(
         let oldest = versions.iter().map(Version::minor).min();
         from.is_none_or(|from| oldest.is_some_and(|oldest| oldest >= from))
     };
-    let mut add = |trial: Trial, versions: &[Version]| match supported(subject, versions) {
+    let mut add = |trial: Trial, versions: &[Version]| match supported(playable, versions) {
         _ if !asked(versions) => {}
         Ok(()) => trials.push(trial),
         Err(reason) => left_out.push(LeftOut { name: trial.name, reason }),
@@ -67,8 +71,8 @@ pub(crate) fn all(subject: SubjectName, from: Option<Minor>) -> anyhow::Result<(
     Ok((trials, left_out))
 }
 
-fn supported(subject: SubjectName, versions: &[Version]) -> Result<(), String> {
-    versions.iter().try_for_each(|version| subject.plays(version)).map_err(|e| e.to_string())
+fn supported(playable: &Playable, versions: &[Version]) -> Result<(), String> {
+    versions.iter().try_for_each(|version| playable.supports(version)).map_err(|e| e.to_string())
 }
 
 /// Whether the documented way of a scenario goes from one minor up to the other.
@@ -125,10 +129,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use engine::subjects::Standin;
+
+    fn of_standin() -> (Vec<Trial>, Vec<LeftOut>) {
+        let description = include_bytes!("../../../../standin/description.json");
+        let standin = Standin::described("seatrial-standin".into(), description).unwrap();
+        all(SubjectName::Standin, &Playable::Standin(Box::new(standin)), None).unwrap()
+    }
 
     #[test]
     fn every_arm_is_there_once() {
-        let (trials, _) = all(SubjectName::Standin, None).unwrap();
+        let (trials, _) = of_standin();
         let names: BTreeSet<_> = trials.iter().map(|trial| trial.name.clone()).collect();
         assert_eq!(names.len(), trials.len());
         for planned in planned::all().unwrap() {
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_transition_of_the_guide_is_run_or_left_out_with_a_reason() {
-        let (trials, left_out) = all(SubjectName::Standin, None).unwrap();
+        let (trials, left_out) = of_standin();
         for (from, to) in guide::transitions() {
             let name = format!("run {from} {to}");
             let hop = format!("upgrade {from} -> {to}");
@@ -150,14 +161,14 @@ mod tests {
 
     #[test]
     fn what_a_scenario_takes_is_not_run_again() {
-        let (trials, _) = all(SubjectName::Standin, None).unwrap();
+        let (trials, _) = of_standin();
         assert!(!trials.iter().any(|trial| trial.name.starts_with("run 1.5.13 1.6")), "{trials:?}");
     }
 
     #[test]
     fn what_has_an_older_version_is_left_out() {
         let from = Minor::new(1, 14);
-        let (trials, left_out) = all(SubjectName::Cilium, Some(from)).unwrap();
+        let (trials, left_out) = all(SubjectName::Cilium, &Playable::Published, Some(from)).unwrap();
         let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
         assert_eq!(names.first(), Some(&"run 1.14.19 1.15.19"), "{names:?}");
         assert_eq!(names.last(), Some(&"run 1.19.8 1.20.0"), "{names:?}");
@@ -166,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_refused_way_takes_no_time() {
-        let (trials, _) = all(SubjectName::Standin, None).unwrap();
+        let (trials, _) = of_standin();
         let refused = trials.iter().find(|trial| trial.name == "unlisted-path/followed").unwrap();
         assert_eq!((refused.seconds, refused.transitions.len()), (0, 0));
     }

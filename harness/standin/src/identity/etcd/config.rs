@@ -80,7 +80,7 @@ fn named(error: Unusable, path: &Path, url: &str) -> EtcdError {
     EtcdError::Config { path: path.to_owned(), reason }
 }
 
-/// How to speak TLS: whom to trust, and with which certificate of its own, where there is one.
+/// TLS settings: the trusted authority, and an optional client certificate.
 fn client(file: &File) -> Result<ClientConfig, Unusable> {
     let ca = file.trusted_ca_file.as_deref().ok_or(Unusable::Missing("trusted-ca-file"))?;
     let mut roots = RootCertStore::empty();
@@ -110,7 +110,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
 }
 
 impl Endpoint {
-    /// As it stands in the file.
+    /// The address as written in the file.
     pub(super) fn url(&self) -> &str {
         &self.url
     }

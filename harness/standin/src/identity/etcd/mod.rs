@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// A kvstore that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EtcdError {
-    /// Nothing says where it is.
+    /// No option names the file.
     #[error("the kvstore is not configured; set kvstore-opt to etcd.config=FILE")]
     Unconfigured,
     /// Its configuration file, or a file that it names.
@@ -36,7 +36,7 @@ pub(crate) enum EtcdError {
         /// Why.
         source: io::Error,
     },
-    /// What the file says.
+    /// The contents of the file.
     #[error("the kvstore's configuration {} is not valid: {reason}", path.display())]
     Config {
         /// The file.
@@ -110,7 +110,7 @@ impl Etcd {
         Ok(())
     }
 
-    /// Sets all of `pairs` if none of the keys exists, and says whether it did.
+    /// Sets all of `pairs` if none of the keys exists; returns whether it did.
     pub(crate) async fn create(&self, pairs: &[(&str, &str)]) -> Result<bool, EtcdError> {
         let absent = |(key, _): &(&str, &str)| json!({"key": encode(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0"});
         let put = |(key, value): &(&str, &str)| json!({"request_put": {"key": encode(key), "value": encode(value)}});
@@ -142,7 +142,7 @@ impl Etcd {
         }
     }
 
-    /// Asks the members in turn until one answers.
+    /// Sends a request to one member after the other until one answers.
     async fn send(
         &self,
         path: &str,
