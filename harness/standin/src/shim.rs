@@ -9,7 +9,7 @@ use crate::health;
 use crate::kubernetes::ClientError;
 
 /// The environment variable that holds the port of the kubelet's health checks over HTTP.
-pub const HEALTH_PORT: &str = "STANDIN_HEALTH_PORT";
+pub(crate) const HEALTH_PORT: &str = "STANDIN_HEALTH_PORT";
 /// Where agents look for their configuration.
 const CONFIG_DIR: &str = "/tmp/cilium/config-map";
 

@@ -3,7 +3,7 @@
 //! The images of the control plane are in it, each of one program and its libraries. CoreDNS is not: seatrial brings a
 //! DNS server of its own. The image is kept in the cache, under the hash of everything that it is made of.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_minor_that_has_a_chart_is_played() {
-        for minor in crate::MINORS {
+        for minor in crate::chart::MINORS {
             assert!(Behaviours::of(format!("{minor}.9").parse().unwrap()).is_ok(), "{minor}");
         }
     }

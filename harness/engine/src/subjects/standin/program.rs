@@ -73,7 +73,9 @@ impl Program {
         let output = spawn::output(&path.to_string_lossy(), ["describe"]);
         match output {
             Ok(output) if output.status.success() => Self::described(path, &output.stdout),
-            Ok(output) => Err(Usage(format!("`{} describe` failed with {}; {REMEDY}", path.display(), output.status))),
+            Ok(output) => {
+                Err(Usage(format!("`{} describe` failed with {}; {REMEDY}", path.display(), output.status)))
+            }
             Err(e) => Err(Usage(format!("the stand-in {} cannot be started: {e}; {REMEDY}", path.display()))),
         }
     }
@@ -83,8 +85,11 @@ impl Program {
     /// # Errors
     /// When it is not the description of a stand-in for this seatrial.
     pub fn described(path: PathBuf, description: &[u8]) -> Result<Self, Usage> {
-        let wrong = |why: String| Usage(format!("{} is not a stand-in for this seatrial: {why}; {REMEDY}", path.display()));
-        let description: Description = serde_json::from_slice(description).map_err(|e| wrong(e.to_string()))?;
+        let wrong = |why: String| {
+            Usage(format!("{} is not a stand-in for this seatrial: {why}; {REMEDY}", path.display()))
+        };
+        let description: Description =
+            serde_json::from_slice(description).map_err(|e| wrong(e.to_string()))?;
         match description.interface {
             INTERFACE => Ok(Self { path, description }),
             other => Err(wrong(format!("its interface is {other}, not {INTERFACE}"))),
