@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 
 use crate::command::{record, run, seatrial};
 
-const RUN: [&str; 3] = ["run", "1.5", "1.6"];
+const RUN: [&str; 5] = ["run", "1.5", "1.6", "--subject", "standin"];
 
 fn only_run(out: &Path) -> Result<serde_json::Value, Failed> {
     let folder = std::fs::read_dir(out)?.flatten().next().ok_or("no run folder")?.path();

@@ -11,8 +11,8 @@ use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as
 use tokio_rustls::rustls::crypto::ring;
 
 use crate::charts;
-use crate::command::{Running, component, run, seatrial, tool};
-use crate::kind::{Held, check, docker};
+use crate::command::{Running, check, component, run, seatrial, tool};
+use crate::kind::{Held, docker};
 
 /// The registry of the charts' images; nobody has this name.
 const HOST: &str = "example.invalid";

@@ -68,7 +68,12 @@ pub(crate) fn component(name: &str) -> Result<String, Failed> {
     found.ok_or_else(|| format!("no {name}; `seatrial doctor --build --kind` builds it").into())
 }
 
-/// What an ended command said.
+/// Fails with `message` unless the condition holds.
+pub(crate) fn check(holds: bool, message: impl Into<String>) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(message.into().into()) }
+}
+
+/// The output of a command that has ended.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,

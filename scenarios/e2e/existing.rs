@@ -44,7 +44,8 @@ pub(crate) fn upgraded_and_watched() -> Result<(), Failed> {
 
 impl There {
     fn make() -> Result<Self, Failed> {
-        let mut kept = Running::start(&["run", "1.5", "1.6", "--rollback", "--keep"])?;
+        let mut kept =
+            Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--rollback", "--keep"])?;
         kept.ended()?;
         let id = kept.id().ok_or("the run made no folder")?;
         let kubeconfig = state().join("clusters").join(&id).join("kubeconfig");
@@ -84,7 +85,8 @@ impl There {
         ])?;
         self.watcher.grant_watching()?;
         let named = watch.iter().copied().skip(1).chain(["--yes-upgrade", &self.context]);
-        let upgrade = ["run", "1.5", "1.6", "--provider", "existing"].into_iter().chain(named);
+        let upgrade =
+            ["run", "1.5", "1.6", "--subject", "standin", "--provider", "existing"].into_iter().chain(named);
         run(&mut seatrial(&upgrade.collect::<Vec<_>>()))?
             .expect_code(2)?
             .expect_words(&["this user may not * *", "it takes cluster-admin"])?;
@@ -103,11 +105,15 @@ impl There {
     fn changes_nothing_unasked(&self) -> Result<(), Failed> {
         let yes = Some(self.context.as_str());
         let refusals: [(&[&str], Option<&str>, &str); 4] = [
-            (&["run", "1.5", "1.6"], None, "--yes-upgrade"),
-            (&["run", "1.4", "1.5"], yes, "runs Cilium v1.5.13, and not 1.4.10"),
-            (&["scenario", "run", "upgrade-1.5-1.6", "kvstore-keys"], yes, "choose it with --arm"),
+            (&["run", "1.5", "1.6", "--subject", "standin"], None, "--yes-upgrade"),
+            (&["run", "1.4", "1.5", "--subject", "standin"], yes, "runs Cilium v1.5.13, and not 1.4.10"),
             (
-                &["scenario", "run", "ct-gc-pressure", "--arm", "followed"],
+                &["scenario", "run", "upgrade-1.5-1.6", "kvstore-keys", "--subject", "standin"],
+                yes,
+                "choose it with --arm",
+            ),
+            (
+                &["scenario", "run", "ct-gc-pressure", "--arm", "followed", "--subject", "standin"],
                 yes,
                 "give it a cluster of its own",
             ),
@@ -125,7 +131,7 @@ impl There {
 
     /// A scenario's file runs unchanged, there and back.
     fn is_upgraded(&self) -> Result<(), Failed> {
-        let scenario = ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed"];
+        let scenario = ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed", "--subject", "standin"];
         let mut upgrade = Running::start(&self.existing(&scenario, Some(&self.context))?)?;
         let code = upgrade.ended()?;
         let record = upgrade.record()?;
@@ -197,7 +203,9 @@ impl There {
 
     /// The agents are not touched yet; what the check has made goes with the rest.
     fn dies_amid_a_check(&self) -> Result<(), Failed> {
-        let mut upgrade = Running::start(&self.existing(&["run", "1.5", "1.6"], Some(&self.context))?)?;
+        let mut upgrade = Running::start(
+            &self.existing(&["run", "1.5", "1.6", "--subject", "standin"], Some(&self.context))?,
+        )?;
         upgrade.wait_for_event(&["observed", "\"preflight\""])?;
         signal(&upgrade, Signal::SIGKILL)?;
         upgrade.ended()?;

@@ -9,9 +9,9 @@ use crate::command::{Running, run, seatrial};
 /// Two runs at once end well and do not disturb each other: the second boots when nothing more is done to the cluster
 /// of the first, and measures when that one has measured. `gc` in the middle of both touches neither.
 pub(crate) fn two_runs_and_gc() -> Result<(), Failed> {
-    let mut first = Running::start(&["run", "1.5", "1.6"])?;
+    let mut first = Running::start(&["run", "1.5", "1.6", "--subject", "standin"])?;
     first.wait_for_event(&["step-started", "\"cluster\""])?;
-    let mut second = Running::start(&["run", "1.5", "1.6", "--nodes", "1"])?;
+    let mut second = Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--nodes", "1"])?;
     let id = first.id().ok_or("the first run made no folder")?;
     second.wait_for_event(&["progress", &format!("waits until run {id} has measured")])?;
     let begun_before = |running: &mut Running, step: &str, words: &[&str]| {

@@ -30,7 +30,7 @@ pub(crate) fn signal(running: &Running, signal: Signal) -> Result<(), Failed> {
 pub(crate) fn killed() -> Result<(), Failed> {
     for moment in moments() {
         let before = Census::take();
-        let mut running = Running::start(&["run", "1.5", "1.6", "--rollback"])?;
+        let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--rollback"])?;
         running.let_run(moment)?;
         signal(&running, Signal::SIGKILL)?;
         running.ended()?;
@@ -47,7 +47,7 @@ pub(crate) fn killed() -> Result<(), Failed> {
 pub(crate) fn interrupted() -> Result<(), Failed> {
     for moment in moments() {
         let before = Census::take();
-        let mut running = Running::start(&["run", "1.5", "1.6", "--rollback"])?;
+        let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--rollback"])?;
         // The handler is in place once the run has begun.
         running.wait_for_event(&["run-started"])?;
         running.let_run(moment)?;

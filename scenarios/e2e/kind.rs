@@ -10,15 +10,11 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::cluster;
-use crate::command::{Running, Said, component, record, run, seatrial, tool};
+use crate::command::{Running, Said, check, component, record, run, seatrial, tool};
 use crate::kills::signal;
 use crate::scenario;
 
-const UPGRADE: [&str; 6] = ["run", "1.5", "1.6", "--rollback", "--provider", "kind"];
-
-pub(crate) fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
+const UPGRADE: [&str; 8] = ["run", "1.5", "1.6", "--subject", "standin", "--rollback", "--provider", "kind"];
 
 pub(crate) fn docker(arguments: &[&str]) -> Result<Said, Failed> {
     run(&mut tool("docker", arguments))?.expect_code(0)
@@ -71,8 +67,18 @@ fn felt(record: &Value) -> Felt {
 pub(crate) fn same_as_in_a_sandbox() -> Result<(), Failed> {
     let before = Held::take()?;
     let out = tempfile::tempdir()?;
-    let arguments =
-        ["scenario", "run", "upgrade-1.5-1.6", "--arm", "followed", "--provider", "kind", "--out"];
+    let arguments = [
+        "scenario",
+        "run",
+        "upgrade-1.5-1.6",
+        "--arm",
+        "followed",
+        "--subject",
+        "standin",
+        "--provider",
+        "kind",
+        "--out",
+    ];
     run(seatrial(&arguments).arg(out.path()))?
         .expect_code(0)?
         .expect_words(&["scenario upgrade-1.5-1.6/followed: as expected"])?;

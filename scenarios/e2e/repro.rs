@@ -33,7 +33,8 @@ fn outcome(folder: &Path) -> Result<(Value, Value, Vec<String>), Failed> {
 /// The arm that fails is packed, unpacked elsewhere, run by its one command, and fails in the same way.
 pub(crate) fn same_outcome() -> Result<(), Failed> {
     let (first, second) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let mut command = seatrial(&["scenario", "run", "kvstore-keys", "--arm", "skipped", "--out"]);
+    let mut command =
+        seatrial(&["scenario", "run", "kvstore-keys", "--arm", "skipped", "--subject", "standin", "--out"]);
     run(command.arg(first.path()))?.expect_code(0)?;
     let recorded = only_folder(first.path())?;
     let archive = second.path().join("bundle.tar.gz");

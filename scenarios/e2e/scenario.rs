@@ -32,7 +32,7 @@ pub(crate) fn arms() -> Vec<(String, String)> {
 /// the finding of that arm is that of its omission.
 pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
     let out = tempfile::tempdir()?;
-    let mut command = seatrial(&["scenario", "run", name, "--arm", arm, "--out"]);
+    let mut command = seatrial(&["scenario", "run", name, "--arm", arm, "--subject", "standin", "--out"]);
     run(command.arg(out.path()))?
         .expect_code(0)?
         .expect_words(&[&format!("scenario {name}/{arm}: as expected")])?;

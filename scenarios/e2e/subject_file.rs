@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use crate::command::{Running, run, seatrial};
+use crate::command::{Running, check, run, seatrial};
 
 const VERSIONS: [&str; 2] = ["0.25.7", "0.26.7"];
 const FILES: [(&str, &str); 3] = [
@@ -27,10 +27,6 @@ const CARRIED: [&str; 10] = [
     "packet-udp/host-to-pod/pod-ip",
     "pod-tcp/cross-node/pod-ip",
 ];
-
-fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
     value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())

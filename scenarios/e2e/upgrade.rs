@@ -5,11 +5,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use crate::command::{Running, run, seatrial};
-
-fn check(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
+use crate::command::{Running, check, run, seatrial};
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
     value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())
@@ -18,7 +14,7 @@ fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
 /// The main job: inside the guide's words, proxied connections cut once per restart, nothing let through.
 pub(crate) fn there_and_back() -> Result<(), Failed> {
     let started = Instant::now();
-    let mut running = Running::start(&["run", "1.5", "1.6", "--rollback"])?;
+    let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--rollback"])?;
     let code = running.ended()?;
     let took = started.elapsed();
     let record = running.record()?;
@@ -89,7 +85,7 @@ fn rollback_restored_the_daemon_set_alone(running: &Running) -> Result<(), Faile
 
 /// Packets that are dropped for half a second are found, with their length, and put down to nothing that happened.
 pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
-    let mut running = Running::start(&["run", "1.5", "1.6"])?;
+    let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin"])?;
     running.wait_for_event(&["step-started", "settle on 1.6.12"])?;
     // After the rollout has calmed down, well inside the window that is judged.
     running.let_run(Duration::from_millis(1_500))?;
@@ -133,7 +129,7 @@ pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
 
 /// Another patch of the same minor goes by `set image`, and the init container stays behind, as the guide's way does.
 pub(crate) fn micro() -> Result<(), Failed> {
-    let mut running = Running::start(&["run", "1.6.11", "1.6.12", "--nodes", "1"])?;
+    let mut running = Running::start(&["run", "1.6.11", "1.6.12", "--subject", "standin", "--nodes", "1"])?;
     check(running.ended()? == Some(0), running.console())?;
     let objects = running.folder().ok_or("no run folder")?.join("objects");
     let upgraded = std::fs::read_to_string(objects.join("upgraded-1.6.12/daemonset-cilium.yaml"))?;

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod calibrate;
+pub mod command_line;
 pub mod components;
 pub mod errors;
 pub mod exit;

@@ -99,26 +99,6 @@ impl Provider {
         }
     }
 
-    /// The options that choose it again, as they follow a command.
-    pub fn again(&self) -> String {
-        let provider = match self.name {
-            ProviderName::Sandbox => String::new(),
-            ProviderName::Kind => " --provider kind".to_owned(),
-            ProviderName::Existing => {
-                let context = self.named.context().unwrap_or_default();
-                format!(" --provider existing{} --yes-upgrade {context}", self.named.again())
-            }
-        };
-        let families = if self.dual_stack { " --dual-stack" } else { "" };
-        let config = self.kind_config.iter().map(|config| format!(" --kind-config {config}"));
-        // It may come from the environment, whatever the provider.
-        let image = self.kind_image.iter().filter(|_| self.name == ProviderName::Kind);
-        let image = image.map(|image| format!(" --kind-image {image}"));
-        let network = self.docker_network.iter().map(|network| format!(" --docker-network {network}"));
-        let mirrors = self.registry_mirror.iter().map(|mirror| format!(" --registry-mirror {mirror}"));
-        provider + families + &config.chain(image).chain(network).chain(mirrors).collect::<String>()
-    }
-
     /// Whether a configuration says how many nodes there are.
     pub fn has_config(&self) -> bool {
         self.kind_config.is_some()
@@ -293,16 +273,5 @@ mod tests {
         let error = parse(words).check().unwrap_err();
         assert!(error.is::<Usage>(), "{error}");
         assert!(error.to_string().contains(said), "{error}");
-    }
-
-    #[test]
-    fn run_again_names_provider_and_configuration() {
-        assert_eq!(parse(&[]).again(), "");
-        let words = " --provider kind --kind-config kube-proxy --kind-image i --docker-network lab --registry-mirror \
-                     docker.io=http://a --registry-mirror quay.io=http://b";
-        assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
-        assert_eq!(parse(&["--dual-stack"]).again(), " --dual-stack");
-        let words = " --provider existing --context lab --image i --yes-upgrade lab";
-        assert_eq!(parse(&words.split_whitespace().collect::<Vec<_>>()).again(), words);
     }
 }

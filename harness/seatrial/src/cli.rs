@@ -1,14 +1,16 @@
 //! The command line: arguments in, exit code out.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands;
+use crate::{commands, given};
+use engine::command_line::CommandLine;
 use engine::{errors, exit, run, scenario};
 
-/// What an upgrade of Cilium does to your traffic, measured on an ephemeral cluster.
+/// Measure what an upgrade of Cilium does to traffic, on ephemeral or existing clusters.
 #[derive(Debug, Parser)]
 #[command(name = "seatrial", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -21,51 +23,67 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Measure an upgrade: install FROM on a fresh cluster, send traffic, upgrade to TO, report.
+    /// Measure an upgrade: install FROM, send traffic, upgrade to TO, report.
     Run(Box<run::Args>),
-    /// Measure a cluster that is there, while you change it by whatever tool.
+    /// Measure an existing cluster while you change it with any tool.
     Watch(run::watch::Args),
-    /// Write the image of the probes to a file, for clusters that are there.
+    /// Write the image of the probes to a file, for existing clusters.
     Image(commands::image::Args),
-    /// Say which way to go from one version to another, and what must be changed first.
+    /// Show the upgrade path between two versions, and the required changes.
     Plan(commands::plan::Args),
-    /// Rebase a ConfigMap onto another version without losing a comment.
+    /// Rebase a ConfigMap onto another version, with its comments.
     Rebase(commands::rebase::Args),
-    /// Find the policies, rules and dashboards that an upgrade breaks.
+    /// Find policies, rules and dashboards that an upgrade breaks.
     Lint(commands::lint::Args),
-    /// Show recorded runs again, or write their reports.
+    /// Show recorded runs, or write their reports.
     Report(commands::report::Args),
-    /// Hold one recorded run against another: which flows were out for longer.
+    /// Compare two recorded runs: which flows had longer outages.
     Compare(commands::compare::Args),
-    /// List the runs that a folder holds, with what came of them.
+    /// List the runs in a folder with their outcomes.
     History(commands::history::Args),
-    /// Pack what it takes to run a recorded run again elsewhere.
+    /// Write a bundle that reproduces a recorded run elsewhere.
     Repro(commands::repro::Args),
-    /// Run upgrade stories from files, and hold them against what they expect.
+    /// Run scenarios and check them against their expectations.
     #[command(subcommand)]
     Scenario(scenario::Command),
-    /// List everything that there is to run, in shards of about the same length, for CI.
+    /// List all trials in shards of about equal length, for CI.
     Matrix(commands::matrix::Args),
-    /// Bring up, list and take down clusters by hand.
+    /// Create, list and delete clusters.
     #[command(subcommand)]
     Cluster(commands::cluster::Command),
-    /// Remove what crashed runs have left behind; live clusters are never touched.
+    /// Remove leftovers of crashed runs; live clusters are not touched.
     Gc,
-    /// Say what this machine lacks for a sandbox, and the command that brings it.
+    /// Check the requirements of a sandbox, and print how to install what is missing.
     Doctor(commands::doctor::Args),
-    /// Inject outages of known length and say how exactly they are measured here.
+    /// Inject outages of known duration, and report the accuracy of the measurement.
     Calibrate(engine::calibrate::Args),
 }
 
 /// Runs the command.
 pub(crate) fn main() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    let (command, line) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(e) => e.exit(),
+    };
+    match dispatch(command, line) {
         Ok(code) => ExitCode::from(code),
         Err(e) => complain(&e),
     }
 }
 
-fn dispatch(command: Command) -> anyhow::Result<u8> {
+/// The command that these words give, and the command line that gives it again.
+pub(crate) fn parse<W>(words: impl IntoIterator<Item = W>) -> Result<(Command, CommandLine), clap::Error>
+where
+    W: Into<OsString> + Clone,
+{
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    let line = given::command_line(&command, &matches);
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))?;
+    Ok((cli.command, line))
+}
+
+fn dispatch(command: Command, line: CommandLine) -> anyhow::Result<u8> {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     match command {
         Command::Plan(args) => commands::plan::run(&args, &mut out),
@@ -75,11 +93,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Compare(args) => commands::compare::run(&args, &mut out),
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
-        Command::Run(args) => block_on(run::run(*args)),
-        Command::Watch(args) => block_on(run::watch::run(args)),
+        Command::Run(args) => block_on(run::run(*args, line)),
+        Command::Watch(args) => block_on(run::watch::run(args, line)),
         Command::Image(args) => block_on(commands::image::run(args)),
-        Command::Scenario(command) => block_on(scenario::run(command, &mut out)),
-        Command::Matrix(args) => commands::matrix::run(&args, &mut out),
+        Command::Scenario(command) => block_on(scenario::run(command, line, &mut out)),
+        Command::Matrix(args) => commands::matrix::run(&args, &line, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
         Command::Calibrate(args) => block_on(engine::calibrate::run(args, &mut out, &mut err)),

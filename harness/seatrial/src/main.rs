@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod given;
 
 use std::process::ExitCode;
 

@@ -27,17 +27,18 @@ use report::run::Run;
 
 pub use request::Args;
 
+use crate::command_line::CommandLine;
 use crate::{errors, exit, paths};
 use bringup::State;
 use recorder::Recorder;
 use request::{Planned, Request};
 
 /// Runs the command to its report and returns the exit code.
-pub async fn run(args: Args) -> anyhow::Result<u8> {
+pub async fn run(args: Args, line: CommandLine) -> anyhow::Result<u8> {
     if args.print_images {
         return print_images(&args).await;
     }
-    Ok(execute(&Request::from_args(args).await?).await?.exit_code)
+    Ok(execute(&Request::from_args(args, line).await?).await?.exit_code)
 }
 
 /// Prints the images of every version on the way, one a line, for a registry or an archive of one's own.

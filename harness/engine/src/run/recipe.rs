@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::command_line::CommandLine;
 use crate::exit::Usage;
 use crate::redact::{self, redact};
 
@@ -22,9 +24,9 @@ pub struct Recipe {
     pub subject: String,
     /// Number of nodes.
     pub nodes: u8,
-    /// Options that choose the subject and its cluster, as they follow a command; the files that they name are not kept.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub options: String,
+    /// Words of the options that choose the subject and its cluster; the files that they name are not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
+    pub options: Vec<String>,
     /// Keys that are laid over the chart's ConfigMap.
     pub config: BTreeMap<String, String>,
     /// What is done.
@@ -63,17 +65,20 @@ impl Recipe {
     pub fn new(subject: &str, nodes: u8, config: &BTreeMap<String, String>, story: Story) -> Self {
         let (schema, seatrial) = (SCHEMA.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         let config = config.iter().map(|(key, value)| (key.clone(), redact::value(key, value))).collect();
-        Self { schema, seatrial, subject: subject.to_owned(), nodes, options: String::new(), config, story }
+        Self { schema, seatrial, subject: subject.to_owned(), nodes, options: Vec::new(), config, story }
     }
 
-    /// The same with options, without their secrets.
-    pub fn with_options(self, options: &str) -> Self {
-        Self { options: redact(options), ..self }
+    /// The same with the options of a command line that belong to no other field, with secrets redacted.
+    pub fn with_options(self, line: &CommandLine) -> Self {
+        let line = line.clone().without(&OWN);
+        // The name of the subject is a field; it is an option only beside what the subject is made of.
+        let line = if made_of(&line.option_words()) { line } else { line.without(&["subject"]) };
+        Self { options: line.option_words().iter().map(|word| redact(word)).collect(), ..self }
     }
 
-    /// Whether the options say what the subject is, and not its name alone.
+    /// Whether the options say what the subject is made of, beside its name.
     pub fn brings_subject(&self) -> bool {
-        [" --subject ", " --subject-file "].iter().any(|option| self.options.contains(option))
+        made_of(&self.options)
     }
 
     /// Writes it into a run folder.
@@ -108,6 +113,30 @@ impl Recipe {
     }
 }
 
+/// Options that are fields of the recipe, or belong to one machine or one run.
+const OWN: [&str; 10] =
+    ["rollback", "nodes", "config", "budgets", "out", "keep", "verbose", "print-images", "arm", "all"];
+
+fn made_of(options: &[String]) -> bool {
+    let names = ["--charts", "--subject-file"];
+    options.iter().any(|word| names.contains(&word.split('=').next().unwrap_or_default()))
+}
+
+/// Reads options as a list of words, or as one string, as recipes of older versions have it.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Options {
+        Words(Vec<String>),
+        Line(String),
+    }
+    match Options::deserialize(deserializer)? {
+        Options::Words(words) => Ok(words),
+        Options::Line(line) => shlex::split(&line)
+            .ok_or_else(|| D::Error::custom(format!("the options {line:?} cannot be split"))),
+    }
+}
+
 fn file(folder: &Path) -> PathBuf {
     folder.join("recipe.json")
 }
@@ -126,9 +155,32 @@ mod tests {
     fn no_secret_is_kept() {
         let config = BTreeMap::from([("etcd-password".to_owned(), "hunter2".to_owned())]);
         let recipe = Recipe::new("bird", 2, &config, recipe().story);
-        let recipe = recipe.with_options(" --subject-file ./bird.yaml --set 'etcd.password=hunter2'");
+        let line = CommandLine::default()
+            .with_option("subject-file", "./bird.yaml".to_owned())
+            .with_option("set", "etcd.password=hunter2".to_owned());
+        let recipe = recipe.with_options(&line);
         let text = serde_json::to_string(&recipe).unwrap();
-        assert!(!text.contains("hunter2") && text.contains("--subject-file ./bird.yaml"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(recipe.options[..2], ["--subject-file", "./bird.yaml"]);
+        assert!(recipe.brings_subject());
+    }
+
+    #[test]
+    fn options_of_older_recipes_are_one_string() {
+        let mut value = serde_json::to_value(recipe()).unwrap();
+        value["options"] = " --subject cilium --charts /a --set 'x=a b'".into();
+        let recipe: Recipe = serde_json::from_value(value).unwrap();
+        assert_eq!(recipe.options, ["--subject", "cilium", "--charts", "/a", "--set", "x=a b"]);
+        assert!(recipe.brings_subject());
+    }
+
+    #[test]
+    fn the_name_of_the_subject_alone_is_no_option() {
+        let line = CommandLine::default()
+            .with_option("subject", "standin".to_owned())
+            .with_option("nodes", "3".to_owned())
+            .with_option("provider", "kind".to_owned());
+        assert_eq!(recipe().with_options(&line).options, ["--provider", "kind"]);
     }
 
     #[test]

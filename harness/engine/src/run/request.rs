@@ -15,10 +15,10 @@ use super::brief::Brief;
 use super::existing::There;
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
+use crate::command_line::CommandLine;
 use crate::exit::Usage;
 use crate::id::new_id;
 use crate::provider::Provider;
-use crate::redact::redact;
 use crate::subjects::{Choice, SubjectArgs};
 
 /// Arguments of `seatrial run`.
@@ -131,7 +131,7 @@ pub struct Request {
 
 impl Request {
     /// Checks the arguments; nothing was created when it fails.
-    pub async fn from_args(args: Args) -> anyhow::Result<Self> {
+    pub async fn from_args(args: Args, line: CommandLine) -> anyhow::Result<Self> {
         let id = new_id();
         let there = args.provider.there(&id, args.nodes).await?;
         let (config, known) = match (&there, &args.config) {
@@ -157,18 +157,18 @@ impl Request {
         };
         args.provider.check()?;
         let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
-        let again = again(&from, &to, &args);
-        let options = args.subject.again() + &args.provider.again();
         let story = Story::Run {
             from: from.to_string(),
             to: to.to_string(),
             rollback: args.rollback,
             budgets: budgets_text,
         };
+        let line = line.with_positionals([from.to_string(), to.to_string()]);
+        let recipe = Recipe::new(subject.option(), args.nodes, &config, story).with_options(&line);
         Ok(Self {
             id,
-            again,
-            recipe: Recipe::new(subject.option(), args.nodes, &config, story).with_options(&options),
+            again: line.to_string(),
+            recipe,
             procedure,
             budgets,
             subject,
@@ -201,7 +201,7 @@ impl Request {
             subject: self.subject.name().to_owned(),
             provider: self.provider.name().to_owned(),
             path: path.collect(),
-            again: redact(&self.again),
+            again: self.again.clone(),
             budgets: self.budgets.clone(),
             recipe: Some(self.recipe.clone()),
         }
@@ -220,19 +220,4 @@ fn config_file(path: &Path) -> Result<(BTreeMap<String, String>, ConfigMap), Usa
 fn budgets_file(path: &Path) -> Result<String, Usage> {
     std::fs::read_to_string(path)
         .map_err(|e| Usage(format!("the budgets {} cannot be read: {e}", path.display())))
-}
-
-fn again(from: &Version, to: &Version, args: &Args) -> String {
-    let rollback = if args.rollback { " --rollback" } else { "" };
-    let nodes = if args.provider.has_config() { String::new() } else { format!(" --nodes {}", args.nodes) };
-    let file = |name: &str, path: &Option<PathBuf>| {
-        path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", path.display()))
-    };
-    let files = file("config", &args.config) + &file("budgets", &args.budgets);
-    let required: String = args.require.iter().map(|part| format!(" --require {part}")).collect();
-    format!(
-        "seatrial run {from} {to}{rollback}{nodes}{}{files}{required}{}",
-        args.subject.again(),
-        args.provider.again()
-    )
 }

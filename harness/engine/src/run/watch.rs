@@ -21,6 +21,7 @@ use super::measure::{self, Window};
 use super::recorder::Recorder;
 use super::traffic::{self, Wanted};
 use super::{interrupted, judge, observe};
+use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
 use crate::steps::measured_for;
@@ -61,7 +62,7 @@ pub struct Args {
 }
 
 /// Runs the command to its report and returns the exit code.
-pub async fn run(args: Args) -> anyhow::Result<u8> {
+pub async fn run(args: Args, line: CommandLine) -> anyhow::Result<u8> {
     if args.rbac {
         use std::io::Write as _;
         write!(std::io::stdout(), "{}", existing::manifest()?)?;
@@ -69,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     }
     let id = new_id();
     let there = There::look(&args.named, &id, args.nodes, Purpose::Watch).await?;
-    let brief = brief(&args, &id, there.agents.is_some())?;
+    let brief = brief(&args, &line, &id, there.agents.is_some())?;
     let recorder = Arc::new(Recorder::start(&brief)?);
     let ledger = Ledger::new(&paths::state());
     let settings = Settings { ipv6: args.ipv6, ..Settings::default() };
@@ -118,7 +119,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     Ok(recorder.finish(&brief)?.exit_code)
 }
 
-fn brief(args: &Args, id: &str, agents: bool) -> anyhow::Result<Brief> {
+fn brief(args: &Args, line: &CommandLine, id: &str, agents: bool) -> anyhow::Result<Brief> {
     let budgets = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"));
         text.and_then(|text| Budgets::parse(&text).map_err(|e| e.to_string()))
@@ -131,7 +132,7 @@ fn brief(args: &Args, id: &str, agents: bool) -> anyhow::Result<Brief> {
         subject: if agents { subject::DAEMONSET } else { "cluster" }.to_owned(),
         provider: cluster::existing::PROVIDER.to_owned(),
         path: Vec::new(),
-        again: format!("seatrial watch{}{}", args.named.again(), if args.ipv6 { " --ipv6" } else { "" }),
+        again: line.to_string(),
         budgets: args.budgets.as_deref().map(budgets).transpose()?,
         recipe: None,
     })

@@ -1,4 +1,4 @@
-//! `seatrial scenario`: upgrade stories from files, each arm a run of its own, judged by what the file expects.
+//! Scenarios: each arm is a separate run, checked against the expectations of its file.
 
 mod effect;
 mod embedded;
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::provider::Provider;
 pub use crate::steps::Arm;
@@ -28,9 +29,9 @@ use file::Scenario;
 /// What to do with scenarios.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the scenarios that are compiled in.
+    /// List the built-in scenarios.
     List {
-        /// How to print them.
+        /// Output format.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -39,9 +40,9 @@ pub enum Command {
         /// Name, as `list` shows it.
         name: String,
     },
-    /// Run scenarios, each arm on a fresh cluster, and judge them.
+    /// Run scenarios, each arm on a fresh cluster, and check them.
     Run(Box<RunArgs>),
-    /// Hold recorded runs against what their scenarios expect, or against the other arm's expectation.
+    /// Check recorded runs against the expectations of their scenarios.
     Judge(judge::JudgeArgs),
 }
 
@@ -58,7 +59,7 @@ pub struct RunArgs {
     /// Names, as `list` shows them, or files.
     #[arg(required_unless_present = "all", value_name = "NAME|FILE")]
     scenarios: Vec<String>,
-    /// Run all that are compiled in.
+    /// Run all built-in scenarios.
     #[arg(long, conflicts_with = "scenarios")]
     all: bool,
     /// Run this arm only.
@@ -66,10 +67,10 @@ pub struct RunArgs {
     arm: Option<Arm>,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Folder for the runs' folders.
+    /// Folder for run folders.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
-    /// List the flows that lost nothing as well.
+    /// Also list the flows without losses.
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
@@ -95,7 +96,7 @@ struct Source {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub async fn run(command: Command, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         Command::List { output } => list(output, out),
         Command::Show { name } => {
@@ -103,7 +104,7 @@ pub async fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
             out.write_all(text.as_bytes())?;
             Ok(exit::PASSED)
         }
-        Command::Run(args) => Box::pin(run::run(&args, out)).await,
+        Command::Run(args) => Box::pin(run::run(&args, line, out)).await,
         Command::Judge(args) => judge::run(&args, out),
     }
 }

@@ -8,6 +8,7 @@ use report::run::Verdict;
 
 use super::steps::{NoProcedure, procedure};
 use super::{RunArgs, Source, record};
+use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
 use crate::run;
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
 }
 
 /// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
-pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) async fn run(args: &RunArgs, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
     let sources = args.sources()?;
     let mut subject = args.subject.choose()?;
     if !subject.is_documented() {
@@ -64,7 +65,7 @@ pub(super) async fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<u
     let started = Instant::now();
     let (mut outcomes, mut folders) = (Vec::new(), Vec::new());
     for (number, trial) in trials.iter().enumerate() {
-        let (outcome, folder) = trial.run(args, &subject, number).await?;
+        let (outcome, folder) = trial.run(args, &line, &subject, number).await?;
         folders.extend(folder);
         let interrupted = matches!(outcome, Outcome::Unjudged(Verdict::Interrupted, _));
         write!(out, "{}", trial.say(&outcome))?;
@@ -121,6 +122,7 @@ impl Trial<'_> {
     async fn run(
         &self,
         args: &RunArgs,
+        line: &CommandLine,
         subject: &Choice,
         number: usize,
     ) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
@@ -135,7 +137,7 @@ impl Trial<'_> {
             }
             (Ok(procedure), None) => procedure,
         };
-        let request = self.request(args, subject, procedure.clone(), number).await?;
+        let request = self.request(args, line, subject, procedure.clone(), number).await?;
         let folder = request.out.join(&request.id);
         let run = run::execute(&request).await?;
         let outcome = match run.verdict {
@@ -154,6 +156,7 @@ impl Trial<'_> {
     async fn request(
         &self,
         args: &RunArgs,
+        line: &CommandLine,
         subject: &Choice,
         procedure: Procedure,
         number: usize,
@@ -165,7 +168,8 @@ impl Trial<'_> {
             text: self.source.text.clone(),
         };
         let config = scenario.install.config.clone();
-        let options = args.subject.again() + &args.provider.again();
+        let line = line.clone().without(&["all"]).with_positionals([self.source.file.clone()]);
+        let line = line.with_option("arm", self.arm.to_string());
         // Runs of one process may begin in the same second.
         let id = format!("{}-{number}", new_id());
         let there = args.provider.there(&id, scenario.nodes).await?;
@@ -176,8 +180,8 @@ impl Trial<'_> {
         Ok(Request {
             id,
             procedure,
-            again: format!("seatrial scenario run {} --arm {}{options}", self.source.file, self.arm),
-            recipe: Recipe::new(subject.option(), scenario.nodes, &config, story).with_options(&options),
+            again: line.to_string(),
+            recipe: Recipe::new(subject.option(), scenario.nodes, &config, story).with_options(&line),
             budgets: scenario.budgets.clone(),
             subject: subject.clone(),
             nodes: scenario.nodes,

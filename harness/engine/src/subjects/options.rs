@@ -138,24 +138,6 @@ impl SubjectArgs {
         }
         Ok(())
     }
-
-    /// The options that choose it again, as they follow a command.
-    pub fn again(&self) -> String {
-        let mut again = match (&self.charts, &self.subject_file) {
-            (Some(charts), _) => format!(" --subject {} --charts {charts}", self.subject.name()),
-            (None, Some(file)) => format!(" --subject-file {}", file.display()),
-            (None, None) => return String::new(),
-        };
-        again.extend(self.values.iter().map(|values| format!(" --values {values}")));
-        again.extend(self.set.iter().map(|set| format!(" --set '{set}'")));
-        let prerequisites = self.prerequisites.iter();
-        again.extend(prerequisites.map(|objects| format!(" --prerequisites {}", objects.display())));
-        again.extend(self.images.iter().map(|images| format!(" --images {}", images.display())));
-        if self.shim {
-            again.push_str(" --shim");
-        }
-        again
-    }
 }
 
 impl Choice {

@@ -14,9 +14,9 @@ use engine::exit::{self, Usage};
 /// Arguments of `compare`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Folder of the run to compare with.
+    /// Run folder of the reference.
     before: PathBuf,
-    /// Folder of the run that is compared.
+    /// Run folder to compare with it.
     after: PathBuf,
 }
 

@@ -13,10 +13,10 @@ use engine::exit::{self, Usage};
 /// Arguments of `history`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Folder that holds the runs' folders.
+    /// Folder of run folders.
     #[arg(default_value = "runs")]
     folder: PathBuf,
-    /// How to print them.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// How to print the runs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
-    /// For people.
+    /// Text for people.
     Table,
     /// Schema seatrial/history/v1.
     Json,

@@ -1,4 +1,4 @@
-//! `seatrial image`: images for clusters that seatrial did not make: of the probes, or of a shim.
+//! `seatrial image`: images for existing clusters: of the probes, or of a shim.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ pub(crate) struct Args {
     /// File to write: an OCI archive, for `ctr images import`, `kind load image-archive`, or `skopeo copy oci-archive:FILE
     /// docker://REGISTRY/NAME`.
     file: PathBuf,
-    /// Instead of the probes, images of our own under the names that the chart of this version uses: the stand-in as agent,
-    /// and the rest idle. May be given again.
+    /// Write shim images instead of the probe: under the image names of this version's chart, the stand-in as agent and
+    /// idle programs for the rest. Repeatable.
     #[arg(long, value_name = "VERSION", requires = "charts")]
     shim: Vec<String>,
-    /// Where Cilium's charts are, as for `seatrial run`.
+    /// Cilium's charts, as for `seatrial run`.
     #[arg(long, value_name = "DIR|URL", requires = "shim")]
     charts: Option<String>,
 }

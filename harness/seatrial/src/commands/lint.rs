@@ -17,10 +17,10 @@ const KINDS: [&str; 3] = ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpoli
 /// Arguments of `seatrial lint`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Version that runs now; without it, the latest of the minor before.
+    /// Version that runs now. Default: the latest patch of the minor before --to.
     #[arg(long, value_name = "VERSION")]
     from: Option<VersionSpec>,
-    /// Version to go to.
+    /// Version to upgrade to.
     #[arg(long, value_name = "VERSION", required_unless_present = "explain")]
     to: Option<VersionSpec>,
     /// Oldest kernel of the nodes, as `uname -r` prints it.
@@ -28,13 +28,13 @@ pub(crate) struct Args {
     kernel: Option<Kernel>,
     /// Policies, Prometheus rules and Grafana dashboards: files, folders, or - for standard input.
     paths: Vec<PathBuf>,
-    /// Read the policies of the cluster that kubectl points at, and change nothing.
+    /// Read the policies of the current context of kubectl; nothing is changed.
     #[arg(long)]
     cluster: bool,
-    /// How to print findings.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Explain a rule and stop.
+    /// Explain a rule and exit.
     #[arg(long, value_name = "RULE")]
     explain: Option<RuleId>,
 }
@@ -115,7 +115,7 @@ pub(crate) fn read_paths(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Usa
     Ok(files)
 }
 
-/// Lists the YAML and JSON files below a path, in order; hidden ones are left out. A file is itself.
+/// Lists the YAML and JSON files below a path, in order, without hidden ones; for a file, the file itself.
 fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -134,7 +134,7 @@ fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Asks kubectl, so that contexts, proxies and logins work as the user has set them up.
+/// Runs kubectl, so that contexts, proxies and logins work as configured by the user.
 fn read_cluster() -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for kind in KINDS {

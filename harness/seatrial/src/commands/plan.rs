@@ -17,18 +17,18 @@ use engine::exit::{self, Usage};
 pub(crate) struct Args {
     /// Version that runs now: 1.5, 1.5.x, v1.5.13 or 1.7.0-rc10.
     from: VersionSpec,
-    /// Version to go to.
+    /// Version to upgrade to.
     to: VersionSpec,
     /// Allow a target that is older.
     #[arg(long)]
     downgrade: bool,
-    /// Refuse to go through versions in between.
+    /// Refuse a path through intermediate versions.
     #[arg(long)]
     direct: bool,
-    /// The ConfigMap of the cluster: hazards that it rules out are left out.
+    /// ConfigMap of the cluster; hazards that it excludes are omitted.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The policies of the cluster: hazards that they rule out are left out.
+    /// Policies of the cluster; hazards that they exclude are omitted.
     #[arg(long, value_name = "PATH")]
     policies: Vec<PathBuf>,
     /// Oldest kernel of the nodes, as `uname -r` prints it.
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Newest minor of Cilium that the cluster has run before.
     #[arg(long, value_name = "VERSION")]
     previously: Option<Minor>,
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -52,7 +52,7 @@ enum Output {
     Markdown,
 }
 
-/// Prints the way from one version to another.
+/// Prints the path from one version to another.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let resolve = |spec| guide::resolve(spec).map_err(|e| Usage(e.to_string()));
     let (from, to) = (resolve(&args.from)?, resolve(&args.to)?);

@@ -16,33 +16,33 @@ use engine::{paths, spawn};
 /// Arguments of `seatrial rebase`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Version that the file is for.
+    /// Version that the file was written for.
     #[arg(long, value_name = "VERSION")]
     from: VersionSpec,
-    /// Version that it shall be for.
+    /// Version to rebase it onto.
     #[arg(long, value_name = "VERSION")]
     to: VersionSpec,
-    /// A manifest or an export that holds the ConfigMap cilium-config; - reads standard input.
+    /// Manifest or export with the ConfigMap cilium-config; - reads standard input.
     file: PathBuf,
-    /// ConfigMap of the target, or a chart (folder or .tgz, rendered by helm), instead of the built-in defaults.
+    /// ConfigMap of the target version, or a chart (folder or .tgz, rendered with helm). Default: the built-in template.
     #[arg(long, value_name = "PATH")]
     template: Option<PathBuf>,
-    /// Take the target's default for this key although that changes how the cluster behaves.
+    /// Adopt the target's default for this key although that changes the behaviour of the cluster.
     #[arg(long, value_name = "KEY")]
     adopt: Vec<String>,
-    /// Put the template's comments above keys that have none.
+    /// Add the template's comments above keys that have none.
     #[arg(long)]
     comments: bool,
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum)]
     output: Option<Output>,
-    /// Change nothing, print the diff and exit with 1 when something is to be done.
+    /// Change nothing; print the diff and exit with 1 if there is one.
     #[arg(long, conflicts_with = "in_place")]
     check: bool,
-    /// Write the file, atomically; the old one stays beside it as FILE.bak.
+    /// Replace the file atomically, and keep the old one as FILE.bak.
     #[arg(long)]
     in_place: bool,
-    /// Say on standard error why each key is treated as it is.
+    /// Print the reason for each key to standard error.
     #[arg(long)]
     explain: bool,
 }

@@ -16,26 +16,26 @@ use engine::exit::{self, Usage};
 /// Arguments of `report`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Folders of runs, such as runs/20261124-101500-3f2, or a folder that holds some, such as runs.
+    /// Run folders, such as runs/20261124-101500-3f2, or folders of run folders, such as runs.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Write the HTML report of one run to this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write a page that lists all the runs to this file.
+    /// Write an HTML index of all runs to this file.
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
-    /// Write the JUnit report to this file; of several runs, a test case a run.
+    /// Write the JUnit report to this file; several runs become one test case each.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write every sample of one run into this folder, one CSV file a flow.
+    /// Write the samples of one run to this folder, one CSV file for each flow.
     #[arg(long, value_name = "DIR")]
     csv: Option<PathBuf>,
-    /// Print a job summary and annotations for GitHub instead of the table; where GITHUB_STEP_SUMMARY is set, the
-    /// summary goes there.
+    /// Print a GitHub job summary and annotations instead of the table. The summary is appended to
+    /// $GITHUB_STEP_SUMMARY where that is set.
     #[arg(long)]
     github: bool,
-    /// List the flows that lost nothing as well.
+    /// Also list the flows without losses.
     #[arg(long, short)]
     verbose: bool,
 }

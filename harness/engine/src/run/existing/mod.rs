@@ -60,14 +60,6 @@ impl Named {
         self.context.as_deref()
     }
 
-    /// The options that name it again, as they follow a command.
-    pub fn again(&self) -> String {
-        let option = |name: &str, value: &Option<String>| {
-            value.as_ref().map_or_else(String::new, |value| format!(" --{name} {value}"))
-        };
-        option("context", &self.context) + &option("image", &self.image)
-    }
-
     /// Context and image, which must both be named.
     pub fn both(&self) -> Result<(&str, &str), Usage> {
         match (&self.context, &self.image) {

@@ -1,4 +1,4 @@
-//! `seatrial matrix`: everything that there is to run, in shards of about the same length.
+//! `seatrial matrix`: all trials, in shards of about equal length.
 
 mod render;
 mod shard;
@@ -10,39 +10,40 @@ use std::num::NonZeroUsize;
 use clap::{Args as ClapArgs, ValueEnum};
 use guide::Minor;
 
+use engine::command_line::CommandLine;
 use engine::exit;
 use engine::subjects::{Playable, SubjectName};
 use render::Matrix;
 use shard::{Shard, balance};
 
-/// Expected length of a shard when nobody says how many there shall be, s.
+/// Expected duration of a shard where the number of shards is not given, s.
 const SHARD_SECONDS: u64 = 600;
 
-/// How much longer a run takes on kind, with a node image and images of the subject to be pulled, s.
+/// Additional duration of a run on kind, for pulling the images of nodes and subject, s.
 const KIND_SECONDS: u64 = 60;
 
 /// Arguments of `matrix`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// One shard only, such as 1/4 for the first of four.
+    /// List one shard only, such as 1/4 for the first of four.
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Number of shards; for GitHub as many as keep each to about ten minutes, else one.
+    /// Number of shards. Default: 1; with --output github, enough for about ten minutes each.
     #[arg(long, value_name = "N", conflicts_with = "shard")]
     shards: Option<NonZeroUsize>,
     /// What is upgraded.
     #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
     subject: SubjectName,
-    /// Where Cilium's charts are, as the commands shall say it.
+    /// Cilium's charts, as they are passed to the commands.
     #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
     charts: Option<String>,
-    /// Where the clusters come from.
+    /// Provider of the clusters.
     #[arg(long, value_enum, default_value_t = Clusters::Sandbox)]
     provider: Clusters,
-    /// Leave out what has a version before this minor, such as 1.14.
+    /// Omit trials with a version before this minor, such as 1.14.
     #[arg(long, value_name = "MINOR")]
     from: Option<Minor>,
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
@@ -59,30 +60,28 @@ enum Clusters {
 /// How to print the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
+    /// Text for people.
     Table,
     /// Schema seatrial/matrix/v1.
     Json,
-    /// A strategy matrix for GitHub Actions: one job a shard.
+    /// Strategy matrix for GitHub Actions, one job for each shard.
     Github,
-    /// One command a line, to be run one after the other.
+    /// One command in each line, to run in order.
     Commands,
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    print(args, &args.subject.playable()?, out)
+pub(crate) fn run(args: &Args, line: &CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
+    print(args, line, &args.subject.playable()?, out)
 }
 
-/// Prints what there is to run of the versions that can be run.
-fn print(args: &Args, playable: &Playable, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let (mut trials, left_out) = trials::all(args.subject, playable, args.from)?;
-    for trial in &mut trials {
-        trial.command.extend(args.charts.iter().flat_map(|charts| ["--charts".to_owned(), charts.clone()]));
-        if args.provider == Clusters::Kind {
-            trial.command.extend(["--provider", "kind"].map(str::to_owned));
-            trial.seconds += KIND_SECONDS;
-        }
+/// Prints the trials of the versions that can be run.
+fn print(args: &Args, line: &CommandLine, playable: &Playable, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let options = CommandLine::default().with_option("subject", args.subject.name().to_owned());
+    let options = options.with_options_of(line, &["charts", "provider"]);
+    let (mut trials, left_out) = trials::all(playable, args.from, &options)?;
+    for trial in trials.iter_mut().filter(|_| args.provider == Clusters::Kind) {
+        trial.seconds += KIND_SECONDS;
     }
     let weights: Vec<u64> = trials.iter().map(|trial| trial.seconds).collect();
     let of = args.shard.map(|shard| shard.of).or(args.shards).unwrap_or_else(|| match args.output {

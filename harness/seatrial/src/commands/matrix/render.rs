@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use engine::command_line::quoted;
 use report::units::plural;
 use serde_json::json;
 
@@ -10,10 +11,10 @@ use super::trials::{LeftOut, Trial};
 
 /// The schema name of the JSON output.
 const SCHEMA: &str = "seatrial/matrix/v1";
-/// What a job needs before its first run, when nothing is cached: a compiler for everything. Minutes.
+/// Minutes for a job before its first run with an empty cache: everything is compiled.
 const SETUP_MINUTES: u64 = 30;
 
-/// Everything that there is to run, or one shard of it.
+/// All trials, or one shard of them.
 #[derive(Debug)]
 pub(super) struct Matrix {
     pub(super) subject: &'static str,
@@ -82,7 +83,7 @@ impl Matrix {
     }
 
     pub(super) fn commands(&self) -> String {
-        self.trials.iter().map(|trial| trial.command.join(" ") + "\n").collect()
+        self.trials.iter().map(|trial| quoted(&trial.command) + "\n").collect()
     }
 
     fn shards(&self) -> impl Iterator<Item = (Shard, Vec<&Trial>)> {

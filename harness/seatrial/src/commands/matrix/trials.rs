@@ -1,13 +1,14 @@
-//! What there is to run: every arm of every scenario, and the guide's transitions that no scenario takes.
+//! All trials: every arm of every scenario, and the guide's transitions that no scenario covers.
 
 use guide::{Minor, Version};
 use model::Direction;
 use serde::Serialize;
 
+use engine::command_line::CommandLine;
 use engine::run::procedure::Procedure;
 use engine::scenario::planned::{self, Planned};
 use engine::steps::{Arm, Hop};
-use engine::subjects::{Playable, SubjectName};
+use engine::subjects::Playable;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +31,7 @@ pub(crate) struct Trial {
     pub(crate) command: Vec<String>,
 }
 
-/// Something that this subject cannot run.
+/// A trial that this subject cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LeftOut {
     /// Its name.
@@ -39,12 +40,12 @@ pub(crate) struct LeftOut {
     pub(crate) reason: String,
 }
 
-/// Everything there is to run with a subject, in order of name, and what it cannot run. With a minor, nothing that has
-/// a version before it.
+/// All trials of a subject in order of name, and those that it cannot run. With a minor, trials with an older version
+/// are omitted.
 pub(crate) fn all(
-    subject: SubjectName,
     playable: &Playable,
     from: Option<Minor>,
+    options: &CommandLine,
 ) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
     let (mut trials, mut left_out) = (Vec::new(), Vec::new());
     let planned = planned::all()?;
@@ -62,11 +63,11 @@ pub(crate) fn all(
     };
     for planned in &planned {
         let versions = planned.procedure.as_ref().map(Procedure::versions).unwrap_or_default();
-        add(of_scenario(planned, subject), &versions);
+        add(of_scenario(planned, options), &versions);
     }
     for (from, to, plan) in plain {
         let procedure = Procedure::of_plan(&plan, false);
-        add(of_transition(from, to, &procedure, subject), &procedure.versions());
+        add(of_transition(from, to, &procedure, options), &procedure.versions());
     }
     Ok((trials, left_out))
 }
@@ -85,9 +86,12 @@ fn covered(planned: &[Planned], from: &Version, to: &Version) -> bool {
     })
 }
 
-fn of_scenario(planned: &Planned, subject: SubjectName) -> Trial {
+fn of_scenario(planned: &Planned, options: &CommandLine) -> Trial {
     let (scenario, arm) = (&planned.scenario, planned.arm.to_string());
-    let words = ["seatrial", "scenario", "run", scenario, "--arm", &arm];
+    let command = CommandLine::new(&["seatrial", "scenario", "run"])
+        .with_positionals([scenario.clone()])
+        .with_option("arm", arm.clone())
+        .with_options_of(options, &["subject", "charts", "provider"]);
     Trial {
         name: format!("{scenario}/{arm}"),
         scenario: Some(scenario.clone()),
@@ -95,12 +99,15 @@ fn of_scenario(planned: &Planned, subject: SubjectName) -> Trial {
         transitions: planned.procedure.as_ref().map(transitions).unwrap_or_default(),
         seconds: planned.procedure.as_ref().map(seconds).unwrap_or_default(),
         shard: 1,
-        command: command(&words, subject),
+        command: command.words(),
     }
 }
 
-fn of_transition(from: &Version, to: &Version, procedure: &Procedure, subject: SubjectName) -> Trial {
+fn of_transition(from: &Version, to: &Version, procedure: &Procedure, options: &CommandLine) -> Trial {
     let (from, to) = (from.to_string(), to.to_string());
+    let command = CommandLine::new(&["seatrial", "run"])
+        .with_positionals([from.clone(), to.clone()])
+        .with_options_of(options, &["subject", "charts", "provider"]);
     Trial {
         name: format!("run {from} {to}"),
         scenario: None,
@@ -108,12 +115,8 @@ fn of_transition(from: &Version, to: &Version, procedure: &Procedure, subject: S
         transitions: transitions(procedure),
         seconds: seconds(procedure),
         shard: 1,
-        command: command(&["seatrial", "run", &from, &to], subject),
+        command: command.words(),
     }
-}
-
-fn command(words: &[&str], subject: SubjectName) -> Vec<String> {
-    words.iter().copied().chain(["--subject", subject.name()]).map(str::to_owned).collect()
 }
 
 fn transitions(procedure: &Procedure) -> Vec<String> {
@@ -134,7 +137,8 @@ mod tests {
     fn of_standin() -> (Vec<Trial>, Vec<LeftOut>) {
         let description = include_bytes!("../../../../standin/description.json");
         let standin = Standin::described("seatrial-standin".into(), description).unwrap();
-        all(SubjectName::Standin, &Playable::Standin(Box::new(standin)), None).unwrap()
+        let options = CommandLine::default().with_option("subject", "standin".to_owned());
+        all(&Playable::Standin(Box::new(standin)), None, &options).unwrap()
     }
 
     #[test]
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn what_has_an_older_version_is_left_out() {
         let from = Minor::new(1, 14);
-        let (trials, left_out) = all(SubjectName::Cilium, &Playable::Published, Some(from)).unwrap();
+        let (trials, left_out) = all(&Playable::Published, Some(from), &CommandLine::default()).unwrap();
         let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
         assert_eq!(names.first(), Some(&"run 1.14.19 1.15.19"), "{names:?}");
         assert_eq!(names.last(), Some(&"run 1.19.8 1.20.0"), "{names:?}");

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::Parser as _;
 use regex::Regex;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Command};
 use engine::scenario::planned;
 use engine::subjects::{Playable, Standin, SubjectName};
 
@@ -41,8 +40,8 @@ fn jobs(step: &str) -> Vec<Value> {
         panic!("the step does not run `seatrial matrix`: {step}")
     };
     assert!(command.ends_with("--output github"), "{command}");
-    let cli = Cli::try_parse_from(command.split(' ')).unwrap_or_else(|e| panic!("`{command}`: {e}"));
-    let Command::Matrix(args) = cli.command else { panic!("`{command}` is no matrix") };
+    let (parsed, line) = cli::parse(command.split(' ')).unwrap_or_else(|e| panic!("`{command}`: {e}"));
+    let Command::Matrix(args) = parsed else { panic!("`{command}` is no matrix") };
     let mut out = Vec::new();
     let playable = match args.subject {
         SubjectName::Standin => {
@@ -51,7 +50,7 @@ fn jobs(step: &str) -> Vec<Value> {
         }
         SubjectName::Cilium => Playable::Published,
     };
-    super::print(&args, &playable, &mut out).unwrap();
+    super::print(&args, &line, &playable, &mut out).unwrap();
     let printed: Value = serde_json::from_slice(&out).unwrap();
     printed["include"].as_array().unwrap().clone()
 }
@@ -145,7 +144,7 @@ fn commands_are_ours(#[case] name: &str, #[case] at_least: usize) {
             .replace("${options[@]}", "--from 1.2")
             .replace("${doctor[@]}", "--build --kind");
         let words = std::iter::once("seatrial").chain(call.split_whitespace());
-        if let Err(e) = Cli::try_parse_from(words) {
+        if let Err(e) = cli::parse(words) {
             panic!("{name}: `{call}`: {e}");
         }
     }

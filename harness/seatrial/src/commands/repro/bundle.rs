@@ -9,6 +9,7 @@ use report::collection::Recorded;
 use serde_json::json;
 
 use super::archive::Member;
+use engine::command_line::{quote, quoted};
 use engine::redact;
 use engine::run::recipe::{Recipe, Story};
 
@@ -16,7 +17,7 @@ use engine::run::recipe::{Recipe, Story};
 #[derive(Debug)]
 pub(super) struct Bundle {
     pub(super) files: Vec<Member>,
-    /// How many secrets were taken out of them, here or before.
+    /// The number of secrets that were redacted, here or earlier.
     pub(super) redacted: usize,
 }
 
@@ -42,7 +43,7 @@ impl Bundle {
         let script = script(recipe);
         bundle.files.push(Member { path: "repro.sh".to_owned(), text: script.clone(), program: true });
         let readme = readme(recorded, recipe, &script, bundle.redacted);
-        // It speaks of the secrets that were taken out, and of what stands in their place.
+        // It mentions the redacted secrets.
         bundle.files.push(Member {
             path: "README.md".to_owned(),
             text: redact::redact(&readme),
@@ -59,7 +60,7 @@ impl Bundle {
     }
 }
 
-/// The keys that were laid over the chart's, as `--config` takes them.
+/// The keys that were merged into the ConfigMap of the chart, as `--config` reads them.
 fn config_map(config: &BTreeMap<String, String>) -> anyhow::Result<String> {
     let data: BTreeMap<_, _> = config.iter().map(|(key, value)| (key, redact::value(key, value))).collect();
     let object = json!({
@@ -90,7 +91,7 @@ fn config_maps(objects: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
-/// What came of the run, for comparing.
+/// The outcome of the run, for comparison.
 fn expected(recorded: &Recorded) -> serde_json::Result<String> {
     let run = &recorded.run;
     let findings = run.findings.iter().map(|f| json!({"flow": f.flow, "summary": f.summary}));
@@ -106,39 +107,39 @@ fn expected(recorded: &Recorded) -> serde_json::Result<String> {
 }
 
 fn script(recipe: &Recipe) -> String {
-    // Where it comes from somewhere, the further arguments say what it is.
+    // Charts and subject files are named by the options that follow.
     let subject = match recipe.brings_subject() {
         true => String::new(),
-        false => format!(" --subject {}", quoted(&recipe.subject)),
+        false => format!(" --subject {}", quote(&recipe.subject)),
     };
     let command = match &recipe.story {
         Story::Scenario { arm, .. } => {
-            format!("scenario run \"$here/scenario.yaml\" --arm {}{subject}", quoted(arm))
+            format!("scenario run \"$here/scenario.yaml\" --arm {}{subject}", quote(arm))
         }
         Story::Run { from, to, rollback, budgets } => {
             let back = if *rollback { " --rollback" } else { "" };
             let config = if recipe.config.is_empty() { "" } else { " --config \"$here/config.yaml\"" };
             let budgets = if budgets.is_none() { "" } else { " --budgets \"$here/budgets.yaml\"" };
-            let (from, to, nodes) = (quoted(from), quoted(to), recipe.nodes);
-            format!("run {from} {to}{back} --nodes {nodes}{subject}{config}{budgets}")
+            let (from, to) = (quote(from), quote(to));
+            // A configuration of kind says how many nodes there are.
+            let shaped = recipe.options.iter().any(|word| word == "--kind-config");
+            let nodes = if shaped { String::new() } else { format!(" --nodes {}", recipe.nodes) };
+            format!("run {from} {to}{back}{nodes}{subject}{config}{budgets}")
         }
     };
     format!(
         "#!/bin/sh\n\
-         # Runs it again. Further arguments go to seatrial, such as --out DIR; SEATRIAL names another binary.\n\
+         # Reproduces the run. Arguments are passed to seatrial, such as --out DIR; SEATRIAL names another binary.\n\
          set -eu\n\
          here=$(cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
          exec \"${{SEATRIAL:-seatrial}}\" {command} \"$@\"\n"
     )
 }
 
-/// A word that no shell takes apart.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+/// The options of a recipe, as they follow a command.
+pub(super) fn options(recipe: &Recipe) -> String {
+    let options = quoted(&recipe.options);
+    if options.is_empty() { options } else { format!(" {options}") }
 }
 
 fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -> String {
@@ -148,26 +149,26 @@ fn readme(recorded: &Recorded, recipe: &Recipe, script: &str, redacted: usize) -
     let secrets = match redacted {
         0 => "No secret was found in these files.".to_owned(),
         n => {
-            format!("{n} secrets were taken out and read `<redacted>`; put your own in before you run this.")
+            format!("{n} secrets were redacted and read `<redacted>`; insert your own before you run this.")
         }
     };
     format!(
         "# {}: {}\n\n{}\n\nRun it again, as root, with seatrial {} or later on PATH:\n\n    sh repro.sh{}\n\n\
          That is `{command}`.{}\n\n\
          ## What ran\n\n- subject: {} {}\n- provider: {} {}, {} nodes\n- run: {} of {}\n- seatrial: {}\n{}\n\
-         ## What is here\n\n\
+         ## Files\n\n\
          - `repro.sh`: the command\n\
-         - `scenario.yaml`, `config.yaml`, `budgets.yaml`: what it is given, where it is given something\n\
+         - `scenario.yaml`, `config.yaml`, `budgets.yaml`: the input of the command, as far as it has any\n\
          - `configmaps/`: the subject's ConfigMaps at the points of the recorded run, to compare with\n\
-         - `expected.json`: what came of the recorded run\n\n\
-         Nothing in a run is drawn at random, so there is no seed. {secrets}\n",
+         - `expected.json`: the outcome of the recorded run\n\n\
+         Runs use no random numbers, so there is no seed. {secrets}\n",
         recorded.name(),
         recorded.outcome(),
         recorded.reasons().join("\n\n"),
         recipe.seatrial,
-        recipe.options,
+        options(recipe),
         if recipe.brings_subject() {
-            " Charts, manifests and images are not here: put your own in the place of those that are named."
+            " Charts, manifests and images are not included: replace the paths with your own."
         } else {
             ""
         },

@@ -6,6 +6,7 @@ use report::trial::{Trial, TrialOutcome};
 use tempfile::TempDir;
 
 use super::*;
+use engine::command_line::CommandLine;
 
 const CONFIG_MAP: &str =
     "apiVersion: v1\nkind: ConfigMap\ndata:\n  debug: \"false\"\n  etcd-password: hunter2\n";
@@ -116,20 +117,21 @@ fn the_readme_says_what_ran_and_what_came_of_it() {
 
 #[test]
 fn no_word_of_a_recipe_becomes_a_command() {
-    assert_eq!(quoted("1.5.13"), "1.5.13");
-    assert_eq!(quoted("$(id)"), "'$(id)'");
-    assert_eq!(quoted("a'b"), r"'a'\''b'");
-    assert_eq!(quoted(""), "''");
+    for word in ["1.5.13", "$(id)", "a'b", ""] {
+        assert_eq!(shlex::split(&quote(word)), Some(vec![word.to_owned()]), "{}", quote(word));
+    }
 }
 
 #[test]
 fn what_the_subject_comes_from_is_named_and_left_to_the_reader() {
     let (_base, recorded, recipe) = recorded(plain(), &[]);
-    let options = " --subject-file ./bird.yaml --images ./bird.tar";
-    let bundle = Bundle::of(&recorded, &recipe.with_options(options)).unwrap();
+    let line = CommandLine::default()
+        .with_option("subject-file", "./bird.yaml".to_owned())
+        .with_option("images", "./bird.tar".to_owned());
+    let bundle = Bundle::of(&recorded, &recipe.with_options(&line)).unwrap();
     let script = text(&bundle, "repro.sh");
     assert!(script.contains("--nodes 2 --budgets") && !script.contains("--subject"), "{script}");
     let readme = text(&bundle, "README.md");
-    assert!(readme.contains(&format!("    sh repro.sh{options}\n")), "{readme}");
-    assert!(readme.contains("manifests and images are not here"), "{readme}");
+    assert!(readme.contains("    sh repro.sh --subject-file ./bird.yaml --images ./bird.tar\n"), "{readme}");
+    assert!(readme.contains("manifests and images are not included"), "{readme}");
 }

@@ -1,4 +1,4 @@
-//! `seatrial repro`: what it takes to run a recorded run again elsewhere, in one small bundle.
+//! `seatrial repro`: a small bundle that reproduces a recorded run elsewhere.
 
 mod archive;
 mod bundle;
@@ -16,9 +16,9 @@ use engine::run::recipe::Recipe;
 /// Arguments of `repro`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Folder of a run, such as runs/20261124-101500-3f2.
+    /// Run folder, such as runs/20261124-101500-3f2.
     run: PathBuf,
-    /// Where to write it: an archive when it ends with .tar.gz or .tgz, else a folder; repro-<id>.tar.gz by default.
+    /// Output: an archive if it ends with .tar.gz or .tgz, otherwise a folder. Default: repro-<id>.tar.gz.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let name = format!("repro-{}", recorded.run.id);
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar.gz")));
     let packed = path.to_str().is_some_and(|path| path.ends_with(".tar.gz") || path.ends_with(".tgz"));
-    let options = &recipe.options;
+    let options = bundle::options(&recipe);
     let command = if packed {
         archive::pack(&path, &name, &bundle.files)?;
         format!("tar -xzf {} && sh {name}/repro.sh{options}", path.display())
@@ -39,10 +39,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
         archive::unpacked(&path, &bundle.files)?;
         format!("sh {}/repro.sh{options}", path.display())
     };
-    writeln!(out, "{}: {} files, {} secrets taken out", path.display(), bundle.files.len(), bundle.redacted)?;
+    writeln!(out, "{}: {} files, {} secrets redacted", path.display(), bundle.files.len(), bundle.redacted)?;
     writeln!(out, "{command}")?;
     if recipe.brings_subject() {
-        writeln!(out, "charts, manifests and images are not among them: put your own in the place of these")?;
+        writeln!(out, "charts, manifests and images are not included: replace these paths with your own")?;
     }
     Ok(exit::PASSED)
 }
