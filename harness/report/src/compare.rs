@@ -1,38 +1,44 @@
-//! Two runs side by side: which flows were out for longer, and which for less.
+//! The comparison of two runs: the flows with longer and with shorter outages.
 
-use comfy_table::{Cell, CellAlignment};
+use std::fmt::Write as _;
 
-use crate::run::{Flow, Layer, Outage, Run};
-use crate::summary::{self, Layout};
+use model::Layer;
+
+use crate::layout::Layout;
+use crate::printable;
+use crate::run::{Flow, Outage, Run};
+use crate::table::{self, Column, Fit, Row};
 use crate::units;
 
-/// Two runs that cannot be held against one another.
+/// Why two runs cannot be compared.
 #[derive(Debug, thiserror::Error)]
-pub enum Differ {
-    /// Flows were probed in other ways, so that the same length means another outage.
+pub enum NotComparable {
+    /// The flows were probed differently, so that equal durations mean different outages.
     #[error(
-        "the runs probed their flows in different ways ({before} and {after}); compare runs of the same seatrial with the \
-         same number of nodes"
+        "the runs probed their flows in different ways ({} and {}); compare runs of the same seatrial with the same \
+         number of nodes",
+        printable::line(before),
+        printable::line(after)
     )]
     Probing {
         /// Fingerprint of the first run.
         before: String,
-        /// Fingerprint of the second.
+        /// Fingerprint of the second run.
         after: String,
     },
-    /// A run has no samples, or is of a seatrial that did not say how it probed.
-    #[error("run {0} does not say how its flows were probed; record it again")]
+    /// A run has no samples, or its record does not describe how the flows were probed.
+    #[error("the record of run {} has no fingerprint of its probing; record it again", printable::line(.0))]
     Unknown(String),
 }
 
-/// What became of a flow from one run to another.
+/// How the worst outage of a flow changed from one run to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// Its worst outage is longer, whatever the samples leave open.
+    /// It is longer, even at the bounds.
     Longer,
-    /// Its worst outage is shorter, whatever the samples leave open.
+    /// It is shorter, even at the bounds.
     Shorter,
-    /// The brackets of both overlap: no difference can be told.
+    /// The bounds overlap.
     Same,
 }
 
@@ -48,13 +54,14 @@ impl<'a> Comparison<'a> {
     /// Compares two runs flow by flow.
     ///
     /// # Errors
-    /// When they were probed in different ways, or one does not say how.
-    pub fn of(before: &'a Run, after: &'a Run) -> Result<Self, Differ> {
+    /// Fails when they were probed in different ways, or when a record has no fingerprint of its probing.
+    pub fn of(before: &'a Run, after: &'a Run) -> Result<Self, NotComparable> {
         if let Some(run) = [before, after].into_iter().find(|run| run.probing.is_empty()) {
-            return Err(Differ::Unknown(run.id.clone()));
+            return Err(NotComparable::Unknown(run.id.clone()));
         }
         if before.probing != after.probing {
-            return Err(Differ::Probing { before: before.probing.clone(), after: after.probing.clone() });
+            let (before, after) = (before.probing.clone(), after.probing.clone());
+            return Err(NotComparable::Probing { before, after });
         }
         let pair = |flow: &'a Flow| Some((flow, after.flows.iter().find(|other| other.id == flow.id)?));
         let judged = before.flows.iter().filter(|flow| flow.layer != Layer::Canary);
@@ -64,50 +71,63 @@ impl<'a> Comparison<'a> {
         Ok(Self { before, after, flows })
     }
 
-    /// How many flows changed so.
+    /// Counts the flows with this change.
     #[must_use]
     pub fn count(&self, which: Change) -> usize {
         self.flows.iter().filter(|(change, ..)| *change == which).count()
     }
 
-    /// Renders it, ending in a newline; flows without any outage in both are left out.
+    /// Renders the comparison, ending in a newline; flows without any outage in both runs are left out.
     #[must_use]
     pub fn render(&self, layout: &Layout<'_>) -> String {
-        let mut table = summary::plain_table(layout);
-        table.set_header(["", "flow", "layer", &self.before.id, &self.after.id]);
-        for (change, before, after) in &self.flows {
-            if before.outages.is_empty() && after.outages.is_empty() {
-                continue;
-            }
-            let mark = match change {
-                Change::Longer => "longer",
-                Change::Shorter => "shorter",
-                Change::Same => "",
-            };
-            let cells =
-                [mark.to_owned(), before.id.clone(), before.layer.to_string(), worst(before), worst(after)];
-            table.add_row(cells.map(|cell| Cell::new(cell).set_alignment(CellAlignment::Left)));
+        let (before, after) = (printable::line(&self.before.id), printable::line(&self.after.id));
+        let columns = [
+            Column { title: "change", number: false, fit: Fit::Always },
+            Column { title: "flow", number: false, fit: Fit::Key },
+            Column { title: "layer", number: false, fit: Fit::Drop(1) },
+            Column { title: &before, number: false, fit: Fit::Note },
+            Column { title: &after, number: false, fit: Fit::Note },
+        ];
+        let with_outages = self
+            .flows
+            .iter()
+            .filter(|(_, before, after)| !(before.outages.is_empty() && after.outages.is_empty()));
+        let rows: Vec<Row> =
+            with_outages.map(|(change, before, after)| row(*change, before, after)).collect();
+        let mut out = String::new();
+        if !rows.is_empty() {
+            out = table::render(&columns, &rows, " → ", layout) + "\n\n";
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        let (longer, shorter, same) =
-            (self.count(Change::Longer), self.count(Change::Shorter), self.count(Change::Same));
-        let told = format!(
-            "{} out for longer, {} for less, no difference can be told of {}",
-            units::plural(longer, "flow"),
-            units::plural(shorter, "flow"),
-            units::plural(same, "flow")
+        let counted = format!(
+            "{} with longer outages, {} with shorter ones, {} without a change beyond the bounds",
+            units::plural(self.count(Change::Longer), "flow"),
+            self.count(Change::Shorter),
+            self.count(Change::Same),
         );
-        if table.row_count() == 0 { format!("{told}\n") } else { format!("{}\n\n{told}\n", table.trim_fmt()) }
+        // Writing to a String cannot fail.
+        writeln!(out, "{}", layout.paragraph("", 2, &counted)).ok();
+        out
     }
 }
 
-fn worst(flow: &Flow) -> String {
-    flow.worst().map_or_else(String::new, |outage| format!("{} {}", flow.class_of(outage), outage.length()))
+fn row(change: Change, before: &Flow, after: &Flow) -> Row {
+    let mark = match change {
+        Change::Longer => "longer",
+        Change::Shorter => "shorter",
+        Change::Same => "",
+    };
+    let cells = [mark.to_owned(), before.id.clone(), before.layer.to_string(), worst(before), worst(after)];
+    Row { cells: cells.iter().map(|cell| printable::line(cell)).collect(), colour: None }
 }
 
-/// Only what the brackets leave no doubt of is a change.
+fn worst(flow: &Flow) -> String {
+    flow.worst().map_or_else(
+        || "none".to_owned(),
+        |outage| format!("{} {}", flow.class_of(outage), outage.duration()),
+    )
+}
+
+/// A difference inside the bounds is no change.
 fn change(before: &Flow, after: &Flow) -> Change {
     let bounds = |flow: &Flow| {
         let least = flow.outages.iter().map(|outage| outage.min_ms).fold(0.0, f64::max);
@@ -128,7 +148,7 @@ mod tests {
     use super::*;
     use crate::fixture;
 
-    const WIDE: Layout<'_> = Layout { width: 120, colour: false, verbose: false, report: None };
+    const WIDE: Layout<'_> = Layout { width: Some(120), colour: false, verbose: false, report: None };
 
     fn probed() -> Run {
         Run { id: "before".into(), probing: "0123456789ab".into(), ..fixture::clean() }
@@ -146,16 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_were_probed_otherwise_are_refused() {
+    fn runs_with_different_probing_are_refused() {
         let (before, other) = (probed(), after(|run| run.probing = "ba9876543210".into()));
-        let said = Comparison::of(&before, &other).unwrap_err().to_string();
-        assert!(said.contains("0123456789ab and ba9876543210"), "{said}");
-        let silent = after(|run| run.probing.clear());
-        assert!(Comparison::of(&before, &silent).unwrap_err().to_string().contains("run after does not say"));
+        let message = Comparison::of(&before, &other).unwrap_err().to_string();
+        assert!(message.contains("0123456789ab and ba9876543210"), "{message}");
+        let unknown = after(|run| run.probing.clear());
+        let message = Comparison::of(&before, &unknown).unwrap_err().to_string();
+        assert!(message.contains("run after has no fingerprint"), "{message}");
     }
 
     #[test]
-    fn a_run_is_like_itself() {
+    fn a_run_equals_itself() {
         let (before, after) = (probed(), after(|_| ()));
         let same = Comparison::of(&before, &after).unwrap();
         assert_eq!((same.count(Change::Longer), same.count(Change::Shorter)), (0, 0));
@@ -163,15 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_longer_only_beyond_the_others_bracket() {
+    fn an_outage_is_longer_only_beyond_the_bounds() {
         let mut before = probed();
-        let bracket = out(&mut before).clone();
-        let most = bracket.max_ms.unwrap();
+        let bounds = out(&mut before).clone();
+        let most = bounds.max_ms.unwrap();
         let within =
-            after(|run| *out(run) = Outage { min_ms: most, max_ms: Some(most + 5.0), ..bracket.clone() });
+            after(|run| *out(run) = Outage { min_ms: most, max_ms: Some(most + 5.0), ..bounds.clone() });
         assert_eq!(Comparison::of(&before, &within).unwrap().count(Change::Longer), 0);
         let beyond = after(|run| {
-            *out(run) = Outage { min_ms: most + 1.0, max_ms: Some(most + 5.0), ..bracket.clone() }
+            *out(run) = Outage { min_ms: most + 1.0, max_ms: Some(most + 5.0), ..bounds.clone() }
         });
         assert_eq!(Comparison::of(&before, &beyond).unwrap().count(Change::Longer), 1);
         assert_eq!(Comparison::of(&beyond, &before).unwrap().count(Change::Shorter), 1);
@@ -179,9 +200,20 @@ mod tests {
         assert!(text.lines().any(|line| line.starts_with("longer  packet-udp/cross-node")), "{text}");
         assert!(
             text.ends_with(
-                "1 flow out for longer, 0 flows for less, no difference can be told of 22 flows\n"
+                "1 flow with longer outages, 0 with shorter ones, 22 without a change beyond the bounds\n"
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn eighty_columns() {
+        let mut before = probed();
+        before.flows.truncate(6);
+        before.flows[2].id = "packet-udp/cross-node/pod-ip/no-policy/1450-bytes".into();
+        let mut after = Run { id: "after".into(), ..before.clone() };
+        *out(&mut after) = Outage { min_ms: 60.0, max_ms: Some(80.0), ..out(&mut before).clone() };
+        let layout = Layout { width: Some(80), ..WIDE };
+        insta::assert_snapshot!(Comparison::of(&before, &after).unwrap().render(&layout), @"");
     }
 }

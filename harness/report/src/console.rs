@@ -1,29 +1,35 @@
-//! Progress for a person: a live step list on a terminal, plain lines elsewhere.
+//! Progress on the console: a live list of steps on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
-use console::style;
+use console::{StyledObject, Term, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use model::{Change, Role};
 
 use crate::event::{Event, Observation, What};
+use crate::layout::wrap;
+use crate::printable;
 use crate::run::Outcome;
 use crate::units;
 
-/// Shows events while the run goes on.
+/// Columns of the time at the beginning of a line.
+const TIME: usize = 13;
+
+/// Shows events during the run.
 ///
 /// A broken output never stops a run: what cannot be shown is dropped.
 #[derive(Debug)]
 pub struct Console {
     display: Display,
-    /// When each step that is going on started, ms.
+    /// The start of each step in progress, ms.
     started: BTreeMap<String, f64>,
 }
 
 enum Display {
-    Live { screen: MultiProgress, bars: BTreeMap<String, ProgressBar> },
+    Live { screen: MultiProgress, bars: BTreeMap<String, ProgressBar>, width: usize },
     Plain(Box<dyn Write + Send>),
 }
 
@@ -31,20 +37,21 @@ impl Console {
     /// Shows on stderr: live if it is a terminal, plain otherwise.
     pub fn stderr() -> Self {
         if io::stderr().is_terminal() {
-            Self::live(ProgressDrawTarget::stderr())
+            let width = Term::stderr().size_checked().map_or(80, |(_, columns)| columns.into());
+            Self::live(ProgressDrawTarget::stderr(), width)
         } else {
             Self::plain(io::stderr())
         }
     }
 
-    /// Writes plain lines, each with the seconds since the run started.
+    /// Writes plain lines.
     pub fn plain(out: impl Write + Send + 'static) -> Self {
         Self::new(Display::Plain(Box::new(out)))
     }
 
-    fn live(target: ProgressDrawTarget) -> Self {
+    fn live(target: ProgressDrawTarget, width: usize) -> Self {
         let screen = MultiProgress::with_draw_target(target);
-        Self::new(Display::Live { screen, bars: BTreeMap::new() })
+        Self::new(Display::Live { screen, bars: BTreeMap::new(), width })
     }
 
     fn new(display: Display) -> Self {
@@ -53,17 +60,18 @@ impl Console {
 
     /// Shows one event.
     pub fn show(&mut self, event: &Event) {
+        let at_ms = event.at_ms;
         match &event.what {
-            What::RunStarted { id, folder, .. } => self.line(event.at_ms, &format!("run {id} in {folder}")),
-            What::StepStarted { step } => self.step_started(event.at_ms, step),
-            What::Progress { step, message } => self.progress(event.at_ms, step, message),
+            What::RunStarted { id, folder, .. } => self.line(at_ms, None, &format!("run {id} in {folder}")),
+            What::StepStarted { step } => self.step_started(at_ms, step),
+            What::Progress { step, message } => self.progress(at_ms, step, message),
             What::StepEnded { step, outcome, detail } => {
-                self.step_ended(event.at_ms, step, *outcome, detail.as_deref());
+                self.step_ended(at_ms, step, *outcome, detail.as_deref());
             }
-            What::Observed(seen) if is_notable(seen) => self.line(event.at_ms, &observed(seen)),
+            What::Observed(seen) if is_notable(seen) => self.line(at_ms, None, &observed(seen)),
             What::Observed(_) => {}
             What::RunEnded { verdict, exit_code } => {
-                self.run_ended(event.at_ms, &verdict.to_string(), *exit_code);
+                self.run_ended(at_ms, &format!("run {verdict}, exit code {exit_code}"));
             }
         }
     }
@@ -71,13 +79,13 @@ impl Console {
     fn step_started(&mut self, at_ms: f64, step: &str) {
         self.started.insert(step.to_owned(), at_ms);
         match &mut self.display {
-            Display::Live { screen, bars } => {
+            Display::Live { screen, bars, .. } => {
                 let bar = screen.add(ProgressBar::new_spinner().with_style(spinner()));
-                bar.set_prefix(step.to_owned());
+                bar.set_prefix(printable::line(step));
                 bar.enable_steady_tick(Duration::from_millis(100));
                 bars.insert(step.to_owned(), bar);
             }
-            Display::Plain(_) => self.line(at_ms, &format!("  {step}")),
+            Display::Plain(_) => self.line(at_ms, None, &format!("  {step}")),
         }
     }
 
@@ -85,10 +93,10 @@ impl Console {
         match &self.display {
             Display::Live { bars, .. } => {
                 if let Some(bar) = bars.get(step) {
-                    bar.set_message(message.to_owned());
+                    bar.set_message(printable::line(message));
                 }
             }
-            Display::Plain(_) => self.line(at_ms, &format!("    {message}")),
+            Display::Plain(_) => self.line(at_ms, None, &format!("    {message}")),
         }
     }
 
@@ -96,10 +104,10 @@ impl Console {
         let mark = match outcome {
             Outcome::Done => style("✓").green(),
             Outcome::Failed => style("✗").red(),
-            Outcome::Skipped => style("–").dim(),
             Outcome::Interrupted => style("■").yellow(),
         };
-        let took = self.started.remove(step).map(|start| format!(" ({})", units::duration(at_ms - start)));
+        let started = self.started.remove(step);
+        let duration = started.map(|start| format!(" ({})", units::duration(at_ms - start)));
         let word = if outcome == Outcome::Done { String::new() } else { format!(" {outcome}") };
         let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
         if let Display::Live { bars, .. } = &mut self.display
@@ -107,28 +115,29 @@ impl Console {
         {
             bar.finish_and_clear();
         }
-        let mark = mark.for_stderr().force_styling(self.is_live());
-        self.line(at_ms, &format!("{mark} {step}{word}{}{detail}", took.unwrap_or_default()));
+        let text = format!("{step}{word}{}{detail}", duration.unwrap_or_default());
+        self.line(at_ms, Some(mark), &text);
     }
 
-    fn run_ended(&mut self, at_ms: f64, verdict: &str, exit_code: u8) {
-        if let Display::Live { screen, bars } = &mut self.display {
+    fn run_ended(&mut self, at_ms: f64, text: &str) {
+        if let Display::Live { screen, bars, .. } = &mut self.display {
             bars.clear();
             screen.clear().ok();
         } else {
-            self.line(at_ms, &format!("run {verdict}, exit code {exit_code}"));
+            self.line(at_ms, None, text);
         }
     }
 
-    fn line(&mut self, at_ms: f64, text: &str) {
+    /// Writes a line; text that comes from elsewhere stays on it.
+    fn line(&mut self, at_ms: f64, mark: Option<StyledObject<&str>>, text: &str) {
+        let is_live = matches!(self.display, Display::Live { .. });
+        let mark = mark.map(|mark| mark.for_stderr().force_styling(is_live).to_string() + " ");
+        let first = format!("{:>9.3} s  {}", at_ms / 1000.0, mark.unwrap_or_default());
+        let text = printable::line(text);
         match &mut self.display {
-            Display::Live { screen, .. } => screen.println(text).ok(),
-            Display::Plain(out) => writeln!(out, "{:>9.3}  {text}", at_ms / 1000.0).ok(),
+            Display::Live { screen, width, .. } => screen.println(wrap(&first, TIME + 2, &text, *width)).ok(),
+            Display::Plain(out) => writeln!(out, "{first}{text}").ok(),
         };
-    }
-
-    fn is_live(&self) -> bool {
-        matches!(self.display, Display::Live { .. })
     }
 }
 
@@ -147,11 +156,11 @@ fn spinner() -> ProgressStyle {
         .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
 }
 
-/// What a person wants to see while a run goes on; the rest is in the report.
+/// Whether an observation is shown during the run; the others are in the report.
 fn is_notable(seen: &Observation) -> bool {
-    match seen.role.as_str() {
-        "agent" => matches!(seen.change.as_str(), "terminated" | "ready"),
-        "node" => seen.change == "not-ready",
+    match seen.role {
+        Role::Agent => matches!(seen.change, Change::Terminated | Change::Ready),
+        Role::Node => seen.change == Change::NotReady,
         _ => false,
     }
 }
@@ -181,12 +190,12 @@ mod tests {
     }
 
     fn events() -> Vec<Event> {
-        let agent = |change: &str, detail: Option<&str>| {
+        let agent = |change: Change, detail: Option<&str>| {
             What::Observed(Observation {
                 node: Some("node1".into()),
-                role: "agent".into(),
+                role: Role::Agent,
                 object: "pod kube-system/agent-x7x2p".into(),
-                change: change.into(),
+                change,
                 detail: detail.map(Into::into),
             })
         };
@@ -204,10 +213,10 @@ mod tests {
             (1_204.0, progress("cluster up", "node2: containerd is up")),
             (3_641.0, ended("cluster up", Outcome::Done, "2 nodes Ready")),
             (3_650.0, started("upgrade 1.5.13 -> 1.6.12")),
-            (4_020.0, agent("deleted", None)),
-            (4_204.0, agent("terminated", Some("exit code 0"))),
-            (5_010.0, agent("started", None)),
-            (5_574.0, agent("ready", None)),
+            (4_020.0, agent(Change::Deleted, None)),
+            (4_204.0, agent(Change::Terminated, Some("exit code 0"))),
+            (5_010.0, agent(Change::Started, None)),
+            (5_574.0, agent(Change::Ready, None)),
             (9_000.0, ended("upgrade 1.5.13 -> 1.6.12", Outcome::Failed, "1 of 2 agents updated after 5 s")),
             (9_001.0, What::RunEnded { verdict: Verdict::Errored, exit_code: 3 }),
         ]
@@ -215,28 +224,22 @@ mod tests {
         .into()
     }
 
-    #[test]
-    fn plain_lines_tell_the_run() {
+    fn plain(events: &[Event]) -> String {
         let out = Shared::default();
         let mut console = Console::plain(out.clone());
-        events().iter().for_each(|event| console.show(event));
-        insta::assert_snapshot!(String::from_utf8(out.0.lock().unwrap().clone()).unwrap(), @"
-        0.000  run r1 in runs/r1
-        0.001    cluster up
-        1.204      node2: containerd is up
-        3.641  ✓ cluster up (3.64 s): 2 nodes Ready
-        3.650    upgrade 1.5.13 -> 1.6.12
-        4.204      agent terminated on node1 (exit code 0)
-        5.574      agent ready on node1
-        9.000  ✗ upgrade 1.5.13 -> 1.6.12 failed (5.35 s): 1 of 2 agents updated after 5 s
-        9.001  run errored, exit code 3
-        ");
+        events.iter().for_each(|event| console.show(event));
+        String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
-    fn the_live_list_shows_the_step_that_goes_on_and_keeps_the_ended() {
+    fn without_a_terminal_each_event_is_a_line() {
+        insta::assert_snapshot!(plain(&events()), @"");
+    }
+
+    #[test]
+    fn the_live_list_shows_the_step_in_progress_and_keeps_the_ended_ones() {
         let screen = indicatif::InMemoryTerm::new(12, 80);
-        let mut console = Console::live(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let mut console = Console::live(ProgressDrawTarget::term_like(Box::new(screen.clone())), 80);
         for event in &events()[..3] {
             console.show(event);
         }
@@ -244,13 +247,14 @@ mod tests {
         for event in &events()[3..] {
             console.show(event);
         }
-        insta::assert_snapshot!(screen.contents(), @"
-        run r1 in runs/r1
-        ✓ cluster up (3.64 s): 2 nodes Ready
-            agent terminated on node1 (exit code 0)
-            agent ready on node1
-        ✗ upgrade 1.5.13 -> 1.6.12 failed (5.35 s): 1 of 2 agents updated after 5 s
-        ");
+        insta::assert_snapshot!(screen.contents(), @"");
+    }
+
+    #[test]
+    fn text_from_elsewhere_stays_on_its_line() {
+        let message = "\u{1b}[2Jfake\n    9.000 s  ✓ verify".to_owned();
+        let event = Event { at_ms: 1.0, what: What::Progress { step: "s".into(), message } };
+        assert_eq!(plain(&[event]), "    0.001 s      \\u{1b}[2Jfake     9.000 s  ✓ verify\n");
     }
 
     #[test]

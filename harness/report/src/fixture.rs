@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::Observation;
+use model::{Change, Confidence, Direction, Impact, Kind, Layer, Protocol, Role};
+
+use crate::observation::Observation;
 use crate::run::*;
 use crate::trial::{self, Trial, TrialOutcome};
 
@@ -25,11 +27,12 @@ pub(crate) fn clean() -> Run {
     Run {
         schema: SCHEMA.into(),
         id: "20261124-031502-b7f3".into(),
+        name: None,
         seatrial: "0.1.0".into(),
         started: "2026-11-24T03:15:02Z".into(),
         elapsed_ms: 68_912.4,
         verdict: Verdict::Passed,
-        reason: "all 25 flows stayed inside the guide's words; HTTP clients had to reconnect, as documented"
+        reason: "all 25 flows stayed inside their budgets; HTTP clients had to reconnect, as documented"
             .into(),
         exit_code: 0,
         subject: "standin".into(),
@@ -49,22 +52,23 @@ pub(crate) fn clean() -> Run {
         flows: flows(),
         observations: observations(),
         findings: Vec::new(),
+        incidents: Vec::new(),
         budgets: budgets(),
     }
 }
 
 /// The same run, but a denied client was answered while the agent of its server's node was away.
-pub(crate) fn deny_hole() -> Run {
+pub(crate) fn deny_leak() -> Run {
     let mut run = clean();
     run.verdict = Verdict::Failed;
     run.exit_code = 1;
-    run.reason = "deny-tcp/cross-node/pod-ip was answered 3 times: the policy had a hole of 40–80 ms".into();
+    run.reason = "deny-tcp/cross-node/pod-ip was answered 3 times: denied traffic passed for 40–80 ms".into();
     let flow = run.flows.iter_mut().find(|flow| flow.id == "deny-tcp/cross-node/pod-ip").unwrap();
     flow.answered = 3;
     flow.lost -= 3;
     flow.classes = BTreeMap::from([("answered".into(), 3), ("lost".into(), flow.lost)]);
-    let hole = outage("answered", 49_960.0, 50_000.0, 20.0, ROLLBACK, 3);
-    flow.outages.push(hole);
+    let leak = outage("answered", 49_960.0, 50_000.0, 20.0, ROLLBACK, 3);
+    flow.outages.push(leak);
     run.findings.push(Finding {
         id: "F1".into(),
         hazard: Some("policy-gap-on-restart".into()),
@@ -74,7 +78,7 @@ pub(crate) fn deny_hole() -> Run {
         reproduce: "seatrial run 1.5.13 1.6.12 --rollback --subject standin --nodes 2".into(),
     });
     let budget = run.budgets.iter_mut().find(|budget| budget.name == "policy").unwrap();
-    budget.measured = "3 answers in 1 flow, hole of 40–80 ms".into();
+    budget.measured = "3 answers in 1 flow, leak of 40–80 ms".into();
     budget.kept = Some(false);
     run
 }
@@ -126,19 +130,20 @@ fn provider() -> Provider {
         kubernetes: "v1.34.4".into(),
         nodes: vec!["node1".into(), "node2".into()],
         boot_ms: Some(3_641.0),
+        build_ms: None,
         memory_peak_bytes: Some(1_214_000_000),
         facts: facts.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
     }
 }
 
 fn path() -> Vec<Transition> {
-    [("1.5.13", "1.6.12", "upgrade"), ("1.6.12", "1.5.13", "rollback")]
+    [("1.5.13", "1.6.12", Direction::Upgrade), ("1.6.12", "1.5.13", Direction::Rollback)]
         .map(|(from, to, direction)| Transition {
             from: from.into(),
             to: to.into(),
-            direction: direction.into(),
-            l3_impact: "Minimal to None".into(),
-            l7_impact: "Clients must reconnect".into(),
+            direction,
+            l3_impact: Impact::MinimalToNone,
+            l7_impact: Impact::ClientsMustReconnect,
         })
         .into()
 }
@@ -171,13 +176,13 @@ fn steps() -> Vec<Step> {
 fn flows() -> Vec<Flow> {
     let mut flows = Vec::new();
     for (kind, protocol, layer, variants) in [
-        ("packet", "udp", Layer::L3, 5),
-        ("held", "tcp", Layer::L4, 5),
-        ("new", "tcp", Layer::L4, 5),
-        ("held", "http", Layer::L7, 3),
-        ("new", "http", Layer::L7, 3),
-        ("deny", "tcp", Layer::Policy, 2),
-        ("canary", "udp", Layer::Canary, 2),
+        (Kind::Packet, Protocol::Udp, Layer::L3, 5),
+        (Kind::Held, Protocol::Tcp, Layer::L4, 5),
+        (Kind::New, Protocol::Tcp, Layer::L4, 5),
+        (Kind::Held, Protocol::Http, Layer::L7, 3),
+        (Kind::New, Protocol::Http, Layer::L7, 3),
+        (Kind::Deny, Protocol::Tcp, Layer::Policy, 2),
+        (Kind::Canary, Protocol::Udp, Layer::Canary, 2),
     ] {
         for &(reach, target) in &REACHES[..variants] {
             flows.push(flow(kind, protocol, layer, reach, target));
@@ -197,8 +202,8 @@ const REACHES: [(&str, &str); 5] = [
     ("cross-node", "pod-ip-l4-policy"),
 ];
 
-fn flow(kind: &str, protocol: &str, layer: Layer, reach: &str, target: &str) -> Flow {
-    let period_ms = if kind == "packet" || kind == "canary" { 10.0 } else { 20.0 };
+fn flow(kind: Kind, protocol: Protocol, layer: Layer, reach: &str, target: &str) -> Flow {
+    let period_ms = if matches!(kind, Kind::Packet | Kind::Canary) { 10.0 } else { 20.0 };
     let planned = ((TRAFFIC.1 - TRAFFIC.0) / period_ms) as u64;
     let denied = layer == Layer::Policy;
     let policy = match (layer, target) {
@@ -211,8 +216,8 @@ fn flow(kind: &str, protocol: &str, layer: Layer, reach: &str, target: &str) -> 
     let server_node = if reach == "cross-node" { "node2" } else { "node1" };
     Flow {
         id: format!("{kind}-{protocol}/{reach}/{target}"),
-        kind: kind.into(),
-        protocol: protocol.into(),
+        kind,
+        protocol,
         path: if layer == Layer::Canary {
             format!("{reach}, between hosts")
         } else {
@@ -240,16 +245,16 @@ fn disturb(flow: &mut Flow) {
     let (client, server) = (flow.client_node.clone(), flow.server_node.clone());
     for (restart, &(node, terminated, started, ready, step)) in RESTARTS.iter().enumerate() {
         let period = flow.period_ms;
-        let outage = match (flow.kind.as_str(), flow.protocol.as_str()) {
-            ("held", "http") if node == server => {
+        let outage = match (flow.kind, flow.protocol) {
+            (Kind::Held, Protocol::Http) if node == server => {
                 let mut cut = outage("reset", terminated + 3.0, ready - 40.0, period, step, restart);
                 cut.connections_cut = 1;
                 cut
             }
-            ("new", "http") if node == server => {
+            (Kind::New, Protocol::Http) if node == server => {
                 outage("refused", terminated + 9.0, ready - 21.0, period, step, restart)
             }
-            ("packet", "udp") if node == client && flow.id.ends_with("cross-node/cluster-ip") => {
+            (Kind::Packet, Protocol::Udp) if node == client && flow.id.ends_with("cross-node/cluster-ip") => {
                 outage("lost", started + 401.0, started + 401.0, period, step, restart)
             }
             _ => continue,
@@ -280,7 +285,7 @@ fn outage(class: &str, first_bad: f64, last_bad: f64, period: f64, step: &str, r
         attribution: Some(Attribution {
             event: event.into(),
             node: Some(node.into()),
-            confidence: if class == "lost" { "medium" } else { "high" }.into(),
+            confidence: if class == "lost" { Confidence::Medium } else { Confidence::High },
             evidence: format!(
                 "{event} on {node} at {:.3} s, {:.0} ms before the first bad sample; no other event within 2 s",
                 at / 1000.0,
@@ -302,16 +307,16 @@ fn observations() -> Vec<TimedObservation> {
         let image = if restart < 2 { "standin:1.6.12" } else { "standin:1.5.13" };
         let (old, new) = (format!("{node}-{restart}a"), format!("{node}-{restart}b"));
         for (at_ms, pod, change, detail) in [
-            (terminated - 180.0, &old, "deleted", None),
-            (terminated, &old, "terminated", Some("exit code 0".to_owned())),
-            (started, &new, "started", Some(format!("image {image}"))),
-            (ready, &new, "ready", None),
+            (terminated - 180.0, &old, Change::Deleted, None),
+            (terminated, &old, Change::Terminated, Some("exit code 0".to_owned())),
+            (started, &new, Change::Started, Some(format!("image {image}"))),
+            (ready, &new, Change::Ready, None),
         ] {
             let what = Observation {
                 node: Some(node.into()),
-                role: "agent".into(),
+                role: Role::Agent,
                 object: format!("pod kube-system/cilium-{pod}"),
-                change: change.into(),
+                change,
                 detail,
             };
             seen.push(TimedObservation { at_ms, what });
@@ -321,9 +326,9 @@ fn observations() -> Vec<TimedObservation> {
         at_ms: 26_090.0,
         what: Observation {
             node: None,
-            role: "config".into(),
+            role: Role::Config,
             object: "configmap kube-system/cilium-config".into(),
-            change: "written".into(),
+            change: Change::Written,
             detail: Some("kvstore, kvstore-opt added".into()),
         },
     });

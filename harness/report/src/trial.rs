@@ -1,43 +1,43 @@
 //! The outcome of an arm of a scenario: `trial.json`, schema `seatrial/trial/v1`.
 //!
-//! A run has a verdict about the subject. A trial says whether that, and all else that the run recorded, is what the
-//! scenario expects: the arm that leaves something out is as expected when its run failed for the right reason.
+//! A run has a verdict on the subject. A trial compares the record of the run with the expectations of its scenario: an arm
+//! that skips a documented step is as expected when its run failed for the right reason.
 
-use std::fs;
-use std::io::ErrorKind;
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::folder::{FolderError, RunFolder, io_error, render_error, replace};
+use crate::folder::{FolderError, LARGEST_RECORD, RunFolder, render_error, replace};
+use crate::printable;
 
 /// The schema name written to `trial.json`.
 pub const SCHEMA: &str = "seatrial/trial/v1";
 
-/// What came of an arm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The outcome of an arm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
-    /// Always [`SCHEMA`].
+    /// Always `seatrial/trial/v1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// Name of the scenario.
     pub scenario: String,
-    /// Arm.
+    /// Arm of the scenario, such as `followed` or `skipped`.
     pub arm: String,
-    /// How it compares.
+    /// How the run compares with the expectations.
     pub outcome: TrialOutcome,
-    /// What does not hold, one sentence each; why it was not judged.
+    /// Expectations that are not met, or the reason why the run was not judged; one sentence each.
     #[serde(default)]
     pub wrong: Vec<String>,
 }
 
-/// How an arm compares with what its scenario expects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How an arm compares with the expectations of its scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrialOutcome {
-    /// Everything holds.
+    /// All expectations are met.
     AsExpected,
-    /// Something does not hold.
+    /// At least one expectation is not met.
     NotAsExpected,
-    /// The run says nothing about the subject.
+    /// The run has no verdict on the subject.
     NotJudged,
 }
 
@@ -53,15 +53,15 @@ impl Trial {
         replace(&path, &text)
     }
 
-    /// Reads it back; nothing where the run was no trial.
+    /// Reads `trial.json`; none where the run was no trial.
     ///
     /// # Errors
-    /// Fails when it cannot be read, or has another schema.
+    /// Fails when the file cannot be read, or has another schema.
     pub fn load(folder: &RunFolder) -> Result<Option<Self>, FolderError> {
         let path = folder.trial_json();
-        let text = match fs::read(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(io_error("read", &path))?,
+        let text = match folder.read("trial.json", LARGEST_RECORD) {
+            Err(e) if e.is_not_found() => return Ok(None),
+            read => read?,
         };
         let trial: Self = serde_json::from_slice(&text).map_err(|source| FolderError::Unreadable {
             path: path.clone(),
@@ -79,6 +79,15 @@ impl Trial {
     /// `scenario/arm`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.scenario, self.arm)
+    }
+
+    /// The trial with every text on one line and without control characters.
+    #[must_use]
+    pub fn printable(&self) -> Self {
+        let mut trial = self.clone();
+        let Self { schema, scenario, arm, wrong, .. } = &mut trial;
+        [schema, scenario, arm].into_iter().chain(wrong).for_each(printable::clean);
+        trial
     }
 }
 

@@ -1,11 +1,11 @@
-//! Numbers as people read them: the same words for a length of time in every output.
+//! Numbers in the same form in every output.
 
-/// A length of time: milliseconds below one second, seconds above.
+/// A duration: milliseconds below one second, seconds above.
 pub fn duration(ms: f64) -> String {
     if ms >= 999.5 { format!("{} s", seconds(ms)) } else { format!("{} ms", millis(ms)) }
 }
 
-/// A length that is only known to lie between two bounds, such as `1.37–1.38 s`.
+/// A duration that is known by bounds, such as `1.37–1.38 s`.
 ///
 /// Without an upper bound it reads `≥ 1.37 s`.
 pub fn range(min_ms: f64, max_ms: Option<f64>) -> String {
@@ -32,6 +32,15 @@ pub fn count(n: u64) -> String {
 /// A count with its noun, such as `1 flow` or `12 flows`.
 pub fn plural(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(n as u64)) }
+}
+
+/// A list in words, such as `L3, L4 and L7`.
+pub(crate) fn list(words: &[String]) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 /// A size in memory, such as `1.2 GB`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use model::{Confidence, Layer};
 use report::run::{self, Outage, Run, Verdict};
 
 use super::Args;
@@ -66,7 +67,7 @@ fn table(plan: &[(Cause, String)], record: &Run) -> String {
         let felt: Vec<&Outage> = record
             .flows
             .iter()
-            .filter(|flow| flow.layer != run::Layer::Canary)
+            .filter(|flow| flow.layer != Layer::Canary)
             .flat_map(|flow| &flow.outages)
             .filter(|outage| (from..to).contains(&outage.first_bad_ms))
             .collect();
@@ -110,7 +111,7 @@ fn judge(cause: Cause, felt: &[&Outage]) -> Named {
     let attributions = || accused.iter().filter_map(|outage| outage.attribution.as_ref());
     let mut wrong = attributions().filter(|attribution| !is_right(&attribution.event)).peekable();
     if wrong.peek().is_some() {
-        let sure = wrong.any(|attribution| attribution.confidence == "high");
+        let sure = wrong.any(|attribution| attribution.confidence == Confidence::High);
         return if sure { Named::SurelyWrong } else { Named::Wrong };
     }
     let named = attributions().any(|attribution| is_right(&attribution.event));
@@ -125,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn outage(event: Option<(&str, &str)>, noisy: bool) -> Outage {
+    fn outage(event: Option<(&str, Confidence)>, noisy: bool) -> Outage {
         Outage {
             class: "lost".into(),
             samples: 1,
@@ -140,7 +141,7 @@ mod tests {
             attribution: event.map(|(event, confidence)| Attribution {
                 event: event.into(),
                 node: None,
-                confidence: confidence.into(),
+                confidence,
                 evidence: String::new(),
             }),
             noisy,
@@ -148,14 +149,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::named(Cause::LinkDown, vec![outage(Some(("link down", "high")), false), outage(None, false)], Named::Right)]
-    #[case::named_amid_noise(Cause::LinkDown, vec![outage(Some(("link down", "high")), true)], Named::Right)]
+    #[case::named(Cause::LinkDown, vec![outage(Some(("link down", Confidence::High)), false), outage(None, false)], Named::Right)]
+    #[case::named_amid_noise(Cause::LinkDown, vec![outage(Some(("link down", Confidence::High)), true)], Named::Right)]
     #[case::not_named(Cause::LinkDown, vec![outage(None, false)], Named::Missed)]
     #[case::not_felt(Cause::LinkDown, vec![], Named::Missed)]
-    #[case::another(Cause::LinkDown, vec![outage(Some(("agent ready", "low")), false)], Named::Wrong)]
-    #[case::surely(Cause::AgentKilled, vec![outage(Some(("link down", "high")), false)], Named::SurelyWrong)]
+    #[case::another(Cause::LinkDown, vec![outage(Some(("agent ready", Confidence::Low)), false)], Named::Wrong)]
+    #[case::surely(Cause::AgentKilled, vec![outage(Some(("link down", Confidence::High)), false)], Named::SurelyWrong)]
     #[case::quiet(Cause::ProberStopped, vec![], Named::Right)]
-    #[case::excused(Cause::ProberStopped, vec![outage(Some(("agent ready", "low")), true)], Named::Right)]
+    #[case::excused(Cause::ProberStopped, vec![outage(Some(("agent ready", Confidence::Low)), true)], Named::Right)]
     #[case::accused(Cause::ProberStopped, vec![outage(None, false)], Named::Missed)]
     fn judged(#[case] cause: Cause, #[case] felt: Vec<Outage>, #[case] expected: Named) {
         assert_eq!(judge(cause, &felt.iter().collect::<Vec<_>>()), expected);

@@ -65,7 +65,7 @@ fn windows(record: &Run, name: &str) -> Vec<Seen> {
     let windows = record.steps.iter().filter(|step| step.name == name && step.outcome == Outcome::Done);
     windows
         .map(|window| {
-            let flows = record.flows.iter().filter(|flow| flow.layer != report::run::Layer::Canary);
+            let flows = record.flows.iter().filter(|flow| flow.layer != model::Layer::Canary);
             let within = |at: f64| window.started_ms <= at && at < window.ended_ms;
             let outages = flows.flat_map(|flow| &flow.outages).filter(|outage| within(outage.first_bad_ms));
             outages.fold(Seen::default(), |seen, outage| match outage.noisy {

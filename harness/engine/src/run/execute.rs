@@ -9,6 +9,7 @@ use cluster::node_file::NodeFiles;
 use cluster::turn::Turns;
 use cluster::{Cluster, Component, Image, Ledger, Outside};
 use guide::Version;
+use model::{Change, Role};
 use probe::deploy::{ServiceName, Session, Target};
 use probe::traffic::{Settings, Traffic};
 use report::event::Observation;
@@ -269,7 +270,7 @@ impl Observations for Recorder {
     }
 
     fn ended_agents(&self) -> usize {
-        let ended = |seen: &&TimedObservation| seen.what.role == "agent" && seen.what.change == "terminated";
+        let ended = |seen: &&TimedObservation| seen.what.role == Role::Agent && seen.what.change == Change::Terminated;
         self.with(|run| run.observations.iter().filter(ended).count())
     }
 }

@@ -124,9 +124,9 @@ fn observed(timed: &TimedObservation, recorder: &Recorder) -> Observed {
     Observed {
         at_ns: recorder.ns(timed.at_ms),
         node: what.node,
-        role: what.role,
+        role: what.role.to_string(),
         object: what.object,
-        change: what.change,
+        change: what.change.to_string(),
         detail: what.detail,
     }
 }
@@ -168,7 +168,7 @@ impl<'a> Judgement<'a> {
         let seen: Vec<Observed> =
             self.seen.iter().filter(|o| from_ns <= o.at_ns && o.at_ns < to_ns).cloned().collect();
         let restarts = Restart::all(&seen, "agent");
-        let words = Words { l3: &transition.l3, l7: &transition.l7 };
+        let words = Words { l3: transition.l3.wording(), l7: transition.l7.wording() };
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
         for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
             let summary = Summary::of(flow, from_ns, to_ns, self.noise);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use probe::attribution::{Attribution, Confidence, Observed, Rules, attribute};
+use model::{Confidence, Impact, Kind, Layer, Protocol};
+use probe::attribution::{Attribution, Observed, Rules, attribute};
 use probe::noise::Noise;
 use probe::outage::Outage;
 use probe::sample::FlowSamples;
 use probe::summary::Summary;
-use report::run::{self, Flow, Layer, Step};
+use report::run::{self, Flow, Step};
 
 use super::recorder::Recorder;
 use crate::steps::Hop;
@@ -24,8 +25,8 @@ pub(super) struct Window {
 #[derive(Clone, Debug)]
 pub(super) struct Transition {
     pub name: String,
-    pub l3: String,
-    pub l7: String,
+    pub l3: Impact,
+    pub l7: Impact,
 }
 
 impl Window {
@@ -36,8 +37,7 @@ impl Window {
 
     /// The window of a change that begins now.
     pub(super) fn opened(hop: &Hop) -> Self {
-        let transition =
-            Transition { name: hop.name(), l3: hop.l3.wording().to_owned(), l7: hop.l7.wording().to_owned() };
+        let transition = Transition { name: hop.name(), l3: hop.l3, l7: hop.l7 };
         Self { from_ns: probe::clock::now_ns(), transition: Some(transition) }
     }
 }
@@ -61,8 +61,8 @@ pub(super) fn flow(
     let end = |end: &probe::flow::End| format!("{} on {}", end.pod, end.node);
     Flow {
         id: spec.id.clone(),
-        kind: spec.kind.to_string(),
-        protocol: spec.protocol.to_string(),
+        kind: kind(spec.kind),
+        protocol: protocol(spec.protocol),
         path: format!("{}, {}, {}", spec.path.place, spec.path.via, spec.path.policy),
         layer: layer(spec.layer),
         client: end(&spec.client),
@@ -110,11 +110,10 @@ fn report_outage(
             event: cause.event,
             node: cause.node,
             confidence: match cause.confidence {
-                Confidence::High => "high",
-                Confidence::Medium => "medium",
-                Confidence::Low => "low",
-            }
-            .to_owned(),
+                probe::attribution::Confidence::High => Confidence::High,
+                probe::attribution::Confidence::Medium => Confidence::Medium,
+                probe::attribution::Confidence::Low => Confidence::Low,
+            },
             evidence: cause.evidence,
         }),
         noisy: outage.clear.is_none(),
@@ -129,6 +128,28 @@ fn layer(layer: probe::flow::Layer) -> Layer {
         probe::flow::Layer::Policy => Layer::Policy,
         probe::flow::Layer::Control => Layer::Control,
         probe::flow::Layer::Canary => Layer::Canary,
+    }
+}
+
+fn kind(kind: probe::flow::Kind) -> Kind {
+    match kind {
+        probe::flow::Kind::Packet => Kind::Packet,
+        probe::flow::Kind::Held => Kind::Held,
+        probe::flow::Kind::New => Kind::New,
+        probe::flow::Kind::Deny => Kind::Deny,
+        probe::flow::Kind::Dns => Kind::Dns,
+        probe::flow::Kind::Pod => Kind::Pod,
+        probe::flow::Kind::Canary => Kind::Canary,
+    }
+}
+
+fn protocol(protocol: probe::flow::Protocol) -> Protocol {
+    match protocol {
+        probe::flow::Protocol::Udp => Protocol::Udp,
+        probe::flow::Protocol::Tcp => Protocol::Tcp,
+        probe::flow::Protocol::Http => Protocol::Http,
+        probe::flow::Protocol::Http2 => Protocol::Http2,
+        probe::flow::Protocol::Icmp => Protocol::Icmp,
     }
 }
 

@@ -12,6 +12,7 @@ use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt as _};
+use model::{Change, Role};
 use probe::attribution::Observed;
 use probe::traffic::{PART_LABEL, Part};
 use report::event::Observation;
@@ -41,18 +42,18 @@ pub(super) fn watch(
         follow(subjects, any(), recorder, Pods::new(move |pod| roles.role(pod))),
         follow(probe_pods, any(), recorder, Pods::new(lasting_probe)),
         follow(nodes, any(), recorder, Nodes::default()),
-        follow(services, any(), recorder, Writes::of("service", "service")),
-        follow(endpoints, any(), recorder, Writes::of("endpoints", "endpointslice")),
+        follow(services, any(), recorder, Writes::of(Role::Service, "service")),
+        follow(endpoints, any(), recorder, Writes::of(Role::Endpoints, "endpointslice")),
     ];
     if let Some(name) = &names.config_map {
         let config: Api<ConfigMap> = Api::namespaced(client.clone(), &names.namespace);
         let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        watchers.push(follow(config, only, recorder, Writes::of("config", "configmap")));
+        watchers.push(follow(config, only, recorder, Writes::of(Role::Config, "configmap")));
     }
     if let Some((group, version, kind)) = names.policy {
         let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let policies: Api<DynamicObject> = Api::namespaced_with(client.clone(), probes, &policy);
-        watchers.push(follow(policies.clone(), any(), recorder, Writes::of("policy", "policy")));
+        watchers.push(follow(policies.clone(), any(), recorder, Writes::of(Role::Policy, "policy")));
         watchers.push(follow(policies, any(), recorder, Refusals::default()));
     }
     watchers
@@ -61,7 +62,9 @@ pub(super) fn watch(
 /// Records what the nodes' own watchers see, until the last of them is gone.
 pub(super) async fn nodes(mut seen: UnboundedReceiver<Observed>, recorder: Arc<Recorder>) {
     while let Some(Observed { at_ns, node, role, object, change, detail }) = seen.recv().await {
-        recorder.observe(at_ns, Observation { node, role, object, change, detail });
+        if let (Ok(role), Ok(change)) = (role.parse(), change.parse()) {
+            recorder.observe(at_ns, Observation { node, role, object, change, detail });
+        }
     }
 }
 
@@ -129,11 +132,11 @@ struct PodState {
 }
 
 /// What part a pod plays.
-type Role = Box<dyn Fn(&Pod) -> Option<&'static str> + Send>;
+type RoleOf = Box<dyn Fn(&Pod) -> Option<&'static str> + Send>;
 
 /// Pods, each with its role; pods without one are not recorded.
 struct Pods {
-    role: Role,
+    role: RoleOf,
     states: BTreeMap<String, PodState>,
 }
 
@@ -142,13 +145,13 @@ impl Pods {
         Self { role: Box::new(role), states: BTreeMap::new() }
     }
 
-    fn observation(&self, pod: &Pod, change: &str) -> Option<Observation> {
+    fn observation(&self, pod: &Pod, change: Change) -> Option<Observation> {
         let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
         Some(Observation {
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            role: (self.role)(pod)?.to_owned(),
+            role: (self.role)(pod)?.parse().ok()?,
             object: format!("pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any()),
-            change: change.to_owned(),
+            change,
             detail: container.and_then(|container| container.image.clone()),
         })
     }
@@ -161,20 +164,20 @@ impl Watch<Pod> for Pods {
         // A container that was started again has ended, though nobody may have seen it down.
         let restarted = before.restarts < now.restarts;
         let changes = [
-            (!before.deleted && now.deleted, "deleted"),
-            (now.started && (!before.started || restarted), "started"),
-            (!before.ready && now.ready, "ready"),
-            (before.ready && !now.ready && !now.deleted, "not-ready"),
-            (!before.terminated && (now.terminated || restarted), "terminated"),
+            (!before.deleted && now.deleted, Change::Deleted),
+            (now.started && (!before.started || restarted), Change::Started),
+            (!before.ready && now.ready, Change::Ready),
+            (before.ready && !now.ready && !now.deleted, Change::NotReady),
+            (!before.terminated && (now.terminated || restarted), Change::Terminated),
         ];
         let blocked = now.blocked.clone().filter(|_| before.blocked.is_none());
         let blocked = blocked.and_then(|why| {
-            Some(Observation { detail: Some(why), ..self.observation(pod, "cannot-start")? })
+            Some(Observation { detail: Some(why), ..self.observation(pod, Change::CannotStart)? })
         });
         changes
             .iter()
             .filter(|(happened, _)| *happened)
-            .filter_map(|(_, c)| self.observation(pod, c))
+            .filter_map(|(_, c)| self.observation(pod, *c))
             .chain(blocked)
             .collect()
     }
@@ -183,7 +186,7 @@ impl Watch<Pod> for Pods {
         let before = self.states.remove(&pod.uid().unwrap_or_default()).unwrap_or_default();
         // A pod that goes without its end having been seen has ended at the latest now.
         let unseen = !before.terminated && before.started;
-        unseen.then(|| self.observation(pod, "terminated")).flatten().into_iter().collect()
+        unseen.then(|| self.observation(pod, Change::Terminated)).flatten().into_iter().collect()
     }
 }
 
@@ -229,9 +232,9 @@ impl Watch<Node> for Nodes {
         }
         vec![Observation {
             node: Some(name.clone()),
-            role: "node".to_owned(),
+            role: Role::Node,
             object: format!("node {name}"),
-            change: if ready { "ready" } else { "not-ready" }.to_owned(),
+            change: if ready { Change::Ready } else { Change::NotReady },
             detail: condition.message.clone(),
         }]
     }
@@ -244,22 +247,22 @@ impl Watch<Node> for Nodes {
 
 /// Objects of which only writes matter, and status is no write.
 struct Writes {
-    role: &'static str,
+    role: Role,
     kind: &'static str,
     seen: BTreeMap<String, String>,
 }
 
 impl Writes {
-    fn of(role: &'static str, kind: &'static str) -> Self {
+    fn of(role: Role, kind: &'static str) -> Self {
         Self { role, kind, seen: BTreeMap::new() }
     }
 
-    fn observation<K: Resource>(&self, object: &K, change: &str) -> Observation {
+    fn observation<K: Resource>(&self, object: &K, change: Change) -> Observation {
         Observation {
             node: None,
-            role: self.role.to_owned(),
+            role: self.role,
             object: format!("{} {}", self.kind, object.name_any()),
-            change: change.to_owned(),
+            change,
             detail: None,
         }
     }
@@ -275,12 +278,12 @@ impl<K: Resource> Watch<K> for Writes {
         if self.seen.insert(object.name_any(), version.clone()).is_some_and(|before| before == version) {
             return Vec::new();
         }
-        vec![self.observation(object, "written")]
+        vec![self.observation(object, Change::Written)]
     }
 
     fn deleted(&mut self, object: &K) -> Vec<Observation> {
         self.seen.remove(&object.name_any());
-        vec![self.observation(object, "removed")]
+        vec![self.observation(object, Change::Removed)]
     }
 }
 
@@ -300,9 +303,9 @@ impl Watch<DynamicObject> for Refusals {
             let known = self.seen.insert((name.clone(), node.clone()), error.to_owned());
             (known.as_deref() != Some(error)).then(|| Observation {
                 node: Some(node.clone()),
-                role: "policy".to_owned(),
+                role: Role::Policy,
                 object: format!("policy {name}"),
-                change: "refused".to_owned(),
+                change: Change::Refused,
                 detail: Some(error.to_owned()),
             })
         });

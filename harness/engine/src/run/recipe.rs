@@ -4,15 +4,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use report::RunFolder;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::command_line::CommandLine;
+use crate::errors;
 use crate::exit::Usage;
 use crate::redact::{self, redact};
 
 /// The schema name written to `recipe.json`.
 const SCHEMA: &str = "seatrial/recipe/v1";
+
+/// The name of the file in a run folder.
+const FILE: &str = "recipe.json";
+/// The largest file that is read, bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// A request, as far as it does not belong to one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +88,14 @@ impl Recipe {
         made_of(&self.options)
     }
 
+    /// The name of the trial, such as `kvstore-keys/skipped`; none where no scenario is run.
+    pub fn trial(&self) -> Option<String> {
+        match &self.story {
+            Story::Scenario { name, arm, .. } => Some(format!("{name}/{arm}")),
+            Story::Run { .. } => None,
+        }
+    }
+
     /// Writes it into a run folder.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = file(folder);
@@ -96,13 +111,13 @@ impl Recipe {
     /// Reads it from a run folder.
     pub fn load(folder: &Path) -> Result<Self, Usage> {
         let path = file(folder);
-        let text = std::fs::read_to_string(&path).map_err(|e| {
+        let text = RunFolder::at(folder).read(FILE, LARGEST).map_err(|e| {
             let remedy = "name the folder of a run, such as runs/<id>; runs of older versions and those of \
                           `seatrial watch` have none";
-            Usage(format!("cannot read {}: {e}; {remedy}", path.display()))
+            Usage(format!("{}; {remedy}", errors::line(&e.into())))
         })?;
         let remedy = "read it with the seatrial that wrote it";
-        let recipe: Self = serde_json::from_str(&text)
+        let recipe: Self = serde_json::from_slice(&text)
             .map_err(|e| Usage(format!("{} is not a {SCHEMA} file: {e}; {remedy}", path.display())))?;
         if recipe.schema == SCHEMA {
             Ok(recipe)
@@ -138,7 +153,7 @@ fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 fn file(folder: &Path) -> PathBuf {
-    folder.join("recipe.json")
+    folder.join(FILE)
 }
 
 #[cfg(test)]

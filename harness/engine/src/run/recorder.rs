@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use report::event::{Event, Observation, What};
 use report::folder::{EventLog, RunFolder};
 use report::run::{Noise, Outcome, Provider, Run, SCHEMA, Step, TimedObservation, Verdict};
-use report::summary::Layout;
-use report::{Console, summary};
+use report::{Console, Layout, incidents, summary};
 
 use super::brief::Brief;
 use super::judge::Judged;
+use super::recipe::Recipe;
 use crate::calibrate;
 use crate::redact::redact;
 use crate::{errors, exit};
@@ -180,18 +180,17 @@ impl Recorder {
         let (verdict, exit_code) = self.with(|run| {
             run.exit_code = exit::of(run.verdict);
             run.elapsed_ms = self.ms(probe::clock::now_ns());
+            run.incidents = incidents::of(run);
             (run.verdict, run.exit_code)
         });
         self.emit(What::RunEnded { verdict, exit_code });
         let run = self.lock().run.clone();
         let written = self.folder.finish(&run);
         let report = self.folder.report_html();
-        let terminal = console::Term::stdout();
         let layout = Layout {
-            width: terminal.size_checked().map_or(100, |(_, columns)| columns),
-            colour: console::colors_enabled(),
             verbose: brief.verbose,
             report: written.is_ok().then_some(report.as_path()),
+            ..Layout::stdout()
         };
         write!(std::io::stdout(), "{}", summary::render(&run, &layout))?;
         written?;
@@ -232,6 +231,7 @@ fn empty(brief: &Brief) -> Run {
     Run {
         schema: SCHEMA.to_owned(),
         id: brief.id.clone(),
+        name: brief.recipe.as_ref().and_then(Recipe::trial),
         seatrial: env!("CARGO_PKG_VERSION").to_owned(),
         started: jiff::Timestamp::now().to_string(),
         elapsed_ms: 0.0,
@@ -251,6 +251,7 @@ fn empty(brief: &Brief) -> Run {
         flows: Vec::new(),
         observations: Vec::new(),
         findings: Vec::new(),
+        incidents: Vec::new(),
         budgets: Vec::new(),
     }
 }

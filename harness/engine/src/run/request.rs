@@ -190,9 +190,9 @@ impl Request {
         let path = self.procedure.hops().map(|hop| Transition {
             from: hop.from.to_string(),
             to: hop.to.to_string(),
-            direction: hop.direction.to_string(),
-            l3_impact: hop.l3.wording().to_owned(),
-            l7_impact: hop.l7.wording().to_owned(),
+            direction: hop.direction,
+            l3_impact: hop.l3,
+            l7_impact: hop.l7,
         });
         Brief {
             id: self.id.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use cluster::{Cluster, Components, Ledger};
+use model::{Direction, Impact};
 use probe::budget::Budgets;
 use probe::traffic::Settings;
 use report::run::Transition;
@@ -28,8 +29,8 @@ use crate::steps::measured_for;
 use crate::{errors, paths};
 
 /// The guide's words for what an upgrade may do.
-const L3: &str = "Minimal to None";
-const L7: &str = "Clients must reconnect";
+const L3: Impact = Impact::MinimalToNone;
+const L7: Impact = Impact::ClientsMustReconnect;
 /// The name of what is watched, in findings.
 const WATCH: &str = "watch";
 
@@ -104,9 +105,9 @@ pub async fn run(args: Args, line: CommandLine) -> anyhow::Result<u8> {
     let now = existing::agents(&watch.there.client).await;
     let version = |image: &Option<String>| existing::version(image.as_deref()?).map(str::to_owned);
     if let Some((from, to)) = version(&watch.there.agents).zip(version(&now)) {
-        let (l3_impact, l7_impact) = (L3.to_owned(), L7.to_owned());
-        let direction = WATCH.to_owned();
-        recorder.with(|run| run.path = vec![Transition { from, to, direction, l3_impact, l7_impact }]);
+        let direction = Direction::Watch;
+        let hop = Transition { from, to, direction, l3_impact: L3, l7_impact: L7 };
+        recorder.with(|run| run.path = vec![hop]);
     }
     let failure = begun.and_then(Result::err);
     let measured = judge::Measured::end(&watch.state).await;
@@ -140,7 +141,7 @@ fn brief(args: &Args, line: &CommandLine, id: &str, agents: bool) -> anyhow::Res
 
 /// The window in which the cluster is changed.
 fn window() -> Window {
-    let (name, l3, l7) = (WATCH.to_owned(), L3.to_owned(), L7.to_owned());
+    let (name, l3, l7) = (WATCH.to_owned(), L3, L7);
     Window { from_ns: probe::clock::now_ns(), transition: Some(measure::Transition { name, l3, l7 }) }
 }
 

@@ -3,6 +3,7 @@
 //! A node whose agent is away when a policy is written keeps what it has, and takes the policy over once its agent is
 //! back. That moment shows in the flows that pass the agent's own process: they fail while it is away.
 
+use model::{Change, Role};
 use report::run::{Flow, Outage, Run};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -42,14 +43,14 @@ impl Effect {
     /// Says what does not hold.
     pub(super) fn judge(&self, run: &Run) -> Vec<String> {
         let about = |why: String| format!("policy {}: {why}", self.policy);
-        let Some(written) = self.seen(run, "written") else {
+        let Some(written) = self.seen(run, Change::Written) else {
             return vec![about("it was never written".to_owned())];
         };
         let cut: Vec<_> = run.flows.iter().filter(|flow| self.cuts.fits_flow(flow)).collect();
         if cut.is_empty() {
             return vec![about(format!("no flow is {}", self.cuts))];
         }
-        let removed = self.seen(run, "removed");
+        let removed = self.seen(run, Change::Removed);
         let mut wrong = Vec::new();
         let mut away = false;
         for flow in cut {
@@ -64,10 +65,10 @@ impl Effect {
         wrong.into_iter().map(about).collect()
     }
 
-    fn seen(&self, run: &Run, change: &str) -> Option<f64> {
+    fn seen(&self, run: &Run, change: Change) -> Option<f64> {
         let object = format!("policy {}", self.policy);
         let fits = |o: &&report::run::TimedObservation| {
-            o.what.role == "policy" && o.what.object == object && o.what.change == change
+            o.what.role == Role::Policy && o.what.object == object && o.what.change == change
         };
         run.observations.iter().find(fits).map(|observation| observation.at_ms)
     }

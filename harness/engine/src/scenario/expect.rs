@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use model::Direction;
-use report::run::{Finding, Flow, Layer, Outage, Outcome, Run, Verdict};
+use model::{Direction, Layer};
+use report::run::{Finding, Flow, Outage, Outcome, Run, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -216,9 +216,9 @@ impl Pattern {
         flow.layer != Layer::Canary
             && self.layer.is_none_or(|layer| layer == flow.layer)
             && self.place.is_none_or(|wanted| wanted == place)
-            && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind)
+            && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind.as_str())
             && self.flow.as_ref().is_none_or(|part| flow.id.contains(part.as_str()))
-            && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol)
+            && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol.as_str())
     }
 
     fn fits_cause(&self, outage: &Outage) -> bool {
@@ -272,8 +272,8 @@ impl Seen {
         let fits = run.observations.iter().any(|observation| {
             let seen = &observation.what;
             let detail = seen.detail.as_deref().unwrap_or_default();
-            seen.role == self.role
-                && seen.change == self.change
+            seen.role.as_str() == self.role
+                && seen.change.as_str() == self.change
                 && self.detail.as_ref().is_none_or(|words| detail.contains(words))
         });
         let what = format!("{} {} {}", self.role, self.change, self.detail.as_deref().unwrap_or_default());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::{Change, Role};
 use report::event::Observation;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -59,18 +60,18 @@ fn observation(migrated: &Migrated) -> Observation {
     };
     Observation {
         node: None,
-        role: "identity".to_owned(),
+        role: Role::Identity,
         object: format!("identity {}", migrated.identity),
-        change: change(migrated.fate).to_owned(),
+        change: change(migrated.fate),
         detail,
     }
 }
 
-fn change(fate: Fate) -> &'static str {
+fn change(fate: Fate) -> Change {
     match fate {
-        Fate::Migrated => "migrated",
-        Fate::AlreadyMigrated => "already-migrated",
-        Fate::Renumbered(_) => "renumbered",
+        Fate::Migrated => Change::Migrated,
+        Fate::AlreadyMigrated => Change::AlreadyMigrated,
+        Fate::Renumbered(_) => Change::Renumbered,
     }
 }
 
@@ -99,6 +100,6 @@ mod tests {
         assert_eq!(summary(&all), "1 already-migrated, 2 migrated, 1 renumbered");
         assert_eq!(summary(&[]), "no identities");
         let seen = observation(&all[3]);
-        assert_eq!((seen.change.as_str(), seen.detail.as_deref()), ("renumbered", Some("now 900")));
+        assert_eq!((seen.change, seen.detail.as_deref()), (Change::Renumbered, Some("now 900")));
     }
 }

@@ -1,11 +1,11 @@
-//! One page for several runs: what is wrong first, with a link to the report of each.
+//! One page for several runs, the worst first, with a link to the report of each.
 
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::{Recorded, Standing, sorted, tally};
+use super::{Recorded, Status, sorted, tally};
 use crate::html::{HtmlError, page};
 use crate::units;
 
@@ -34,33 +34,33 @@ struct Row {
     reasons: Vec<String>,
     took: String,
     started: String,
-    again: String,
+    command: String,
 }
 
-/// Renders the runs as one self-contained page that lies in the folder `from`, where its links begin.
+/// Renders the runs as one self-contained page in the folder `from`, to which its links are relative.
 ///
 /// # Errors
 /// Fails only when the template asks for something that the page's data lacks.
 pub fn render(runs: &[Recorded], from: &Path) -> Result<String, HtmlError> {
-    let rows: Vec<_> = sorted(runs).into_iter().map(|run| row(run, from)).collect();
-    let worst = runs.iter().map(Recorded::standing).min().unwrap_or(Standing::Untold);
+    let rows: Vec<_> = sorted(runs).iter().map(|run| row(run, from)).collect();
+    let worst = runs.iter().map(Recorded::status).min().unwrap_or(Status::NotJudged);
     let (class, mark) = look(worst);
     let took = units::duration(runs.iter().map(|run| run.run.elapsed_ms).sum());
     let title = units::plural(runs.len(), "run");
     page("index", &Page { title, class, mark, tally: tally(runs), took, rows })
 }
 
-/// The class of the style sheet, and a mark that is told apart without colours.
-fn look(standing: Standing) -> (&'static str, &'static str) {
-    match standing {
-        Standing::Good => ("passed", "✓"),
-        Standing::Bad => ("failed", "✗"),
-        Standing::Untold => ("errored", "!"),
+/// The class of the style sheet, and a mark for readers who do not see colours.
+fn look(status: Status) -> (&'static str, &'static str) {
+    match status {
+        Status::Passed => ("passed", "✓"),
+        Status::Failed => ("failed", "✗"),
+        Status::NotJudged => ("errored", "!"),
     }
 }
 
 fn row(run: &Recorded, from: &Path) -> Row {
-    let good = run.standing() == Standing::Good;
+    let good = run.status() == Status::Passed;
     let provider = &run.run.provider;
     Row {
         name: run.name(),
@@ -68,12 +68,12 @@ fn row(run: &Recorded, from: &Path) -> Row {
         versions: run.run.versions(),
         subject: run.run.subject.clone(),
         place: format!("{} {}", provider.name, provider.kubernetes),
-        class: look(run.standing()).0,
+        class: look(run.status()).0,
         outcome: run.outcome(),
         reasons: if good { Vec::new() } else { run.reasons().into_iter().map(str::to_owned).collect() },
         took: units::duration(run.run.elapsed_ms),
         started: run.run.started.clone(),
-        again: run.again(),
+        command: run.command(),
     }
 }
 
@@ -96,9 +96,9 @@ mod tests {
         for run in &runs {
             assert!(page.contains(&format!("href=\"{}&#x2f;report.html\"", run.run.id)), "{page}");
         }
-        assert!(page.contains("1 wrong, 1 not judged, 2 as they should be"));
+        assert!(page.contains("1 failed, 1 not judged, 2 passed"));
         let (bad, good) = (page.find("not as expected"), page.find(">as expected"));
-        assert!(bad.is_some() && bad < good, "what is wrong does not come first");
+        assert!(bad.is_some() && bad < good, "the failed run does not come first");
     }
 
     #[test]

@@ -1,35 +1,40 @@
-//! Several runs together: one page, one JUnit file, one job summary.
+//! Several runs together: one page, one table, one JUnit file, one job summary.
 
 pub mod github;
 pub mod html;
 pub mod junit;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 
+use model::Direction;
+
 use crate::folder::{FolderError, RunFolder};
+use crate::names;
+use crate::printable;
 use crate::run::{Run, Verdict};
 use crate::trial::{Trial, TrialOutcome};
 
-/// A run as its folder holds it.
+/// A recorded run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The folder.
+    /// The run folder.
     pub folder: PathBuf,
     /// The record.
     pub run: Run,
-    /// What came of the arm of a scenario that it was.
+    /// The outcome of the trial, where the run was one.
     pub trial: Option<Trial>,
 }
 
-/// What a run means for whoever waits for all of them.
+/// What a run contributes to the result of all runs, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
-    /// Something is wrong with the subject, or with what is expected of it.
-    Bad,
-    /// It says nothing about the subject.
-    Untold,
-    /// It is as it should be.
-    Good,
+pub enum Status {
+    /// There are findings, or the trial is not as expected.
+    Failed,
+    /// There is no verdict on the subject.
+    NotJudged,
+    /// The run passed, or the trial is as expected.
+    Passed,
 }
 
 impl Recorded {
@@ -39,7 +44,10 @@ impl Recorded {
     /// Fails when it holds no readable record.
     pub fn load(path: &Path) -> Result<Self, FolderError> {
         let folder = RunFolder::open(path)?;
-        Ok(Self { folder: path.to_owned(), run: folder.load()?, trial: Trial::load(&folder)? })
+        let (mut run, trial) = (folder.load()?, Trial::load(&folder)?);
+        // Older records have no name.
+        run.name = run.name.or_else(|| trial.as_ref().map(Trial::name));
+        Ok(Self { folder: path.to_owned(), run, trial })
     }
 
     /// `scenario/arm`, or the versions.
@@ -47,19 +55,24 @@ impl Recorded {
         self.trial.as_ref().map_or_else(|| self.run.versions(), Trial::name)
     }
 
-    /// What it means: a trial is held against what its scenario expects, any other run against its verdict.
-    pub fn standing(&self) -> Standing {
+    /// `scenario/arm`, or the minors: the same from run to run.
+    pub(crate) fn stable_name(&self) -> String {
+        self.trial.as_ref().map_or_else(|| names::of_run(&self.run), Trial::name)
+    }
+
+    /// The status: a trial is compared with the expectations of its scenario, any other run has its verdict.
+    pub fn status(&self) -> Status {
         match (self.trial.as_ref().map(|trial| trial.outcome), self.run.verdict) {
-            (Some(TrialOutcome::AsExpected), _) | (None, Verdict::Passed) => Standing::Good,
-            (Some(TrialOutcome::NotAsExpected), _) | (None, Verdict::Failed) => Standing::Bad,
+            (Some(TrialOutcome::AsExpected), _) | (None, Verdict::Passed) => Status::Passed,
+            (Some(TrialOutcome::NotAsExpected), _) | (None, Verdict::Failed) => Status::Failed,
             (Some(TrialOutcome::NotJudged), _)
             | (None, Verdict::Errored | Verdict::Noisy | Verdict::Skipped | Verdict::Interrupted) => {
-                Standing::Untold
+                Status::NotJudged
             }
         }
     }
 
-    /// The standing in words: `as expected`, or the verdict of a run that is no trial.
+    /// The status in words: `as expected`, or the verdict of a run that is no trial.
     pub fn outcome(&self) -> String {
         match &self.trial {
             None => self.run.verdict.to_string(),
@@ -71,7 +84,7 @@ impl Recorded {
         }
     }
 
-    /// Why it stands so, one sentence each.
+    /// The reasons for the status, one sentence each.
     pub fn reasons(&self) -> Vec<&str> {
         match &self.trial {
             Some(trial) if !trial.wrong.is_empty() => trial.wrong.iter().map(String::as_str).collect(),
@@ -79,20 +92,32 @@ impl Recorded {
         }
     }
 
-    /// The command that runs it again.
-    pub fn again(&self) -> String {
+    /// The command that repeats the run, quoted for a shell.
+    pub fn command(&self) -> String {
+        let quoted = |word: &str| {
+            let word = printable::line(word);
+            shlex::try_quote(&word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
+        };
         if let Some(trial) = &self.trial {
-            return format!("seatrial scenario run {} --arm {}", trial.scenario, trial.arm);
+            return format!("seatrial scenario run {} --arm {}", quoted(&trial.scenario), quoted(&trial.arm));
         }
-        let up: Vec<_> = self.run.path.iter().filter(|hop| hop.direction == "upgrade").collect();
+        let up: Vec<_> = self.run.path.iter().filter(|hop| hop.direction == Direction::Upgrade).collect();
         let (from, to) = (up.first().map_or("", |hop| &hop.from), up.last().map_or("", |hop| &hop.to));
-        let back = self.run.path.iter().any(|hop| hop.direction == "rollback");
+        let back = self.run.path.iter().any(|hop| hop.direction == Direction::Rollback);
         let back = if back { " --rollback" } else { "" };
-        format!("seatrial run {from} {to}{back} --nodes {}", self.run.provider.nodes.len().max(1))
+        let nodes = self.run.provider.nodes.len().max(1);
+        format!("seatrial run {} {}{back} --nodes {nodes}", quoted(from), quoted(to))
+    }
+
+    /// The recorded run with every text on one line and without control characters.
+    #[must_use]
+    pub fn printable(&self) -> Self {
+        let trial = self.trial.as_ref().map(Trial::printable);
+        Self { folder: self.folder.clone(), run: self.run.printable(), trial }
     }
 }
 
-/// The run folders that a path means: itself, or all that are directly in it, in order of name.
+/// Lists the run folders at a path: the folder itself, or all run folders directly in it, in order of name.
 ///
 /// # Errors
 /// Fails when it is neither a run folder nor a folder that holds one.
@@ -103,28 +128,29 @@ pub fn folders(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
     }
     let entries =
         std::fs::read_dir(path).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut found: Vec<_> =
-        entries.iter().map(|entry| entry.path()).filter(|path| RunFolder::open(path).is_ok()).collect();
+        folders.map(|entry| entry.path()).filter(|path| RunFolder::open(path).is_ok()).collect();
     found.sort();
     if found.is_empty() { itself.map(|_| found) } else { Ok(found) }
 }
 
-/// The worst first; those that stand alike in order of name.
-fn sorted(runs: &[Recorded]) -> Vec<&Recorded> {
-    let mut runs: Vec<_> = runs.iter().collect();
-    runs.sort_by_cached_key(|run| (run.standing(), run.name(), run.run.id.clone()));
+/// The runs ready to be shown, the worst first, and those of one status in order of name.
+fn sorted(runs: &[Recorded]) -> Vec<Recorded> {
+    let mut runs: Vec<_> = runs.iter().map(Recorded::printable).collect();
+    runs.sort_by_cached_key(|run| (run.status(), run.name(), run.run.id.clone()));
     runs
 }
 
-fn count(runs: &[Recorded], standing: Standing) -> usize {
-    runs.iter().filter(|run| run.standing() == standing).count()
+fn count(runs: &[Recorded], status: Status) -> usize {
+    runs.iter().filter(|run| run.status() == status).count()
 }
 
-/// How many stand how, such as `2 wrong, 1 not judged, 30 as they should be`.
+/// Counts the runs by status, such as `2 failed, 1 not judged, 30 passed`.
 pub fn tally(runs: &[Recorded]) -> String {
-    let (bad, untold, good) =
-        (count(runs, Standing::Bad), count(runs, Standing::Untold), count(runs, Standing::Good));
-    format!("{bad} wrong, {untold} not judged, {good} as they should be")
+    let (failed, unjudged, passed) =
+        (count(runs, Status::Failed), count(runs, Status::NotJudged), count(runs, Status::Passed));
+    format!("{failed} failed, {unjudged} not judged, {passed} passed")
 }
 
 #[cfg(test)]
@@ -134,7 +160,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::fixture;
 
-    /// A good and a bad trial, a plain run with a finding, and one that says nothing.
+    /// Two trials, one as expected and one not, a run that passed, and one without a verdict.
     pub(crate) fn several() -> Vec<Recorded> {
         let recorded = |id: &str, run: Run, trial: Option<TrialOutcome>| Recorded {
             folder: PathBuf::from("runs").join(id),
@@ -143,35 +169,42 @@ pub(crate) mod tests {
         };
         vec![
             recorded("r1", fixture::clean(), None),
-            recorded("r2", fixture::deny_hole(), Some(TrialOutcome::AsExpected)),
+            recorded("r2", fixture::deny_leak(), Some(TrialOutcome::AsExpected)),
             recorded("r3", fixture::errored(), None),
-            recorded("r4", fixture::deny_hole(), Some(TrialOutcome::NotAsExpected)),
+            recorded("r4", fixture::deny_leak(), Some(TrialOutcome::NotAsExpected)),
         ]
     }
 
     #[rstest]
-    #[case::passed(0, Standing::Good, "passed")]
-    #[case::failed_as_it_must(1, Standing::Good, "as expected")]
-    #[case::errored(2, Standing::Untold, "errored")]
-    #[case::failed_otherwise(3, Standing::Bad, "not as expected")]
-    fn a_run_stands_as_its_scenario_says(
+    #[case::passed(0, Status::Passed, "passed")]
+    #[case::failed_as_expected(1, Status::Passed, "as expected")]
+    #[case::errored(2, Status::NotJudged, "errored")]
+    #[case::not_as_expected(3, Status::Failed, "not as expected")]
+    fn a_trial_has_the_status_of_its_outcome(
         #[case] index: usize,
-        #[case] standing: Standing,
+        #[case] status: Status,
         #[case] outcome: &str,
     ) {
         let run = &several()[index];
-        assert_eq!((run.standing(), run.outcome().as_str()), (standing, outcome));
+        assert_eq!((run.status(), run.outcome().as_str()), (status, outcome));
     }
 
     #[test]
-    fn it_says_how_to_run_it_again() {
+    fn the_command_repeats_the_run() {
         let runs = several();
-        assert_eq!(runs[0].again(), "seatrial run 1.5.13 1.6.12 --rollback --nodes 2");
-        assert_eq!(runs[3].again(), "seatrial scenario run kvstore-keys --arm skipped");
+        assert_eq!(runs[0].command(), "seatrial run 1.5.13 1.6.12 --rollback --nodes 2");
+        assert_eq!(runs[3].command(), "seatrial scenario run kvstore-keys --arm skipped");
     }
 
     #[test]
-    fn a_folder_of_runs_means_all_that_are_in_it() {
+    fn no_word_of_a_record_becomes_a_command() {
+        let mut run = several().remove(1);
+        run.trial.as_mut().unwrap().scenario = "x; rm -rf ~\n".into();
+        assert_eq!(run.command(), "seatrial scenario run 'x; rm -rf ~' --arm skipped");
+    }
+
+    #[test]
+    fn a_folder_of_runs_stands_for_all_of_them() {
         let base = tempfile::tempdir().unwrap();
         for id in ["b", "a"] {
             RunFolder::create(base.path(), id).unwrap().finish(&fixture::errored()).unwrap();

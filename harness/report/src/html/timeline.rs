@@ -1,17 +1,18 @@
-//! Where everything stands on the time axis, in percent of its length, so that the page can be of any width.
+//! The timeline: positions on the time axis in percent of its length, so that the page can have any width.
 
 mod labels;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::{Change, Layer, Role};
 use serde::Serialize;
 
-use super::view::css_class;
-use crate::run::{Flow, Layer, Outage, Run};
+use super::class;
+use crate::run::{Flow, Outage, Run};
 use crate::units;
 use labels::Label;
 
-/// Least width of a bar, percent: 20 ms of a minute must be seen.
+/// Least width of a bar, percent, so that 20 ms of a minute are visible.
 const LEAST_BAR: f64 = 0.25;
 /// Colours that the style sheet has for nodes.
 const NODE_COLOURS: usize = 6;
@@ -42,7 +43,7 @@ struct Band {
     title: String,
 }
 
-/// What happened to the agent of a node.
+/// The restarts of the agent of a node.
 #[derive(Serialize)]
 struct NodeLane {
     name: String,
@@ -119,9 +120,9 @@ impl Axis {
     }
 }
 
-/// Lays out the timeline; none if no traffic was sent.
+/// Lays out the timeline; none where no traffic was sent.
 ///
-/// `outages` are those of all flows; a bar leads to the outage of its place in it, counted from 1.
+/// `outages` are those of all flows, numbered from 1; a bar links to its outage by that number.
 pub(super) fn layout(run: &Run, outages: &[(&Flow, &Outage)]) -> Option<Timeline> {
     let axis = Axis::of(run)?;
     let mut layers: BTreeMap<Layer, Vec<Row>> = BTreeMap::new();
@@ -138,7 +139,7 @@ pub(super) fn layout(run: &Run, outages: &[(&Flow, &Outage)]) -> Option<Timeline
         bands: bands(run, &axis),
         nodes: nodes(run, &axis),
         groups,
-        classes: classes.into_iter().map(|class| (class.to_owned(), css_class(class))).collect(),
+        classes: classes.into_iter().map(|class| (class.to_owned(), class::css(class))).collect(),
     })
 }
 
@@ -147,9 +148,9 @@ fn meaning(layer: Layer) -> &'static str {
         Layer::L3 => "packets",
         Layer::L4 => "connections",
         Layer::L7 => "requests through a proxy",
-        Layer::Policy => "must not pass",
+        Layer::Policy => "traffic that policy must block",
         Layer::Control => "new pods",
-        Layer::Canary => "the harness itself, not crossing the subject",
+        Layer::Canary => "control traffic of the harness, which does not cross the subject",
     }
 }
 
@@ -202,7 +203,7 @@ fn bands(run: &Run, axis: &Axis) -> Vec<Band> {
 fn nodes(run: &Run, axis: &Axis) -> Vec<NodeLane> {
     let mut names: Vec<&str> = run.provider.nodes.iter().map(String::as_str).collect();
     for seen in &run.observations {
-        if let Some(node) = seen.what.node.as_deref().filter(|_| seen.what.role == "agent")
+        if let Some(node) = seen.what.node.as_deref().filter(|_| seen.what.role == Role::Agent)
             && !names.contains(&node)
         {
             names.push(node);
@@ -214,14 +215,14 @@ fn nodes(run: &Run, axis: &Axis) -> Vec<NodeLane> {
 fn lane(run: &Run, node: &str, colour: usize, axis: &Axis) -> NodeLane {
     let mut times: Vec<(f64, Option<f64>, Option<f64>)> = Vec::new();
     for seen in &run.observations {
-        if seen.what.role != "agent" || seen.what.node.as_deref() != Some(node) || !axis.has(seen.at_ms) {
+        if seen.what.role != Role::Agent || seen.what.node.as_deref() != Some(node) || !axis.has(seen.at_ms) {
             continue;
         }
         let away = times.last_mut().filter(|(_, _, ready)| ready.is_none());
-        match (seen.what.change.as_str(), away) {
-            ("terminated", None) => times.push((seen.at_ms, None, None)),
-            ("started", Some((_, started, _))) => *started = Some(seen.at_ms),
-            ("ready", Some((_, _, ready))) => *ready = Some(seen.at_ms),
+        match (seen.what.change, away) {
+            (Change::Terminated, None) => times.push((seen.at_ms, None, None)),
+            (Change::Started, Some((_, started, _))) => *started = Some(seen.at_ms),
+            (Change::Ready, Some((_, _, ready))) => *ready = Some(seen.at_ms),
             _ => {}
         }
     }
@@ -229,11 +230,11 @@ fn lane(run: &Run, node: &str, colour: usize, axis: &Axis) -> NodeLane {
         .iter()
         .map(|&(terminated, _, ready)| {
             let end = ready.unwrap_or(axis.end);
-            let length = units::range(end - terminated, ready.map(|at| at - terminated));
+            let duration = units::range(end - terminated, ready.map(|at| at - terminated));
             labels::Span {
                 from: axis.x(terminated),
                 to: axis.x(end),
-                texts: [format!("away {length}"), length],
+                texts: [format!("away {duration}"), duration],
             }
         })
         .collect();
@@ -279,7 +280,7 @@ fn row(flow: &Flow, outages: &[(&Flow, &Outage)], axis: &Axis) -> Row {
         .map(|((_, outage), bar)| labels::Span {
             from: bar.outer_x.min(bar.x),
             to: (bar.outer_x + bar.outer_width).max(bar.x + bar.width),
-            texts: [format!("{} {}", flow.class_of(outage), outage.length()), outage.length()],
+            texts: [format!("{} {}", flow.class_of(outage), outage.duration()), outage.duration()],
         })
         .collect();
     let x = axis.x(flow.window_ms.0);
@@ -298,11 +299,11 @@ fn row(flow: &Flow, outages: &[(&Flow, &Outage)], axis: &Axis) -> Row {
 fn summary(flow: &Flow) -> String {
     match (flow.sent, flow.worst()) {
         (0, _) => "no samples".to_owned(),
-        (_, None) if flow.is_deny() => "nothing got through".to_owned(),
+        (_, None) if flow.is_deny() => "all blocked".to_owned(),
         (_, None) => "no outage".to_owned(),
         (_, Some(worst)) => {
             let outages = units::plural(flow.outages.len(), "outage");
-            format!("{outages}, worst {} {}", flow.class_of(worst), worst.length())
+            format!("{outages}, worst {} {}", flow.class_of(worst), worst.duration())
         }
     }
 }
@@ -317,11 +318,11 @@ fn bar(number: usize, flow: &Flow, outage: &Outage, axis: &Axis) -> Bar {
         width: (axis.x(outage.last_bad_ms) - x).max(LEAST_BAR),
         outer_x,
         outer_width: axis.x(outage.first_good_ms.unwrap_or(axis.end)) - outer_x,
-        css: css_class(class),
+        css: class::css(class),
         title: format!(
             "{}: {class} for {}\n{} to {}, {}\n{}",
             flow.id,
-            outage.length(),
+            outage.duration(),
             units::instant(outage.first_bad_ms),
             units::instant(outage.last_bad_ms),
             units::plural(outage.samples as usize, "bad sample"),

@@ -1,9 +1,11 @@
-//! What stands on the page, as text: the templates only place it.
+//! The texts of the page; the templates only place them.
 
 use serde::Serialize;
 
+use super::class;
 use super::timeline::{self, Timeline};
-use crate::run::{Flow, Layer, Noise, Outage, Outcome, Run, Verdict};
+use crate::incidents;
+use crate::run::{Flow, Incident, Noise, Outage, Outcome, Run, Verdict};
 use crate::units;
 
 #[derive(Serialize)]
@@ -14,6 +16,7 @@ pub(super) struct Page {
     mark: &'static str,
     reason: String,
     headline: Vec<(&'static str, String)>,
+    incidents: Vec<IncidentRow>,
     findings: Vec<Finding>,
     failed_steps: Vec<StepRow>,
     timeline: Option<Timeline>,
@@ -35,6 +38,14 @@ struct Finding {
     summary: String,
     evidence: String,
     reproduce: String,
+}
+
+#[derive(Serialize)]
+struct IncidentRow {
+    id: String,
+    headline: String,
+    affected: String,
+    unaffected: String,
 }
 
 #[derive(Serialize)]
@@ -71,7 +82,7 @@ struct OutageRow {
     path: String,
     class: String,
     css: &'static str,
-    length: String,
+    duration: String,
     at: String,
     step: String,
     samples: String,
@@ -101,10 +112,9 @@ pub(super) fn page(run: &Run) -> Page {
         mark: verdict_mark(run.verdict),
         reason: run.reason.clone(),
         headline: headline(run),
+        incidents: incidents(run),
         findings: run.findings.iter().map(finding).collect(),
-        failed_steps: steps(run)
-            .filter(|step| step.outcome == "failed" || step.outcome == "interrupted")
-            .collect(),
+        failed_steps: steps(run).filter(|step| step.outcome != Outcome::Done.to_string()).collect(),
         timeline: timeline::layout(run, &numbered),
         flows: run.flows.iter().map(flow).collect(),
         clean_flows: run.flows.iter().filter(|flow| flow.is_clean()).count(),
@@ -127,19 +137,6 @@ fn numbered_outages(run: &Run) -> Vec<(&Flow, &Outage)> {
         run.flows.iter().flat_map(|flow| flow.outages.iter().map(move |outage| (flow, outage))).collect();
     all.sort_by(|(_, a), (_, b)| a.first_bad_ms.total_cmp(&b.first_bad_ms));
     all
-}
-
-/// The name of a class in the style sheet.
-pub(super) fn css_class(class: &str) -> &'static str {
-    match class {
-        "lost" => "lost",
-        "reset" => "reset",
-        "refused" => "refused",
-        "unreachable" => "unreachable",
-        "slow" => "slow",
-        "hole" => "hole",
-        _ => "other",
-    }
 }
 
 fn verdict_mark(verdict: Verdict) -> &'static str {
@@ -171,8 +168,20 @@ fn headline(run: &Run) -> Vec<(&'static str, String)> {
         ("Versions", run.versions()),
         ("Cluster", cluster),
         ("Noise", noise),
-        ("Started", format!("{}, took {}", run.started, units::duration(run.elapsed_ms))),
+        ("Started", format!("{}, duration {}", run.started, units::duration(run.elapsed_ms))),
     ]
+}
+
+/// The incidents of a run with findings; outages inside the budgets are in the timeline alone.
+fn incidents(run: &Run) -> Vec<IncidentRow> {
+    let incidents = if run.findings.is_empty() { Vec::new() } else { incidents::of(run) };
+    let row = |incident: Incident| IncidentRow {
+        headline: incident.headline(),
+        id: incident.id,
+        affected: incident.flows.join(", "),
+        unaffected: incident.unaffected.join(", "),
+    };
+    incidents.into_iter().map(row).collect()
 }
 
 fn finding(finding: &crate::run::Finding) -> Finding {
@@ -214,14 +223,14 @@ fn flow(flow: &Flow) -> FlowRow {
         bad: if flow.sent == 0 { "no samples".to_owned() } else { units::count(flow.bad()) },
         state: match flow.is_clean() {
             true => "clean",
-            false if flow.sent == 0 || flow.layer == Layer::Policy => "bad",
+            false if flow.sent == 0 || flow.is_deny() => "bad",
             false => "disturbed",
         },
         latency: flow.latency_ms.map(|at| at.map(units::duration).join(" · ")).unwrap_or_default(),
         outages: flow.outages.len(),
-        worst: worst.map(Outage::length).unwrap_or_default(),
+        worst: worst.map(Outage::duration).unwrap_or_default(),
         class: class.to_owned(),
-        css: css_class(class),
+        css: class::css(class),
         cause: worst.map(Outage::cause).unwrap_or_default(),
         classes: classes.join(", "),
     }
@@ -235,8 +244,8 @@ fn outage_row(number: usize, flow: &Flow, outage: &Outage) -> OutageRow {
         flow: flow.id.clone(),
         path: flow.path.clone(),
         class: class.to_owned(),
-        css: css_class(class),
-        length: outage.length(),
+        css: class::css(class),
+        duration: outage.duration(),
         at: interval(outage),
         step: outage.step.clone().unwrap_or_default(),
         samples: units::plural(outage.samples as usize, "sample"),
@@ -245,7 +254,7 @@ fn outage_row(number: usize, flow: &Flow, outage: &Outage) -> OutageRow {
             n => format!("{} cut", units::plural(n as usize, "connection")),
         },
         cause: outage.cause(),
-        confidence: attribution.map(|cause| cause.confidence.clone()).unwrap_or_default(),
+        confidence: attribution.map(|cause| cause.confidence.to_string()).unwrap_or_default(),
         evidence: attribution.map(|cause| cause.evidence.clone()).unwrap_or_default(),
     }
 }
@@ -253,7 +262,7 @@ fn outage_row(number: usize, flow: &Flow, outage: &Outage) -> OutageRow {
 fn interval(outage: &Outage) -> String {
     let (from, to) = (units::instant(outage.first_bad_ms), units::instant(outage.last_bad_ms));
     match outage.first_good_ms {
-        None => format!("from {from}, not over when probing ended"),
+        None => format!("from {from} until probing ended"),
         Some(_) if from == to => format!("at {from}"),
         Some(_) => format!("{from} to {to}"),
     }
@@ -264,7 +273,7 @@ fn budgets(run: &Run) -> Vec<BudgetRow> {
         .iter()
         .map(|budget| {
             let (state, mark) = match budget.kept {
-                Some(true) => ("kept", "✓"),
+                Some(true) => ("met", "✓"),
                 Some(false) => ("exceeded", "✗"),
                 None => ("not judged", "–"),
             };
@@ -294,7 +303,7 @@ fn noise(noise: &Noise) -> Vec<(&'static str, String)> {
         ("Lateness, p99", late(noise.lateness_p99_us)),
         ("Lateness, worst", late(noise.lateness_max_us)),
     ];
-    rows.extend(noise.stolen_ms.map(|ms| ("Taken by the host", units::duration(ms))));
+    rows.extend(noise.stolen_ms.map(|ms| ("Stolen by the host", units::duration(ms))));
     rows.extend(noise.cpu_pressure.map(|part| ("CPU pressure", format!("{:.0} %", part * 100.0))));
     rows
 }
@@ -308,6 +317,7 @@ fn facts(run: &Run) -> Vec<(String, String)> {
         ("nodes".to_owned(), provider.nodes.join(", ")),
     ];
     facts.extend(provider.boot_ms.map(|ms| ("cluster boot".to_owned(), units::duration(ms))));
+    facts.extend(provider.build_ms.map(|ms| ("build of components".to_owned(), units::duration(ms))));
     facts.extend(provider.memory_peak_bytes.map(|n| ("memory, peak".to_owned(), units::bytes(n))));
     facts.extend(provider.facts.clone());
     facts

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use report::Layout;
 use report::collection::Recorded;
 use report::compare::{Change, Comparison};
-use report::summary::Layout;
 
 use engine::errors;
 use engine::exit::{self, Usage};
@@ -25,12 +25,6 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let load = |folder: &Path| Recorded::load(folder).map_err(|e| Usage(errors::line(&e.into())));
     let (before, after) = (load(&args.before)?, load(&args.after)?);
     let comparison = Comparison::of(&before.run, &after.run).map_err(|e| Usage(e.to_string()))?;
-    let layout = Layout {
-        width: console::Term::stdout().size_checked().map_or(120, |(_, columns)| columns),
-        colour: false,
-        verbose: false,
-        report: None,
-    };
-    write!(out, "{}", comparison.render(&layout))?;
+    write!(out, "{}", comparison.render(&Layout { colour: false, ..Layout::stdout() }))?;
     Ok(if comparison.count(Change::Longer) == 0 { exit::PASSED } else { exit::FINDINGS })
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use report::collection::{Recorded, folders, tally};
-use report::units;
+use report::Layout;
+use report::collection::{Recorded, folders, table};
 use serde_json::json;
 
 use engine::exit::{self, Usage};
@@ -45,32 +45,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
     }
     runs.sort_by(|a, b| (&b.run.started, &b.run.id).cmp(&(&a.run.started, &a.run.id)));
     match args.output {
-        Output::Table => write!(out, "{}", table(&runs))?,
+        Output::Table => write!(out, "{}", table::render(&runs, &Layout::stdout()))?,
         Output::Json => writeln!(out, "{}", json(&runs)?)?,
     }
     Ok(if runs.is_empty() { exit::SKIPPED } else { exit::PASSED })
-}
-
-/// A row a run, in the order that they are given.
-pub(super) fn table(runs: &[Recorded]) -> String {
-    let cells: Vec<[String; 5]> = runs
-        .iter()
-        .map(|run| {
-            let took = units::duration(run.run.elapsed_ms);
-            [run.run.id.clone(), run.outcome(), took, run.name(), run.reasons().join("; ")]
-        })
-        .collect();
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2), width(3)];
-    let mut lines: Vec<_> = cells
-        .iter()
-        .map(|[id, outcome, took, name, why]| {
-            let [a, b, c, d] = widths;
-            format!("{id:a$}  {outcome:b$}  {took:>c$}  {name:d$}  {why}").trim_end().to_owned()
-        })
-        .collect();
-    lines.push(format!("{}: {}", units::plural(runs.len(), "run"), tally(runs)));
-    lines.join("\n") + "\n"
 }
 
 fn json(runs: &[Recorded]) -> serde_json::Result<String> {
@@ -88,7 +66,7 @@ fn json(runs: &[Recorded]) -> serde_json::Result<String> {
                 "verdict": run.run.verdict,
                 "reason": run.run.reason,
                 "trial": run.trial,
-                "again": run.again(),
+                "again": run.command(),
             })
         })
         .collect();

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use report::collection::{self, Recorded, Standing};
+use report::collection::{self, Recorded, Status};
 use report::folder::{FolderError, RunFolder};
-use report::summary::{self, Layout};
-use report::{github, html, junit};
+use report::{Layout, github, html, junit, summary};
 
 use engine::exit::{self, Usage};
+
+/// The largest CSV file that is copied, bytes.
+const LARGEST_CSV: u64 = 256 << 20;
 
 /// Arguments of `report`.
 #[derive(Debug, ClapArgs)]
@@ -83,17 +85,16 @@ fn single(args: &Args, recorded: &Recorded) -> anyhow::Result<u8> {
         write(path, &junit::render(run)?)?;
     }
     if let Some(path) = &args.csv {
-        export(&folder.samples(), path)?;
+        export(&folder, path)?;
     }
     if args.github {
         for_github(&github::summary(run), &github::annotations(run))?;
     } else {
         let html = folder.report_html();
         let layout = Layout {
-            width: console::Term::stdout().size_checked().map_or(100, |(_, columns)| columns),
-            colour: console::colors_enabled(),
             verbose: args.verbose,
             report: html.exists().then_some(html.as_path()),
+            ..Layout::stdout()
         };
         write!(std::io::stdout(), "{}", summary::render(run, &layout))?;
     }
@@ -110,12 +111,12 @@ fn together(args: &Args, runs: &[Recorded]) -> anyhow::Result<u8> {
     if args.github {
         for_github(&collection::github::summary(runs), &collection::github::annotations(runs))?;
     } else {
-        write!(std::io::stdout(), "{}", super::history::table(runs))?;
+        write!(std::io::stdout(), "{}", collection::table::render(runs, &Layout::stdout()))?;
     }
-    let codes = runs.iter().map(|run| match run.standing() {
-        Standing::Good => exit::PASSED,
-        Standing::Bad => exit::FINDINGS,
-        Standing::Untold => exit::of(run.run.verdict),
+    let codes = runs.iter().map(|run| match run.status() {
+        Status::Passed => exit::PASSED,
+        Status::Failed => exit::FINDINGS,
+        Status::NotJudged => exit::of(run.run.verdict),
     });
     Ok(codes.max().unwrap_or(exit::SKIPPED))
 }
@@ -141,22 +142,20 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("{} could not be written", path.display()))
 }
 
-/// Writes the samples of each flow as CSV, times in µs, `due` since the first probe, the others since `due`; and what else is
-/// kept beside them.
-fn export(samples: &Path, folder: &Path) -> anyhow::Result<()> {
-    let unreadable = || format!("the samples in {} cannot be listed", samples.display());
-    std::fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;
-    for entry in std::fs::read_dir(samples).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let name = Path::new(path.file_name().unwrap_or_default()).with_extension("csv");
+/// Writes the samples of each flow as CSV, times in µs: `due` since the first probe, the others since `due`. Files that are CSV
+/// already are copied.
+fn export(run: &RunFolder, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for file in run.files("samples")? {
+        let name = Path::new(file.file_name().unwrap_or_default()).with_extension("csv");
         let target = folder.join(&name);
-        // What the processors were short of is kept as CSV already.
-        if path.ends_with(&name) {
-            std::fs::copy(&path, &target)
-                .with_context(|| format!("{} could not be copied to {}", path.display(), target.display()))?;
+        // The shortage of CPU time is recorded as CSV.
+        if file.ends_with(&name) {
+            std::fs::write(&target, run.read(&file, LARGEST_CSV)?)
+                .with_context(|| format!("cannot write {}", target.display()))?;
             continue;
         }
-        let flow = probe::store::read(&path)?;
+        let flow = probe::store::read(&run.path().join(&file))?;
         let mut text = String::from("seq,due_us,class,late_us,sent_us,ended_us,cut\n");
         for sample in &flow.samples {
             let optional = |us: Option<u32>| us.map_or_else(String::new, |us| us.to_string());
@@ -182,18 +181,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_csv_already_is_exported_as_it_is() {
-        let (samples, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(samples.path().join("processors.csv"), "node,at_ns\n").unwrap();
-        export(samples.path(), folder.path()).unwrap();
+    fn a_csv_file_is_copied() {
+        let (base, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let run = RunFolder::create(base.path(), "r1").unwrap();
+        std::fs::write(run.samples().join("processors.csv"), "node,at_ns\n").unwrap();
+        export(&run, folder.path()).unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("processors.csv")).unwrap(), "node,at_ns\n");
     }
 
     #[test]
-    fn what_is_neither_samples_nor_csv_is_named() {
-        let (samples, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(samples.path().join("a.samples"), "no samples").unwrap();
-        let error = export(samples.path(), folder.path()).unwrap_err().to_string();
+    fn a_file_without_samples_is_named() {
+        let (base, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let run = RunFolder::create(base.path(), "r1").unwrap();
+        std::fs::write(run.samples().join("a.samples"), "no samples").unwrap();
+        let error = export(&run, folder.path()).unwrap_err().to_string();
         assert!(error.contains("a.samples"), "{error}");
+    }
+
+    #[test]
+    fn no_link_of_a_run_folder_is_followed() {
+        let (base, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let run = RunFolder::create(base.path(), "r1").unwrap();
+        std::fs::write(base.path().join("secret.csv"), "hunter2").unwrap();
+        std::os::unix::fs::symlink(base.path().join("secret.csv"), run.samples().join("secret.csv")).unwrap();
+        assert!(export(&run, folder.path()).is_err());
+        assert!(!folder.path().join("secret.csv").exists());
     }
 }

@@ -1,4 +1,4 @@
-//! Labels beside bars: as many as fit without covering a bar or one another.
+//! Labels of bars: as many as fit without an overlap.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ const SCREENS: [(&str, f64); 2] = [("wide", 620.0), ("narrow", 330.0)];
 pub(super) struct Span {
     pub(super) from: f64,
     pub(super) to: f64,
-    /// What to write, and what to write where that is too long.
+    /// The label, and a shorter one where that does not fit.
     pub(super) texts: [String; 2],
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Label {
 
 /// Places the labels of one row, those of the longest bars first.
 ///
-/// A label stands to the right of its bar, else to its left, else its short text does, else it is left out.
+/// A label is placed to the right of its bar, else to its left, else in its short form, else it is left out.
 pub(super) fn place(spans: &[Span]) -> Vec<Label> {
     let mut longest_first: Vec<&Span> = spans.iter().collect();
     longest_first.sort_by(|a, b| b.length().total_cmp(&a.length()));

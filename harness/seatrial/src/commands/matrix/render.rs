@@ -3,14 +3,12 @@
 use std::num::NonZeroUsize;
 
 use engine::command_line::quoted;
+use report::matrix::{self, LeftOut, Trial};
 use report::units::plural;
 use serde_json::json;
 
 use super::shard::Shard;
-use super::trials::{LeftOut, Trial};
 
-/// The schema name of the JSON output.
-const SCHEMA: &str = "seatrial/matrix/v1";
 /// Minutes for a job before its first run with an empty cache: everything is compiled.
 const SETUP_MINUTES: u64 = 30;
 
@@ -55,15 +53,16 @@ impl Matrix {
     }
 
     pub(super) fn json(&self) -> serde_json::Result<String> {
-        let matrix = json!({
-            "schema": SCHEMA,
-            "subject": self.subject,
-            "shards": self.of,
-            "shard": self.only.map(|shard| shard.number),
-            "trials": self.trials,
-            "left_out": self.left_out,
-        });
-        Ok(serde_json::to_string_pretty(&matrix)? + "\n")
+        let matrix = matrix::Matrix {
+            schema: matrix::SCHEMA.to_owned(),
+            subject: self.subject.to_owned(),
+            shards: self.of.get(),
+            shard: self.only.map(|shard| shard.number),
+            trials: self.trials.clone(),
+            left_out: self.left_out.clone(),
+        };
+        // A value has its fields in order of name.
+        Ok(serde_json::to_string_pretty(&serde_json::to_value(matrix)?)? + "\n")
     }
 
     /// On one line, since a job's output is one.

@@ -2,43 +2,13 @@
 
 use guide::{Minor, Version};
 use model::Direction;
-use serde::Serialize;
+use report::matrix::{LeftOut, Trial};
 
 use engine::command_line::CommandLine;
 use engine::run::procedure::Procedure;
 use engine::scenario::planned::{self, Planned};
 use engine::steps::{Arm, Hop};
 use engine::subjects::Playable;
-
-/// One run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Trial {
-    /// `scenario/arm`, or `run FROM TO`.
-    pub(crate) name: String,
-    /// Name of the scenario, where it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) scenario: Option<String>,
-    /// Arm of the scenario.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) arm: Option<String>,
-    /// The changes of version that it measures, in order.
-    pub(crate) transitions: Vec<String>,
-    /// Expected wall time, s.
-    pub(crate) seconds: u64,
-    /// Shard that it belongs to, from 1.
-    pub(crate) shard: usize,
-    /// The command that runs it, word by word.
-    pub(crate) command: Vec<String>,
-}
-
-/// A trial that this subject cannot run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct LeftOut {
-    /// Its name.
-    pub(crate) name: String,
-    /// Why.
-    pub(crate) reason: String,
-}
 
 /// All trials of a subject in order of name, and those that it cannot run. With a minor, trials with an older version
 /// are omitted.

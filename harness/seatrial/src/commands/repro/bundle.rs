@@ -1,10 +1,10 @@
 //! What goes into a bundle. Everything passes through the redactor.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use report::RunFolder;
 use report::collection::Recorded;
 use serde_json::json;
 
@@ -12,6 +12,9 @@ use super::archive::Member;
 use engine::command_line::{quote, quoted};
 use engine::redact;
 use engine::run::recipe::{Recipe, Story};
+
+/// The largest object that is read, bytes.
+const LARGEST_OBJECT: u64 = 16 << 20;
 
 /// A bundle, not yet written.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ impl Bundle {
                 }
             }
         }
-        for (point, text) in config_maps(&recorded.folder.join("objects"))? {
+        for (point, text) in config_maps(&RunFolder::at(&recorded.folder))? {
             bundle.add(&format!("configmaps/{point}.yaml"), &text);
         }
         bundle.add("expected.json", &expected(recorded)?);
@@ -73,19 +76,16 @@ fn config_map(config: &BTreeMap<String, String>) -> anyhow::Result<String> {
 }
 
 /// The ConfigMaps that were kept, by the point of the run and their name.
-fn config_maps(objects: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+fn config_maps(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    // A run that did not come far kept none.
-    let Ok(points) = fs::read_dir(objects) else { return Ok(found) };
-    for point in points.flatten() {
-        let Ok(files) = fs::read_dir(point.path()) else { continue };
-        for file in files.flatten() {
-            let name = file.file_name().to_string_lossy().into_owned();
-            if let Some(name) = name.strip_suffix(".yaml").filter(|name| name.starts_with("configmap-")) {
-                let text = fs::read_to_string(file.path())
-                    .with_context(|| format!("cannot read {}", file.path().display()))?;
-                found.insert(format!("{}/{name}", point.file_name().to_string_lossy()), text);
-            }
+    for file in folder.files("objects")? {
+        let name = file.file_stem().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let is_yaml = file.extension().is_some_and(|extension| extension == "yaml");
+        if is_yaml && name.starts_with("configmap-") {
+            let text = String::from_utf8(folder.read(&file, LARGEST_OBJECT)?)
+                .with_context(|| format!("{} is no text", file.display()))?;
+            let point = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+            found.insert(format!("{point}/{name}"), text);
         }
     }
     Ok(found)

@@ -1,6 +1,7 @@
 //! Bundles of recorded run folders.
 
-use report::folder::RunFolder;
+use std::fs;
+
 use report::run::Run;
 use report::trial::{Trial, TrialOutcome};
 use tempfile::TempDir;
@@ -90,6 +91,16 @@ fn a_plain_run_goes_with_its_versions_its_config_and_its_budgets() {
     let config = subject::parse_config_map(text(&bundle, "config.yaml")).unwrap();
     assert_eq!(config["debug"], "true");
     assert_eq!(config["etcd-password"], "<redacted>");
+}
+
+#[test]
+fn no_link_of_a_run_folder_is_followed() {
+    let (base, recorded, recipe) = recorded(plain(), &[]);
+    fs::write(base.path().join("key"), "hunter2").unwrap();
+    let link = recorded.folder.join("objects/installed/configmap-key.yaml");
+    std::os::unix::fs::symlink(base.path().join("key"), link).unwrap();
+    let error = Bundle::of(&recorded, &recipe).unwrap_err().to_string();
+    assert!(error.contains("configmap-key.yaml is no regular file"), "{error}");
 }
 
 #[test]

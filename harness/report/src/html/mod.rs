@@ -1,5 +1,6 @@
-//! `report.html`: one file that needs nothing else, neither network nor scripts.
+//! `report.html`: one file that needs neither other files nor network nor scripts.
 
+mod class;
 mod timeline;
 mod view;
 
@@ -11,10 +12,10 @@ use serde::Serialize;
 use crate::run::Run;
 
 const TEMPLATES: [(&str, &str); 4] = [
-    ("report", include_str!("html/report.html.j2")),
-    ("index", include_str!("html/index.html.j2")),
-    ("timeline", include_str!("html/timeline.html.j2")),
-    ("style", include_str!("html/style.css")),
+    ("report", include_str!("report.html.j2")),
+    ("index", include_str!("index.html.j2")),
+    ("timeline", include_str!("timeline.html.j2")),
+    ("style", include_str!("style.css")),
 ];
 
 /// Why the page could not be made.
@@ -25,12 +26,12 @@ pub struct HtmlError(#[from] minijinja::Error);
 /// Renders a run as one self-contained HTML page.
 ///
 /// # Errors
-/// Fails only when a template asks for something that the page's data lacks.
+/// Fails only when a template needs something that the data of the page lacks.
 pub fn render(run: &Run) -> Result<String, HtmlError> {
-    page("report", &view::page(run))
+    page("report", &view::page(&run.printable()))
 }
 
-/// Fills a template in.
+/// Renders a template.
 pub(crate) fn page(template: &str, data: &impl Serialize) -> Result<String, HtmlError> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -50,7 +51,7 @@ mod tests {
 
     #[rstest]
     #[case::passed(fixture::clean())]
-    #[case::failed(fixture::deny_hole())]
+    #[case::failed(fixture::deny_leak())]
     #[case::errored(fixture::errored())]
     fn nothing_is_loaded_from_elsewhere(#[case] run: Run) {
         let page = render(&run).unwrap();
@@ -61,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_flow_and_every_outage_is_on_the_page() {
-        let run = fixture::deny_hole();
+        let run = fixture::deny_leak();
         let page = render(&run).unwrap();
         for flow in &run.flows {
             let in_timeline_and_table =
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn hostile_text_stays_text() {
         let hostile = "<script>alert('x')</script>\"' onload=\"x()";
-        let mut run = fixture::deny_hole();
+        let mut run = fixture::deny_leak();
         let flow = run.flows.iter_mut().find(|flow| !flow.outages.is_empty()).unwrap();
         flow.id = hostile.into();
         flow.path = hostile.into();
@@ -105,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "writes report-*.html to the temporary folder, to be looked at in a browser"]
+    #[ignore = "writes report-*.html to the temporary folder, to be viewed in a browser"]
     fn write_samples() {
         for (name, run) in
-            [("passed", fixture::clean()), ("failed", fixture::deny_hole()), ("errored", fixture::errored())]
+            [("passed", fixture::clean()), ("failed", fixture::deny_leak()), ("errored", fixture::errored())]
         {
             let path = std::env::temp_dir().join(format!("report-{name}.html"));
             std::fs::write(path, render(&run).unwrap()).unwrap();

@@ -1,51 +1,24 @@
-//! The run folder, `runs/<id>/`: everything a run leaves behind, written as it happens.
+//! The run folder, `runs/<id>/`: everything that a run leaves behind, written as it happens.
+//!
+//! Logs and samples may hold what nobody else on the machine should read: folders have the mode 0700, files 0600.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+mod error;
+mod read;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::event::Event;
 use crate::run::{Run, SCHEMA};
 use crate::{html, junit};
+pub use error::FolderError;
+pub(crate) use error::{io_error, render_error};
 
 const FOLDERS: [&str; 3] = ["samples", "objects", "logs"];
-
-/// Why the run folder could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// The file system refused.
-    #[error("cannot {doing} {}: {}", path.display(), remedy(source, path))]
-    Io {
-        /// What was attempted: `create`, `write`, `read`.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The folder holds no record of a run.
-    #[error("{} holds no run.json: name the folder of one run, such as runs/<id>", .0.display())]
-    NotARun(PathBuf),
-    /// A record is not readable as one of this version.
-    #[error("{} is not a {schema} record: read it with the seatrial that wrote it", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The schema that it should have.
-        schema: &'static str,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A report could not be made from the record.
-    #[error("cannot make {} from the record: this is a defect of seatrial, please report it", path.display())]
-    Render {
-        /// The report that is missing.
-        path: PathBuf,
-        /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
+/// The largest record that is read, bytes.
+pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
 /// A run folder on disk.
 #[derive(Clone, Debug)]
@@ -61,10 +34,11 @@ impl RunFolder {
     pub fn create(base: &Path, id: &str) -> Result<Self, FolderError> {
         fs::create_dir_all(base).map_err(io_error("create", base))?;
         let path = base.join(id);
-        fs::create_dir(&path).map_err(io_error("create", &path))?;
+        let private =
+            |path: &Path| DirBuilder::new().mode(0o700).create(path).map_err(io_error("create", path));
+        private(&path)?;
         for folder in FOLDERS {
-            let folder = path.join(folder);
-            fs::create_dir(&folder).map_err(io_error("create", &folder))?;
+            private(&path.join(folder))?;
         }
         Ok(Self { path })
     }
@@ -75,7 +49,17 @@ impl RunFolder {
     /// Fails when the folder holds no `run.json`.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let folder = Self { path: path.to_owned() };
-        if folder.run_json().is_file() { Ok(folder) } else { Err(FolderError::NotARun(folder.path)) }
+        if read::is_regular(&folder.run_json()).unwrap_or(false) {
+            Ok(folder)
+        } else {
+            Err(FolderError::NotARun(folder.path))
+        }
+    }
+
+    /// Names a folder that may hold a run.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
     }
 
     /// The folder itself.
@@ -124,8 +108,12 @@ impl RunFolder {
     /// Fails when the file system refuses.
     pub fn events(&self) -> Result<EventLog, FolderError> {
         let path = self.path.join("events.jsonl");
-        let file =
-            OpenOptions::new().create(true).append(true).open(&path).map_err(io_error("create", &path))?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("create", &path))?;
         Ok(EventLog { file, path })
     }
 
@@ -140,15 +128,25 @@ impl RunFolder {
         replace(&path, &text)
     }
 
-    /// Writes `run.json`, `junit.xml` and `report.html`.
+    /// Writes `run.json`, `junit.xml` and `report.html`, and takes every right of other users to the folder away.
     ///
     /// # Errors
-    /// Tries all three, then reports the first that failed.
+    /// Tries everything, then reports the first that failed.
     pub fn finish(&self, run: &Run) -> Result<(), FolderError> {
         let saved = self.save(run);
         let junit = self.write_report(&self.junit_xml(), junit::render(run));
         let html = self.write_report(&self.report_html(), html::render(run));
-        saved.and(junit).and(html)
+        saved.and(junit).and(html).and(self.make_private())
+    }
+
+    /// Sets the mode of every file that anything wrote into the folder.
+    fn make_private(&self) -> Result<(), FolderError> {
+        for file in self.files("")? {
+            let path = self.path.join(file);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+                .map_err(io_error("write", &path))?;
+        }
+        Ok(())
     }
 
     /// Reads `run.json` back.
@@ -157,7 +155,7 @@ impl RunFolder {
     /// Fails when it is missing, or written to another schema.
     pub fn load(&self) -> Result<Run, FolderError> {
         let path = self.run_json();
-        let text = fs::read(&path).map_err(io_error("read", &path))?;
+        let text = self.read("run.json", LARGEST_RECORD)?;
         let run: Run = serde_json::from_slice(&text).map_err(|source| FolderError::Unreadable {
             path: path.clone(),
             schema: SCHEMA,
@@ -203,41 +201,13 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> Result<(), FolderError> {
     let write = || {
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
-            .permissions(fs::Permissions::from_mode(0o644))
+            .permissions(fs::Permissions::from_mode(0o600))
             .tempfile_in(folder)?;
         file.write_all(text)?;
         file.persist(path).map_err(|failed| failed.error)?;
         Ok(())
     };
     write().map_err(io_error("write", path))
-}
-
-pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
-    move |source| FolderError::Io { doing, path: path.to_owned(), source }
-}
-
-pub(crate) fn render_error<E>(path: &Path) -> impl FnOnce(E) -> FolderError
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    move |source| FolderError::Render { path: path.to_owned(), source: Box::new(source) }
-}
-
-fn remedy(error: &io::Error, path: &Path) -> &'static str {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded => {
-            "the disk is full; free some space, or choose another --out"
-        }
-        Kind::PermissionDenied => "this user may not write there; choose another --out",
-        Kind::ReadOnlyFilesystem => "the file system is read-only; choose another --out",
-        Kind::AlreadyExists => "it exists already; remove it, or choose another --out",
-        Kind::NotADirectory => "a part of the path is a file; choose another --out",
-        Kind::NotFound if path.parent().is_some_and(|parent| !parent.exists()) => {
-            "its folder is gone; do not remove a run folder while the run goes on"
-        }
-        _ => "check the path and its file system, or choose another --out",
-    }
 }
 
 #[cfg(test)]
@@ -250,6 +220,24 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(&base.path().join("runs"), "r1").unwrap();
         (base, folder)
+    }
+
+    #[test]
+    fn other_users_can_read_nothing() {
+        let (_base, folder) = created();
+        folder.events().unwrap().append(&progress("x")).unwrap();
+        fs::write(folder.logs().join("agent.log"), "password").unwrap();
+        folder.finish(&fixture::errored()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        for name in FOLDERS {
+            assert_eq!(mode(&folder.path().join(name)), 0o700, "{name}");
+        }
+        let files = folder.files("").unwrap();
+        assert_eq!(files.len(), 5);
+        for file in files {
+            assert_eq!(mode(&folder.path().join(&file)), 0o600, "{}", file.display());
+        }
     }
 
     fn progress(message: &str) -> Event {
