@@ -1,8 +1,9 @@
 //! What people read when something cannot be done.
 
 use guide::lint::RuleId;
-use guide::{ConfigMap, Options, VersionSpec, plan_with, resolve};
+use guide::{ConfigMap, Options, plan_with, resolve};
 use insta::assert_snapshot;
+use model::VersionSpec;
 
 use crate::version;
 

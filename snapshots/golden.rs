@@ -6,7 +6,7 @@ mod plans;
 mod rebases;
 mod rollbacks;
 
-use guide::Version;
+use model::Version;
 
 /// Every hop between neighbouring minors that the guide lists, at the latest patch of each, and 1.2 to 1.5.
 fn hops() -> Vec<(Version, Version)> {

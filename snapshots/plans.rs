@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use guide::plan::render;
 use guide::policy::Feature;
-use guide::{ConfigMap, Facts, Minor, Options, plan, plan_for, plan_with};
+use guide::{ConfigMap, Facts, Options, plan, plan_for, plan_with};
 use insta::assert_snapshot;
+use model::Minor;
 
 use crate::{hops, version};
 
@@ -46,6 +47,7 @@ fn staged_for_a_known_cluster() {
         kubernetes: Some(Minor::new(1, 13)),
         previously: Some(Minor::new(1, 5)),
         available: None,
+        budgets: None,
     };
     let plan = plan_for(&version("1.1.3"), &version("1.6.4"), Options::default(), &facts).expect("a plan");
     assert_snapshot!(render::text(&plan));

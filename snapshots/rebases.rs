@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use guide::Version;
 use guide::rebase::{Request, Template, rebase, render};
 use insta::assert_snapshot;
+use model::Version;
 
 use crate::{hops, version};
 

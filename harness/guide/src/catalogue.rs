@@ -1,4 +1,4 @@
-//! The releases that the guide knows, and how a version spec becomes one of them.
+//! The releases that the guide knows, and the resolution of version specs.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ pub struct Line {
     pub minor: Minor,
     /// Its newest patch release.
     pub latest: Version,
-    /// Kubernetes minors it was tested with; absent when no source names them.
+    /// Kubernetes minors that it was tested with; absent if no source names them.
     pub kubernetes: Option<Span<Minor>>,
     /// Folder of the manifests or the chart in its source release.
     pub manifests: String,
@@ -29,15 +29,15 @@ pub struct Line {
     pub registry_before: Option<OlderRegistry>,
     /// Where this was read.
     pub source: String,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
 }
 
-/// A registry that older patches of a minor were published in.
+/// The registry of the older patches of a minor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OlderRegistry {
-    /// First patch that is in the newer one.
+    /// First patch in the newer registry.
     pub patch: Version,
     /// The older registry.
     pub registry: String,
@@ -55,10 +55,10 @@ impl Line {
 
 /// A version that the guide does not know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("version {asked} is not known{}", hint(.nearest))]
+#[error("version {requested} is unknown{}", hint(.nearest))]
 pub struct UnknownVersion {
-    /// What was asked for.
-    pub asked: String,
+    /// The requested version.
+    pub requested: String,
     /// The nearest known releases, older first.
     pub nearest: Vec<Version>,
 }
@@ -76,7 +76,7 @@ pub fn line(minor: Minor) -> Option<&'static Line> {
     lines().iter().find(|line| line.minor == minor)
 }
 
-/// Returns the latest release of the minor before, the usual start of an upgrade.
+/// Returns the latest release of the preceding minor.
 pub fn predecessor(version: &Version) -> Option<&'static Version> {
     lines().iter().rev().find(|line| line.minor < version.minor()).map(|line| &line.latest)
 }
@@ -84,7 +84,7 @@ pub fn predecessor(version: &Version) -> Option<&'static Version> {
 /// Finds the release that a version spec names; a wildcard names the latest known patch.
 ///
 /// # Errors
-/// Returns the nearest known releases when the version is not known.
+/// Returns the nearest known releases when the version is unknown.
 pub fn resolve(spec: &VersionSpec) -> Result<Version, UnknownVersion> {
     let (minor, exact) = match spec {
         VersionSpec::Latest(minor) => (*minor, None),
@@ -94,9 +94,9 @@ pub fn resolve(spec: &VersionSpec) -> Result<Version, UnknownVersion> {
         (Some(line), None) => Ok(line.latest.clone()),
         (Some(line), Some(version)) if *version <= line.latest => Ok(version.clone()),
         (Some(line), Some(version)) => {
-            Err(UnknownVersion { asked: version.to_string(), nearest: vec![line.latest.clone()] })
+            Err(UnknownVersion { requested: version.to_string(), nearest: vec![line.latest.clone()] })
         }
-        (None, _) => Err(UnknownVersion { asked: spec.to_string(), nearest: neighbours(minor) }),
+        (None, _) => Err(UnknownVersion { requested: spec.to_string(), nearest: neighbours(minor) }),
     }
 }
 
@@ -139,9 +139,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::patch_too_new("1.6.99", "version 1.6.99 is not known; the nearest known release is 1.6.12")]
-    #[case::minor_too_new("1.99", "version 1.99.x is not known; the nearest known release is 1.20.0")]
-    #[case::minor_too_old("0.9.1", "version 0.9.1 is not known; the nearest known release is 1.0.7")]
+    #[case::patch_too_new("1.6.99", "version 1.6.99 is unknown; the nearest known release is 1.6.12")]
+    #[case::minor_too_new("1.99", "version 1.99.x is unknown; the nearest known release is 1.20.0")]
+    #[case::minor_too_old("0.9.1", "version 0.9.1 is unknown; the nearest known release is 1.0.7")]
     fn names_the_nearest(#[case] spec: &str, #[case] message: &str) {
         assert_eq!(resolve(&spec.parse().unwrap()).unwrap_err().to_string(), message);
     }

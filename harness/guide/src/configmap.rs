@@ -1,4 +1,4 @@
-//! Reads the ConfigMap of Cilium out of whatever file holds it.
+//! Finds and reads the ConfigMap of Cilium in a file.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct ConfigMap {
     place: Place,
 }
 
-/// Where a ConfigMap is: a document, or an item of the list in a document.
+/// The position of a ConfigMap: a document, or an item of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     document: usize,
@@ -22,11 +22,11 @@ struct Place {
 }
 
 impl ConfigMap {
-    /// Finds the ConfigMap `cilium-config`, or the only ConfigMap there is.
+    /// Finds the ConfigMap `cilium-config`, or the only ConfigMap of the text.
     ///
     /// # Errors
-    /// Fails with the place when the YAML is broken, when it is not clear which ConfigMap is meant,
-    /// or when a value is not a string, because Kubernetes would refuse it.
+    /// Fails with the position when the YAML is invalid, when the ConfigMap is ambiguous, and when a value
+    /// is not a string, because Kubernetes would reject it.
     pub fn read(text: &str) -> Result<Self, YamlError> {
         let documents = yaml::documents(text)?;
         let place = find(&documents)?;
@@ -63,7 +63,7 @@ impl ConfigMap {
         self.object().entries().iter().find(|entry| entry.key == "data")
     }
 
-    /// Returns every object that is not this ConfigMap, and this one without its data and metadata.
+    /// Returns every other object, and this ConfigMap without its data and metadata.
     pub(crate) fn surroundings(&self) -> Vec<(usize, Option<usize>, Vec<&Entry>)> {
         let places = self.documents.iter().enumerate().flat_map(|(document, node)| {
             let items = node.get("items").map_or(&[][..], Node::items);
@@ -87,7 +87,10 @@ impl ConfigMap {
         let object = self.object();
         let data = object.get("data").filter(|data| !data.entries().is_empty());
         let data = data.ok_or_else(|| {
-            YamlError::at(object.position, format!("ConfigMap {NAME} has no data: is this the right file?"))
+            YamlError::at(
+                object.position,
+                format!("the ConfigMap has no data: give a manifest or an export of {NAME}"),
+            )
         })?;
         match data.value {
             Value::Mapping { flow: true, .. } => Err(YamlError::at(
@@ -123,11 +126,12 @@ fn find(documents: &[Node]) -> Result<Place, YamlError> {
         }
         ([], []) => Err(YamlError::at(
             documents.first().map_or(Position { line: 1, column: 1 }, |node| node.position),
-            format!("no ConfigMap here: give a manifest or an export of {NAME}"),
+            format!("the file has no ConfigMap: give a manifest or an export of {NAME}"),
         )),
-        ([], [_, (_, second), ..]) => {
-            Err(YamlError::at(second.position, format!("several ConfigMaps, and none is named {NAME}")))
-        }
+        ([], [_, (_, second), ..]) => Err(YamlError::at(
+            second.position,
+            format!("the file has several ConfigMaps, and none is named {NAME}"),
+        )),
     }
 }
 
@@ -148,11 +152,11 @@ fn check_string(entry: &Entry) -> Result<(), YamlError> {
     };
     let Some(kind) = kind else { return Ok(()) };
     let message =
-        format!("the value of {} is {kind}, and Kubernetes takes only strings: put it in quotes", entry.key);
+        format!("the value of {} is {kind}, and Kubernetes accepts only strings: quote it", entry.key);
     Err(YamlError::at(entry.value.position, message))
 }
 
-/// Tells what an unquoted scalar is when any YAML 1.1 or 1.2 reader takes it for something else than a string.
+/// Returns the type of an unquoted scalar that a YAML 1.1 or 1.2 reader does not read as a string.
 pub(crate) fn plain_type(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
@@ -195,27 +199,33 @@ mod tests {
     #[rstest]
     #[case::bool(
         "kind: ConfigMap\ndata:\n  debug: true\n",
-        "3:10: the value of debug is a boolean, and Kubernetes takes only strings: put it in quotes"
+        "3:10: the value of debug is a boolean, and Kubernetes accepts only strings: quote it"
     )]
     #[case::yaml_1_1(
         "kind: ConfigMap\ndata:\n  a: 1_000\n",
-        "3:6: the value of a is a number, and Kubernetes takes only strings: put it in quotes"
+        "3:6: the value of a is a number, and Kubernetes accepts only strings: quote it"
     )]
     #[case::list(
         "kind: ConfigMap\ndata:\n  a: [x]\n",
-        "3:6: the value of a is a list, and Kubernetes takes only strings: put it in quotes"
+        "3:6: the value of a is a list, and Kubernetes accepts only strings: quote it"
     )]
     #[case::duplicate(
         "kind: ConfigMap\ndata:\n  a: x\n  a: x\n",
         "4:3: duplicate key \"a\", first used at 3:3: remove one of them"
     )]
-    #[case::none("kind: Secret\n", "1:1: no ConfigMap here: give a manifest or an export of cilium-config")]
+    #[case::none(
+        "kind: Secret\n",
+        "1:1: the file has no ConfigMap: give a manifest or an export of cilium-config"
+    )]
     #[case::json(
         "{\"kind\": \"ConfigMap\", \"data\": {\"a\": \"b\"}}",
         "1:31: data is written with braces (JSON): export it with `kubectl get configmap -o yaml`"
     )]
-    #[case::no_data("kind: ConfigMap\n", "1:1: ConfigMap cilium-config has no data: is this the right file?")]
-    #[case::empty("", "1:1: no ConfigMap here: give a manifest or an export of cilium-config")]
+    #[case::no_data(
+        "kind: ConfigMap\n",
+        "1:1: the ConfigMap has no data: give a manifest or an export of cilium-config"
+    )]
+    #[case::empty("", "1:1: the file has no ConfigMap: give a manifest or an export of cilium-config")]
     fn refuses(#[case] text: &str, #[case] message: &str) {
         assert_eq!(ConfigMap::read(text).unwrap_err().to_string(), message);
     }

@@ -1,4 +1,4 @@
-//! How the data files under `data/` are read: strictly, and each one only when it is needed.
+//! Reads the data files under `data/`: strictly, and each file on its first use.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use model::Minor;
 
-/// How sure a fact is.
+/// How certain a fact is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     /// Read from a released document, manifest or chart.
     Exact,
-    /// Read from a document or manifest of that time without a release tag.
+    /// Read from a document or manifest of that period without a release tag.
     NearExact,
-    /// Concluded from neighbouring versions or other facts.
+    /// Inferred from adjacent versions or other facts.
     Inferred,
 }
 
@@ -22,9 +22,9 @@ pub enum Confidence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Span<T> {
-    /// First value that belongs to it.
+    /// First value of the range.
     pub from: T,
-    /// Last value that belongs to it.
+    /// Last value of the range.
     pub to: T,
 }
 
@@ -35,11 +35,11 @@ impl<T: Ord> Span<T> {
     }
 }
 
-/// Parses an embedded data file; the crate's tests load every file, so a failure is a defect of ours.
+/// Parses an embedded data file. The tests load every file, so a failure is a defect of this crate.
 pub(crate) fn load<T: DeserializeOwned>(file: &str, text: &str) -> T {
     match serde_saphyr::from_str(text) {
         Ok(data) => data,
-        Err(error) => panic!("embedded data file {file} is broken: {error}"),
+        Err(error) => panic!("embedded data file {file} cannot be parsed: {error}"),
     }
 }
 

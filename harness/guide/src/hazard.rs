@@ -1,4 +1,4 @@
-//! Known hazards, and which of them concern this hop, this ConfigMap and these policies.
+//! Known hazards, and which of them apply to a hop of a given cluster.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -6,57 +6,42 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::configmap::ConfigMap;
 use crate::data::{self, Confidence, Minors};
+use crate::facts::Facts;
 use crate::kernel::Kernel;
 use crate::policy::Feature;
 use model::{Minor, Version};
 
-/// What is known about the cluster; anything may be unknown.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
-    /// Its ConfigMap.
-    pub config: Option<&'a ConfigMap>,
-    /// Features that its policies use.
-    pub policies: Option<&'a BTreeSet<Feature>>,
-    /// Oldest kernel of its nodes.
-    pub kernel: Option<Kernel>,
-    /// Minor of its Kubernetes.
-    pub kubernetes: Option<Minor>,
-    /// Newest version that ran on it before.
-    pub previously: Option<Minor>,
-    /// Versions that can be had, where not every release can: the stops on the way are chosen among these.
-    pub available: Option<&'a BTreeSet<Version>>,
-}
-
-/// Something that can go wrong on a hop.
+/// A known risk of a hop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hazard {
     /// Its name.
     pub id: String,
-    /// Whether it is known to concern this cluster.
+    /// Whether it applies to this cluster.
     pub applies: Applies,
-    /// What traffic or people feel.
-    pub feels: String,
-    /// What to do about it.
+    /// The effect on traffic or on operators.
+    #[serde(rename = "feels")]
+    pub effect: String,
+    /// The remedy.
     pub remedy: String,
-    /// The scenario that shows it.
+    /// The scenario that reproduces it.
     pub scenario: Option<String>,
     /// Where this was read.
     pub source: String,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
 }
 
-/// Whether a hazard concerns a cluster.
+/// Whether a hazard applies to a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Applies {
-    /// It does.
+    /// It applies.
     Yes,
-    /// It may: something that decides it is not known.
-    Perhaps,
+    /// It may apply: a fact that decides it is unknown.
+    #[serde(rename = "perhaps")]
+    Possible,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -66,7 +51,7 @@ pub(crate) struct Entry {
     hop: Hop,
     #[serde(default)]
     when: Vec<Condition>,
-    feels: String,
+    effect: String,
     remedy: String,
     scenario: Option<String>,
     source: String,
@@ -138,30 +123,30 @@ pub fn hazard_ids() -> BTreeSet<&'static str> {
     ENTRIES.iter().map(|entry| entry.id.as_str()).collect()
 }
 
-/// Returns what to do about a hazard, by its name.
+/// Returns the remedy of a hazard, by its name.
 pub fn hazard_remedy(id: &str) -> Option<&'static str> {
     ENTRIES.iter().find(|entry| entry.id == id).map(|entry| entry.remedy.as_str())
 }
 
-/// Returns the names of the scenarios that show hazards, in order, each once.
+/// Returns the names of the scenarios that reproduce hazards, in order, each once.
 pub fn hazard_scenarios() -> BTreeSet<&'static str> {
     ENTRIES.iter().filter_map(|entry| entry.scenario.as_deref()).collect()
 }
 
-/// Returns the hazards of a hop that concern a cluster or may do so.
+/// Returns the hazards of a hop that apply, or may apply, to a cluster.
 pub(crate) fn hazards(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec<Hazard> {
-    let on_the_way = ENTRIES.iter().filter(|entry| entry.hop.matches(from.minor(), to.minor()));
-    on_the_way
+    let on_this_hop = ENTRIES.iter().filter(|entry| entry.hop.matches(from.minor(), to.minor()));
+    on_this_hop
         .filter_map(|entry| {
             let known: Vec<_> = entry.when.iter().map(|condition| condition.holds(to, facts)).collect();
             if known.contains(&Some(false)) {
                 return None;
             }
-            let applies = if known.contains(&None) { Applies::Perhaps } else { Applies::Yes };
+            let applies = if known.contains(&None) { Applies::Possible } else { Applies::Yes };
             Some(Hazard {
                 id: entry.id.clone(),
                 applies,
-                feels: entry.feels.clone(),
+                effect: entry.effect.clone(),
                 remedy: entry.remedy.clone(),
                 scenario: entry.scenario.clone(),
                 source: entry.source.clone(),
@@ -186,7 +171,7 @@ impl Hop {
 }
 
 impl Condition {
-    /// Tells whether it holds, if that is known.
+    /// Tells whether the condition holds; `None` if that is unknown.
     fn holds(&self, to: &Version, facts: &Facts<'_>) -> Option<bool> {
         match self {
             Self::Config(test) => facts.config.map(|config| test.holds(config.get(&test.key))),
@@ -213,6 +198,7 @@ impl ConfigTest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configmap::ConfigMap;
     use rstest::rstest;
 
     fn ids(from: &str, to: &str, facts: &Facts<'_>) -> Vec<(String, Applies)> {
@@ -231,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_may_apply() {
+    fn an_unknown_fact_makes_a_hazard_possible() {
         let found = ids("1.5.13", "1.6.4", &Facts::default());
-        assert!(found.contains(&("proxy-restart".to_owned(), Applies::Perhaps)));
+        assert!(found.contains(&("proxy-restart".to_owned(), Applies::Possible)));
         let none = BTreeSet::new();
         let found = ids("1.5.13", "1.6.4", &Facts { policies: Some(&none), ..Facts::default() });
         assert!(!found.iter().any(|(id, _)| id == "proxy-restart"));

@@ -1,4 +1,4 @@
-//! What is known about the keys of the ConfigMap `cilium-config`.
+//! Facts about the keys of the ConfigMap `cilium-config`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,23 +20,23 @@ pub(crate) struct Key {
     introduced: Option<Minor>,
     /// First minor that deprecates it.
     pub(crate) deprecated: Option<Minor>,
-    /// First minor that does not read it any more.
+    /// First minor that no longer reads it.
     pub(crate) removed: Option<Minor>,
-    /// Before this minor the arguments of the DaemonSet decide.
+    /// Before this minor, arguments of the DaemonSet set the option.
     pub(crate) args_before: Option<Minor>,
-    /// The key whose place it took.
+    /// The key that it replaces.
     pub(crate) renamed_from: Option<Rename>,
-    /// Values that a later minor writes differently.
+    /// Values that a later minor spells differently.
     pub(crate) replaced: Option<Replacement>,
-    /// What happens when a cluster meets it for the first time.
+    /// What a rebase does with the key in a cluster that does not have it yet.
     #[serde(default)]
     pub(crate) when_new: WhenNew,
-    /// What a changed value does to a running cluster.
+    /// The effect of a changed value on a running cluster.
     #[serde(default)]
     pub(crate) on_change: OnChange,
-    /// Comment that the template carries above it.
+    /// Comment above it in the template.
     pub(crate) comment: Option<String>,
-    /// What a person should know about it.
+    /// A note for the operator of the cluster.
     pub(crate) note: Option<String>,
     source: Option<String>,
     confidence: Option<Confidence>,
@@ -58,63 +58,63 @@ pub(crate) struct Rename {
     pub(crate) key: String,
     /// First minor with the new name.
     pub(crate) into: Minor,
-    /// What becomes of the value.
+    /// The mapping of the value.
     pub(crate) value: Mapping,
 }
 
-/// What a rename does to the value.
+/// How a rename maps the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mapping {
-    /// Nothing.
+    /// The value stays.
     Same,
-    /// `"true"` and `"false"` change places.
+    /// `"true"` becomes `"false"` and the reverse.
     Negated,
 }
 
-/// Values that are written differently from some minor on.
+/// Values that a minor and its successors spell differently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replacement {
-    /// First minor that does not read the old values.
+    /// First minor that rejects the old values.
     pub(crate) into: Minor,
-    /// Old values and what to set instead.
+    /// Old values and their replacements.
     pub(crate) values: Vec<ReplacedValue>,
 }
 
-/// One old value and what to set instead.
+/// An old value and its replacement.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplacedValue {
     /// The old value.
     pub(crate) at: String,
-    /// Keys and values that mean the same.
+    /// Keys and values with the same meaning.
     pub(crate) set: BTreeMap<String, String>,
 }
 
-/// What a rebase does with a key that is new to a cluster.
+/// What a rebase does with a key in a cluster that does not have it yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WhenNew {
-    /// Takes the target's default.
+    /// Sets the default of the target.
     #[default]
     Adopt,
-    /// Leaves it out: absent means today's behaviour.
+    /// Leaves the key out: its absence keeps the current behaviour.
     Omit,
-    /// Sets the value that means today's behaviour.
+    /// Sets the value that keeps the current behaviour.
     Pin(String),
 }
 
-/// What changing a key's value does to a running cluster.
+/// The effect of a changed value on a running cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnChange {
-    /// Traffic is not touched.
+    /// None.
     #[default]
     None,
     /// Traffic is disrupted.
     Disrupts,
-    /// State in the kernel is thrown away, connections with it.
+    /// State in the kernel is discarded, with the connections in it.
     FlushesState,
 }
 
@@ -127,7 +127,7 @@ struct Template {
     confidence: Confidence,
 }
 
-/// A release from which a default holds: `1.6` means `1.6.0`.
+/// The first release with a default: `1.6` means `1.6.0`.
 #[derive(Clone, Debug)]
 struct Since(Version);
 
@@ -152,7 +152,7 @@ static CLASSIC: LazyLock<File> = LazyLock::new(|| data::load("keys.yaml", includ
 static MODERN: LazyLock<File> =
     LazyLock::new(|| data::load("keys-1.7.yaml", include_str!("../data/keys-1.7.yaml")));
 
-/// The last minor whose keys are all in the first file.
+/// The last minor whose keys are in the first file.
 const LAST_CLASSIC: Minor = Minor::new(1, 6);
 
 /// Returns the known keys of all minors up to one, in the order of the template.
@@ -161,7 +161,7 @@ pub(crate) fn up_to(minor: Minor) -> impl Iterator<Item = &'static Key> {
     CLASSIC.keys.iter().chain(modern)
 }
 
-/// Returns the comment that the template carries above a key.
+/// Returns the comment above a key in the template.
 pub(crate) fn comment(name: &str) -> Option<&'static str> {
     CLASSIC.keys.iter().find(|key| key.key == name)?.comment.as_deref()
 }
@@ -179,7 +179,7 @@ impl Key {
         self.introduced.or_else(|| self.defaults.first().map(|default| default.since.0.minor()))
     }
 
-    /// Returns where its facts were read and how sure they are.
+    /// Returns the source of its facts and their confidence.
     pub(crate) fn origin(&self) -> (String, Confidence) {
         let introduced = self.introduced();
         let template = CLASSIC.templates.iter().find(|template| Some(template.minor) == introduced);
@@ -194,7 +194,7 @@ impl Key {
 }
 
 impl Replacement {
-    /// Returns what to set instead of an old value.
+    /// Returns the replacement of an old value.
     pub(crate) fn of(&self, value: &str) -> Option<&BTreeMap<String, String>> {
         self.values.iter().find(|replaced| replaced.at == value).map(|replaced| &replaced.set)
     }

@@ -1,4 +1,4 @@
-//! Node images of the kind project, and the one that suits some versions of Cilium.
+//! Node images of the kind project, and the choice of one for given versions of Cilium.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ pub struct NodeImage {
     pub kubernetes: Minor,
     /// The image, with its digest.
     pub image: String,
-    /// Release of kind that made it.
+    /// Release of kind that published it.
     pub kind: Version,
     /// Where this was read.
     pub source: String,
@@ -26,13 +26,14 @@ pub struct NodeImage {
 static NODE_IMAGES: LazyLock<Vec<NodeImage>> =
     LazyLock::new(|| data::load("node-images.yaml", include_str!("../data/node-images.yaml")));
 
-/// Every known image, oldest Kubernetes first.
+/// Returns every known image, oldest Kubernetes first.
 pub fn node_images() -> &'static [NodeImage] {
     &NODE_IMAGES
 }
 
-/// The image with the newest Kubernetes that all of these versions were tested with; a version of which no source names
-/// any is taken to run on each. `None` where no published image suits them all.
+/// Returns the image with the newest Kubernetes that all given versions were tested with; `None` if there is none.
+///
+/// A version without a known range is taken to run on every Kubernetes.
 pub fn node_image<'a>(versions: impl IntoIterator<Item = &'a Version>) -> Option<&'static NodeImage> {
     let tested: Vec<_> = versions
         .into_iter()

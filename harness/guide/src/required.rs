@@ -14,15 +14,15 @@ use model::Minor;
 pub struct ConfigChange {
     /// The key.
     pub key: String,
-    /// The value it must have.
+    /// The required value.
     pub value: String,
-    /// What happens without it.
+    /// The effect of a missing or different value.
     pub why: String,
     /// Where this was read.
     pub source: String,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
-    /// Whether another value that the user already set satisfies it.
+    /// Whether any value that is already set satisfies the requirement.
     pub keep_existing: bool,
 }
 

@@ -1,17 +1,16 @@
-//! JSON schemas of the documents that seatrial writes and of the data files that it reads.
+//! JSON schemas of the documents that seatrial writes and of its data files.
 
 use schemars::{Schema, schema_for};
 
 use crate::lint::{metrics, policies, prefixes};
-use crate::{catalogue, hazard, identity, keys, lint, node_image, plan, rebase, required, transition};
+use crate::{catalogue, hazard, keys, lint, node_image, plan, rebase, required, transition};
 
 /// Returns every schema by name: documents first, then data files.
-pub fn all() -> [(&'static str, Schema); 13] {
+pub fn all() -> [(&'static str, Schema); 12] {
     [
         ("plan", schema_for!(plan::Plan)),
         ("rebase", schema_for!(rebase::render::Report)),
         ("lint", schema_for!(lint::Report)),
-        ("identity-migration", schema_for!(Vec<identity::Migration>)),
         ("data-versions", schema_for!(Vec<catalogue::Line>)),
         ("data-transitions", schema_for!(transition::Table)),
         ("data-required", schema_for!(Vec<required::Entry>)),

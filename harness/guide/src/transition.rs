@@ -1,4 +1,4 @@
-//! The guide's transition table: which hops are listed and what traffic feels.
+//! The transition table of the guide: the listed hops and their impact on traffic.
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use crate::catalogue;
 use crate::data::{self, Confidence, Minors};
 use model::{Impact, Minor, Version, VersionSpec};
 
-/// What the guide says about a hop.
+/// A row of the transition table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Whether the DaemonSet, not only its image, must be upgraded.
+    /// Whether the whole DaemonSet must be applied, not only a new image.
     pub daemonset_required: bool,
     /// Impact on layer 3 and 4.
     pub l3: Impact,
@@ -20,7 +20,7 @@ pub struct Row {
     pub l7: Impact,
     /// Where the row was read.
     pub source: String,
-    /// How sure it is.
+    /// How certain it is.
     pub confidence: Confidence,
 }
 
@@ -75,7 +75,7 @@ struct FullManifests {
     confidence: Confidence,
 }
 
-/// The left side of a listed hop: `1.5.x`, or `>=1.2.5` for that release and all later minors.
+/// The source of a listed hop: `1.5.x`, or `>=1.2.5` for that release and everything later.
 enum From {
     Minor(Minor),
     AtLeast(Version),
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for From {
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| data::load("transitions.yaml", include_str!("../data/transitions.yaml")));
 
-/// Returns what the guide says about an upgrade between two minors, or nothing if it does not list it.
+/// Returns the row of an upgrade between two minors; `None` if the guide does not list it.
 pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {
     let (old, new) = (from.minor(), to.minor());
     if old >= new {
@@ -132,16 +132,16 @@ pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {
     })
 }
 
-/// Returns every upgrade between two minors that the guides list, from latest patch to latest patch, oldest first.
+/// Returns every listed upgrade between two minors, from latest patch to latest patch, oldest first.
 pub fn transitions() -> Vec<(&'static Version, &'static Version)> {
     let latest = || catalogue::lines().iter().map(|line| &line.latest);
     let pairs = latest().flat_map(|from| latest().map(move |to| (from, to)));
     pairs.filter(|(from, to)| listed(from, to).is_some()).collect()
 }
 
-/// Returns what the guide says about a hop between two patches of one minor, in either direction.
+/// Returns the row of a hop between two patches of one minor, in either direction.
 ///
-/// From a version to itself it is a restart of the agents.
+/// A hop from a version to itself is a restart of the agents.
 pub fn micro(from: &Version, to: &Version) -> Option<Row> {
     let row = TABLE.micro.iter().find(|row| row.minors.contains(&from.minor()))?;
     let (low, high) = if from < to { (from, to) } else { (to, from) };

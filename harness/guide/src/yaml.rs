@@ -1,7 +1,6 @@
-//! YAML (and JSON) with positions: every node knows its bytes, line and column.
+//! YAML and JSON with positions: every node has its bytes, line and column.
 //!
-//! Findings and refusals point at a place in the user's file, and a rebase splices text at exact
-//! byte positions; a value tree alone can do neither.
+//! Findings and errors need positions in the file of the user, and a rebase splices text at byte positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,10 +9,10 @@ use granit_parser::{Event, Options, Parser, ScanError, Tag};
 
 pub use granit_parser::ScalarStyle as Style;
 
-/// Deepest nesting that is read; no Kubernetes object comes near.
+/// Deepest nesting that is read; Kubernetes objects stay far below it.
 const MAX_DEPTH: usize = 64;
 
-/// A place in a file; both numbers start at 1.
+/// A position in a file; both numbers start at 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Line.
@@ -27,7 +26,7 @@ pub struct Position {
 pub struct Node {
     /// Where it starts.
     pub position: Position,
-    /// Its bytes in the text; of a block scalar only its lines, without the header.
+    /// Its bytes in the text; for a block scalar only its lines, without the header.
     pub bytes: Range<usize>,
     /// What it holds.
     pub value: Value,
@@ -40,9 +39,9 @@ pub enum Value {
     Scalar {
         /// The text.
         text: String,
-        /// How it is written.
+        /// Its style.
         style: Style,
-        /// Whether `!!str` says that it is a string.
+        /// Whether the tag `!!str` marks it as a string.
         string_tag: bool,
     },
     /// A sequence.
@@ -75,7 +74,7 @@ pub struct Entry {
 pub struct YamlError {
     /// Where.
     pub position: Position,
-    /// Why, and what to do.
+    /// The cause and the remedy.
     pub message: String,
 }
 
@@ -131,11 +130,11 @@ impl YamlError {
 /// Reads all documents of a text; empty ones are left out.
 ///
 /// # Errors
-/// Fails on broken YAML, duplicate or non-scalar keys, anchors and aliases, with the place.
+/// Fails with the position on invalid YAML, duplicate or non-scalar keys, anchors and aliases.
 pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
-    // As kubectl reads it: a block scalar on the last line, without a line end, has none in its value.
+    // kubectl reads it so: a block scalar at the end of a text without a line end has none in its value.
     options.block_scalar_eof_without_line_feed = true;
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
@@ -163,7 +162,7 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(scan_error(&error)),
-            None => Err(YamlError::at(Position::default(), "the YAML ends too early")),
+            None => Err(YamlError::at(Position::default(), "unexpected end of the YAML")),
         }
     }
 
@@ -186,7 +185,7 @@ impl<'a> Reader<'a> {
             _ => (0, None),
         };
         if anchor != 0 {
-            return Err(YamlError::at(start, "anchors and aliases are not supported: write the value out"));
+            return Err(YamlError::at(start, "anchors and aliases are not supported: repeat the value"));
         }
         let string_tag = string_tag(tag, start)?;
         let value = match event {
@@ -249,14 +248,14 @@ fn string_tag(tag: Option<&Tag>, position: Position) -> Result<bool, YamlError> 
 fn scan_error(error: &ScanError) -> YamlError {
     let marker = error.marker();
     let position = Position { line: marker.line(), column: marker.col() + 1 };
-    YamlError::at(position, format!("broken YAML: {}", error.info()))
+    YamlError::at(position, format!("invalid YAML: {}", error.info()))
 }
 
 fn position(span: &granit_parser::Span) -> Position {
     Position { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-/// A parser over a `str` always knows byte offsets.
+/// A parser over a `str` always has byte offsets.
 fn byte_range(span: &granit_parser::Span) -> Range<usize> {
     span.start.byte_offset().unwrap_or_default()..span.end.byte_offset().unwrap_or_default()
 }
@@ -267,7 +266,7 @@ mod tests {
     use rstest::rstest;
 
     #[test]
-    fn nodes_know_their_bytes() {
+    fn nodes_have_their_bytes() {
         let text = "a: 'x'\r\nb: |-\r\n  l1\r\n  # l2\r\nü: \"é\" # c\r\nd: [1, {e: f}]\r\n";
         let root = documents(text).unwrap().remove(0);
         let bytes = |key| &text[root.get(key).unwrap().bytes.clone()];
@@ -284,7 +283,7 @@ mod tests {
         "a: 1\nb:\n  c: 1\n  c: 2\n",
         "4:3: duplicate key \"c\", first used at 3:3: remove one of them"
     )]
-    #[case::alias("a: &x 1\nb: *x\n", "1:7: anchors and aliases are not supported: write the value out")]
+    #[case::alias("a: &x 1\nb: *x\n", "1:7: anchors and aliases are not supported: repeat the value")]
     #[case::tag("a: !!binary x\n", "1:13: tag tag:yaml.org,2002:binary is not supported: remove it")]
     #[case::sequence_key("? [a]\n: b\n", "1:3: a key must be a single word or quoted text")]
     fn refuses(#[case] text: &str, #[case] message: &str) {

@@ -6,8 +6,9 @@ mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use guide::ConfigMap;
 use guide::rebase::{Class, RebaseError, Request, rebase};
-use guide::{ConfigMap, Version};
+use model::Version;
 use proptest::prelude::*;
 
 use shapes::{File, entries_only, file};

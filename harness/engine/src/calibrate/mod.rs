@@ -144,7 +144,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
 }
 
 /// The version whose traffic is measured.
-fn version() -> anyhow::Result<guide::Version> {
+fn version() -> anyhow::Result<model::Version> {
     Ok(guide::resolve(&"1.6".parse()?).map_err(|e| Usage(e.to_string()))?)
 }
 

@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::turn::Turns;
 use cluster::{Cluster, Component, Image, Ledger, Outside};
-use guide::Version;
-use model::{Change, Role};
+use model::{Change, Role, Version};
 use probe::deploy::{ServiceName, Session, Target};
 use probe::traffic::{Settings, Traffic};
 use report::event::Observation;
@@ -270,7 +269,9 @@ impl Observations for Recorder {
     }
 
     fn ended_agents(&self) -> usize {
-        let ended = |seen: &&TimedObservation| seen.what.role == Role::Agent && seen.what.change == Change::Terminated;
+        let ended = |seen: &&TimedObservation| {
+            seen.what.role == Role::Agent && seen.what.change == Change::Terminated
+        };
         self.with(|run| run.observations.iter().filter(ended).count())
     }
 }

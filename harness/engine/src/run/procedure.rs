@@ -108,9 +108,9 @@ fn stage(stage: &Stage) -> Vec<Step> {
         let name = format!("required changes before {to}");
         steps.push(EditConfig(changes.collect()).step(name, from.clone()));
     }
-    let action = match stage.direction {
-        guide::Direction::Micro => Action::SetImage(SetImage { to: to.to_string() }),
-        guide::Direction::Up | guide::Direction::Down => {
+    let action = match stage.kind {
+        guide::StageKind::Patch => Action::SetImage(SetImage { to: to.to_string() }),
+        guide::StageKind::Upgrade | guide::StageKind::Downgrade => {
             Action::Upgrade(Upgrade { to: to.to_string(), tag: None, config_map: ConfigMap::Preserved })
         }
     };

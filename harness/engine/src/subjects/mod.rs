@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cluster::{Components, Image};
-use guide::Version;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DynamicObject, ListParams};
+use model::Version;
 use serde_json::Value;
 use subject::Chart;
 

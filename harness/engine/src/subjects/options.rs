@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cluster::Components;
-use guide::{Version, VersionSpec};
+use model::{Version, VersionSpec};
 use probe::traffic::Traffic;
 use subject::{Names, Subject};
 

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use guide::rebase::{Request, rebase};
-use guide::{ConfigMap, Version};
+use guide::ConfigMap;
+use model::Version;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

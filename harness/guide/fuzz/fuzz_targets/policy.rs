@@ -3,7 +3,8 @@
 #![no_main]
 
 use guide::lint::{Change, Source, lint};
-use guide::{Kernel, Version};
+use guide::Kernel;
+use model::Version;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

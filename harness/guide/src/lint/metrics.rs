@@ -13,10 +13,10 @@ use crate::data::{self, Confidence};
 use crate::yaml::{self, Node, Value};
 use model::Minor;
 
-/// The prefix that the agent puts before every metric.
+/// The prefix of every metric of the agent.
 pub const METRICS_PREFIX: &str = "cilium_";
 
-/// What all deprecated metrics have in common: expressions without it need no parser.
+/// The common part of all deprecated metrics: expressions without it are not parsed.
 const COMMON: &str = "policy_l7_";
 
 #[derive(Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub(crate) struct Metric {
 static METRICS: LazyLock<Vec<Metric>> =
     LazyLock::new(|| data::load("metrics.yaml", include_str!("../../data/metrics.yaml")));
 
-/// Checks the expressions of a document and returns how many there are.
+/// Checks the expressions of a document and returns their number.
 pub(super) fn check(file: &str, document: &Node, change: &Change, findings: &mut Vec<Finding>) -> usize {
     let mut expressions = Vec::new();
     collect(document, &mut expressions);
@@ -49,7 +49,7 @@ pub(super) fn check(file: &str, document: &Node, change: &Change, findings: &mut
     expressions.len() + inner
 }
 
-/// A dashboard inside a ConfigMap: its findings point at the entry that holds it.
+/// Checks a dashboard inside a ConfigMap; findings get the position of its entry.
 fn embedded_dashboard(file: &str, holder: &Node, change: &Change, findings: &mut Vec<Finding>) -> usize {
     let Some(Ok(documents)) = holder.text().map(yaml::documents) else { return 0 };
     let mut inner = Vec::new();
@@ -62,7 +62,7 @@ fn embedded_dashboard(file: &str, holder: &Node, change: &Change, findings: &mut
     count
 }
 
-/// Collects `expr` of rules and targets, and the queries of dashboard variables, wherever they are.
+/// Collects `expr` of rules and targets and the queries of dashboard variables, at any depth.
 fn collect<'a>(node: &'a Node, expressions: &mut Vec<(&'a Node, &'a str)>) {
     match &node.value {
         Value::Scalar { .. } => {}
@@ -86,7 +86,7 @@ fn finding(file: &str, node: &Node, metric: &Metric, change: &Change) -> Finding
         line: node.position.line,
         column: node.position.column,
         message: format!(
-            "the expression reads {}, deprecated in {}: with {} it may find nothing",
+            "the expression reads {}, which {} deprecates: on {} it may return no data",
             metric.metric, metric.deprecated, change.to
         ),
         help: format!("write {METRICS_PREFIX}{}", metric.instead),
@@ -106,7 +106,7 @@ fn deprecated_in(expression: &str, change: &Change) -> Vec<&'static Metric> {
                 Err(never) => match never {},
             }
         }
-        // Not PromQL, for example a macro of a dashboard: the words alone must do.
+        // Not PromQL, for example a macro of a dashboard: compare words only.
         Err(_) => candidates.filter(|metric| has_word(expression, &metric.metric)).collect(),
     }
 }
@@ -153,7 +153,7 @@ impl ExprVisitor for Selectors {
     }
 }
 
-/// Replaces the variables of dashboards by something that PromQL takes: a duration in brackets, else a word.
+/// Replaces dashboard variables by valid PromQL: a duration in brackets, a number elsewhere.
 fn without_variables(expression: &str) -> String {
     let mut plain = String::with_capacity(expression.len());
     let mut rest = expression;

@@ -1,4 +1,4 @@
-//! Finds policies and dashboards that will not survive a change of version.
+//! Finds policies, Prometheus rules and dashboards that a change of version breaks.
 
 mod advice;
 pub(crate) mod metrics;
@@ -28,7 +28,7 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// Which change of version the files must survive.
+/// The change of version that files are checked against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Version before.
@@ -39,25 +39,25 @@ pub struct Change {
     pub kernel: Option<Kernel>,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// Good to know.
+    /// For information.
     Note,
-    /// Traffic or observation may change.
+    /// Traffic or its monitoring may change.
     Warning,
-    /// A policy is refused or traffic breaks.
+    /// A policy is rejected or traffic breaks.
     Error,
 }
 
-/// Something that a change of version breaks.
+/// A problem that a change of version causes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The rule that found it.
     pub rule: RuleId,
-    /// How bad it is.
+    /// Its severity.
     pub level: Level,
     /// File.
     pub file: String,
@@ -65,13 +65,13 @@ pub struct Finding {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong, and with which object.
+    /// The problem and its object.
     pub message: String,
-    /// What to do.
+    /// The remedy.
     pub help: String,
 }
 
-/// What a lint looked at and found.
+/// The result of a lint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
@@ -87,7 +87,7 @@ pub struct Report {
     pub policies: usize,
     /// PromQL expressions found in them.
     pub expressions: usize,
-    /// Findings, by file and place.
+    /// Findings, by file and position.
     pub findings: Vec<Finding>,
 }
 
@@ -97,7 +97,7 @@ pub struct Report {
 pub struct BrokenFile {
     /// File.
     pub file: String,
-    /// Where and why.
+    /// The position and the cause.
     #[source]
     pub error: YamlError,
 }
@@ -114,13 +114,13 @@ impl Report {
     /// The name of the JSON form.
     pub const SCHEMA: &'static str = "seatrial/lint/v1";
 
-    /// Tells whether something is to be done: notes ask for nothing.
+    /// Tells whether the findings are notes only.
     pub fn is_clean(&self) -> bool {
         self.findings.iter().all(|finding| finding.level == Level::Note)
     }
 }
 
-/// A policy and the file it is in.
+/// A policy with its file.
 struct Located<'a> {
     file: &'a str,
     policy: Policy,
@@ -136,7 +136,7 @@ impl Located<'_> {
 /// Checks files against a change of version.
 ///
 /// # Errors
-/// Returns every file that cannot be read, with the place; no finding is reported then.
+/// Returns every file that cannot be read, with the position; no finding is reported then.
 pub fn lint(sources: &[Source<'_>], change: &Change) -> Result<Report, Vec<BrokenFile>> {
     let mut policies = Vec::new();
     let mut expressions = 0;

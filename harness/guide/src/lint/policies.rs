@@ -1,4 +1,4 @@
-//! Rules about single policies and what they rely on.
+//! Rules about single policies.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::policy::{Feature, Policy, Rule};
 use crate::yaml::{Node, Position, Value};
 use model::{Minor, Version};
 
-/// When a policy feature came.
+/// The first release with a policy feature.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Support {
@@ -50,7 +50,7 @@ fn first(rule: &Rule, feature: Feature) -> Option<Position> {
 fn invalid(located: &Located<'_>, rule: &Rule, findings: &mut Vec<Finding>) {
     for (position, message) in &rule.invalid {
         let message = format!("policy {}: {message}", located.policy.name);
-        let help = "the agent refuses the whole policy: correct the CIDR".to_owned();
+        let help = "the agent rejects the whole policy: correct the CIDR".to_owned();
         findings.push(located.finding(RuleId::InvalidCidr, Level::Error, *position, message, help));
     }
 }
@@ -60,16 +60,20 @@ fn unsupported(located: &Located<'_>, rule: &Rule, change: &Change, findings: &m
         let places = rule.uses.iter().filter(|(feature, _)| *feature == support.feature);
         for (_, position) in places {
             let (level, what, help) = if support.ignored {
-                (Level::Warning, "ignores", "check that the rest of the policy is enough for that version")
+                (
+                    Level::Warning,
+                    "ignores",
+                    "check that the rest of the policy is sufficient for that version",
+                )
             } else {
                 (
                     Level::Error,
                     "does not support",
-                    "remove it before the downgrade, or stay on a version that has it",
+                    "remove it before the downgrade, or stay on a version that supports it",
                 )
             };
             let message = format!(
-                "policy {}: {} {what} {}, which came with {} ({})",
+                "policy {}: {} {what} {}, which is new in {} ({})",
                 located.policy.name, change.to, support.name, support.since, support.source
             );
             findings.push(located.finding(
@@ -100,7 +104,7 @@ fn container_labels(located: &Located<'_>, rule: &Rule, change: &Change, finding
             (
                 Level::Warning,
                 format!(
-                    "policy {name} selects a container: label, which the default ConfigMap of 1.6 turns off"
+                    "policy {name} selects a container: label; the default ConfigMap of 1.6 disables these labels"
                 ),
                 "keep `container-runtime: auto` in the ConfigMap, or select a pod label instead".to_owned(),
             )
@@ -109,7 +113,7 @@ fn container_labels(located: &Located<'_>, rule: &Rule, change: &Change, finding
     }
 }
 
-/// A namespace and a selector, as text that is equal for equal selectors.
+/// A namespace and a selector as canonical text.
 type Selected = (String, String);
 
 fn selected(policy: &Policy, rule: &Rule) -> Selected {
@@ -142,9 +146,12 @@ fn dns_polling(
         return;
     }
     let (level, why) = if change.enters(1, 4) {
-        (Level::Error, "stops polling DNS: cached names are blocked until a pod asks again")
+        (
+            Level::Error,
+            "no longer polls DNS: connections to cached names are dropped until the pod resolves them again",
+        )
     } else if change.enters(1, 9) {
-        (Level::Error, "has no DNS poller any more: the names never resolve to addresses")
+        (Level::Error, "has no DNS poller: without a DNS rule the names never resolve to addresses")
     } else {
         return;
     };
@@ -152,8 +159,8 @@ fn dns_polling(
         "policy {} uses toFQDNs without a DNS rule for the same pods, and {} {why}",
         located.policy.name, change.to
     );
-    let help = "add a toPorts rule with `rules.dns` for the same pods; for a seamless upgrade run the preflight \
-                with preflight.tofqdnsPreCache and keep tofqdns-enable-poller \"true\" for the time being";
+    let help = "add a toPorts rule with `rules.dns` for the same pods; for a seamless upgrade run the pre-flight check \
+                with preflight.tofqdnsPreCache and keep tofqdns-enable-poller \"true\" during the upgrade";
     findings.push(located.finding(RuleId::DnsPolling, level, position, message, help.to_owned()));
 }
 
@@ -163,10 +170,10 @@ fn host_vs_world(located: &Located<'_>, rule: &Rule, change: &Change, findings: 
         return;
     };
     let message = format!(
-        "policy {} restricts ingress: 1.0 takes masqueraded traffic from outside for the host and lets it in, {} does not",
+        "policy {} restricts ingress: 1.0 allows masqueraded traffic from outside as host, {} does not",
         located.policy.name, change.to
     );
-    let help = "allow `fromEntities: [world]` where outside traffic is wanted, or set legacy-host-allows-world \"true\"";
+    let help = "allow `fromEntities: [world]` where outside traffic is expected, or set legacy-host-allows-world \"true\"";
     findings.push(located.finding(RuleId::HostVsWorld, Level::Warning, position, message, help.to_owned()));
 }
 
@@ -177,14 +184,14 @@ fn remote_node(located: &Located<'_>, rule: &Rule, change: &Change, findings: &m
         return;
     };
     let message = format!(
-        "policy {} allows host: with the defaults of 1.7 other nodes are remote-node and no longer match",
+        "policy {} allows host: with the defaults of 1.7, other nodes are remote-node and no longer match",
         located.policy.name
     );
     let help = "keep enable-remote-node-identity \"false\", or add remote-node after the upgrade";
     findings.push(located.finding(RuleId::RemoteNode, Level::Warning, position, message, help.to_owned()));
 }
 
-/// Writes a selector so that equal selectors give equal text, whatever their order.
+/// Returns the canonical text of a selector, independent of its order.
 fn canonical(node: &Node) -> String {
     match &node.value {
         Value::Scalar { text, .. } => format!("{text:?}"),

@@ -1,4 +1,4 @@
-//! Unique prefix lengths, counted as the agent counts them when policies are imported one by one.
+//! Unique prefix lengths, counted as the agent counts them when it imports policies one by one.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -55,7 +55,7 @@ pub(super) fn always(family: Family) -> &'static BTreeSet<u8> {
     }
 }
 
-/// Returns the unique prefix lengths that policies need, those that always count included.
+/// Returns the unique prefix lengths that policies need, with those that always count.
 pub fn prefix_lengths<'a>(family: Family, policies: impl IntoIterator<Item = &'a Policy>) -> BTreeSet<u8> {
     let mut lengths = always(family).clone();
     let rules = policies.into_iter().flat_map(|policy| &policy.rules);
@@ -64,7 +64,8 @@ pub fn prefix_lengths<'a>(family: Family, policies: impl IntoIterator<Item = &'a
 }
 
 fn add(lengths: &mut BTreeSet<u8>, family: Family, prefix: &Prefix) {
-    lengths.extend(prefix.cidrs.iter().filter(|cidr| cidr.family == family).map(|cidr| cidr.length));
+    lengths
+        .extend(prefix.cidrs.iter().filter(|cidr| Family::of(cidr) == family).map(|cidr| cidr.prefix_len()));
 }
 
 pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Vec<Finding>) {
@@ -99,7 +100,7 @@ fn check_family(
             }
         }
         match over {
-            // The agent refuses the policy, so its prefixes are not held.
+            // The agent rejects the policy, so its prefixes do not count.
             Some(at) => {
                 let counts = Counts { current: held.len(), result: result.len(), max };
                 findings.push(finding(located, at, policies, family, limit, counts, change));
@@ -137,18 +138,22 @@ fn finding(
     let name = &located.policy.name;
     let (level, when) = match change.kernel {
         Some(kernel) => (Level::Error, format!("on kernel {kernel}")),
-        None => (Level::Note, format!("on kernels up to {} (give yours with --kernel)", FILE.kernel)),
+        None => (
+            Level::Note,
+            format!("on kernels up to {} (give the kernel of the nodes with --kernel)", FILE.kernel),
+        ),
     };
-    let message = format!("policy {name} will be refused by {} {when}: {refusal}", change.to);
+    let message = format!("{} rejects policy {name} {when}: {refusal}", change.to);
     let all = policies.iter().flat_map(|located| {
         let of = |prefix: &Prefix| (located.file.to_owned(), located.policy.name.clone(), prefix.list);
         counted(&located.policy, limit)
             .flat_map(move |prefix| prefix.cidrs.iter().map(move |cidr| (of(prefix), *cidr)))
     });
-    let advice = advice::advise(all.filter(|(_, cidr)| cidr.family == family), always(family), counts.max);
+    let advice =
+        advice::advise(all.filter(|(_, cidr)| Family::of(cidr) == family), always(family), counts.max);
     let help = match advice {
         Some(steps) => format!("{}; or upgrade the kernel to 4.11 or later", advice::describe(&steps)),
-        None => "no merging or splitting brings it under the limit: upgrade the kernel to 4.11 or later"
+        None => "merging or splitting prefixes cannot reach the limit: upgrade the kernel to 4.11 or later"
             .to_owned(),
     };
     located.finding(RuleId::PrefixLengths, level, at, message, help)

@@ -32,7 +32,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-/// Writes findings as workflow commands that GitHub shows beside the lines.
+/// Writes findings as workflow commands, which GitHub shows at the lines.
 pub fn github(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {

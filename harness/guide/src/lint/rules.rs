@@ -1,4 +1,4 @@
-//! The rules by name, each with its page of documentation.
+//! The lint rules, with their documentation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A rule.
+/// A lint rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleId {
@@ -14,23 +14,23 @@ pub enum RuleId {
     ContainerLabels,
     /// Metrics that the target deprecates.
     DeprecatedMetrics,
-    /// `toFQDNs` without a rule that lets the DNS proxy see the queries.
+    /// `toFQDNs` without a rule that directs the queries to the DNS proxy.
     DnsPolling,
-    /// Traffic from the world that was classified as host.
+    /// Policies that rely on traffic from outside being the entity host.
     HostVsWorld,
     /// A CIDR that cannot be read.
     InvalidCidr,
     /// Too many unique prefix lengths.
     PrefixLengths,
-    /// Policies that mean other nodes when they say host.
+    /// Policies that rely on other nodes being the entity host.
     RemoteNode,
-    /// Features that the target does not have.
+    /// Features that the target does not support.
     UnsupportedFeature,
 }
 
-/// A name that is not a rule's.
+/// An unknown rule name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no rule is called {name:?}: the rules are {}", RuleId::ALL.map(RuleId::name).join(", "))]
+#[error("unknown rule {name:?}: the rules are {}", RuleId::ALL.map(RuleId::name).join(", "))]
 pub struct UnknownRule {
     name: String,
 }
@@ -116,6 +116,6 @@ mod tests {
     #[test]
     fn an_unknown_rule_lists_the_known_ones() {
         let message = "x".parse::<RuleId>().unwrap_err().to_string();
-        assert!(message.starts_with("no rule is called \"x\": the rules are container-labels, "));
+        assert!(message.starts_with("unknown rule \"x\": the rules are container-labels, "));
     }
 }

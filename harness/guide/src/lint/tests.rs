@@ -105,7 +105,7 @@ fn repeats_the_agents_message_and_computes_advice() {
     let report = lint(&[Source { file: "p.yaml", text: &text }], &change).unwrap();
     assert_eq!(
         report.findings[0].message,
-        "policy p will be refused by 1.2.8 on kernel 4.9: Adding specified prefixes would result in too many \
+        "1.2.8 rejects policy p on kernel 4.9: Adding specified prefixes would result in too many \
          prefix lengths (current: 3, result: 19, max: 18)"
     );
     assert_eq!(
@@ -121,7 +121,7 @@ fn a_broken_file_is_named_and_no_finding_is_reported() {
     let sources = [Source { file: "good.yaml", text: &good }, Source { file: "bad.yaml", text: "a: b: c\n" }];
     let broken = lint(&sources, &change).unwrap_err();
     assert_eq!(broken.len(), 1);
-    assert!(broken[0].to_string().starts_with("bad.yaml:1:5: broken YAML: "), "{}", broken[0]);
+    assert!(broken[0].to_string().starts_with("bad.yaml:1:5: invalid YAML: "), "{}", broken[0]);
 }
 
 #[test]

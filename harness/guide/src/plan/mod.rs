@@ -1,5 +1,6 @@
-//! From two versions to the stages between them. Pure: nothing here looks at a cluster.
+//! Plans: the stages between two versions, with procedures and hazards. Pure; no cluster is contacted.
 
+mod chart;
 mod preflight;
 mod procedure;
 pub mod render;
@@ -18,7 +19,7 @@ use crate::required::ConfigChange;
 use model::Impact;
 use model::{Minor, Version};
 
-/// The way from one version to another.
+/// The stages of an upgrade or a downgrade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -28,22 +29,24 @@ pub struct Plan {
     pub from: Version,
     /// Version after.
     pub to: Version,
-    /// The hops, in order; each starts where the last one ended.
+    /// The stages, in order; each starts where the previous one ends.
     pub stages: Vec<Stage>,
-    /// What a person should know about the whole way.
+    /// Notes on the plan as a whole.
     pub notes: Vec<String>,
 }
 
-/// Which way a stage goes.
+/// What a stage changes: the minor, to a newer or an older one, or the patch release only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
+pub enum StageKind {
     /// To a newer minor.
-    Up,
+    #[serde(rename = "up")]
+    Upgrade,
     /// To an older minor.
-    Down,
-    /// To another patch of the same minor, newer or older.
-    Micro,
+    #[serde(rename = "down")]
+    Downgrade,
+    /// To another patch release of the same minor, newer or older.
+    #[serde(rename = "micro")]
+    Patch,
 }
 
 /// One hop that the guide lists.
@@ -54,37 +57,38 @@ pub struct Stage {
     pub from: Version,
     /// Version after.
     pub to: Version,
-    /// Which way it goes.
-    pub direction: Direction,
-    /// Whether the DaemonSet, not only its image, must be upgraded.
+    /// What it changes.
+    #[serde(rename = "direction")]
+    pub kind: StageKind,
+    /// Whether the whole DaemonSet must be applied, not only a new image.
     pub daemonset_required: bool,
     /// Impact on layer 3 and 4; for a downgrade that of the same hop upwards.
     pub l3: Impact,
     /// Impact on traffic through a layer 7 proxy.
     pub l7: Impact,
-    /// What a measured run allows layer 3 and 4 for that impact, in words; absent where nobody measures.
+    /// The budget of a measured run for layer 3 and 4 at that impact, as text; absent without budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l3_budget: Option<String>,
-    /// What a measured run allows traffic through a layer 7 proxy, likewise.
+    /// The budget of a measured run for traffic through a layer 7 proxy; absent without budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l7_budget: Option<String>,
     /// Where the guide lists the hop.
     pub source: String,
-    /// How sure the impact is.
+    /// How certain the impact is.
     pub confidence: Confidence,
-    /// Kubernetes minors that the version after was tested with.
+    /// Kubernetes minors that the target version was tested with.
     pub kubernetes: Option<Span<Minor>>,
-    /// Whether the cluster's Kubernetes is among them; absent when either is not known.
+    /// Whether the cluster's Kubernetes is among them; absent when either is unknown.
     pub kubernetes_ok: Option<bool>,
-    /// ConfigMap keys that must be set before it starts.
+    /// ConfigMap keys that must be set before the stage starts.
     pub config_changes: Vec<ConfigChange>,
-    /// What to run before the agents are touched.
+    /// Pre-flight checks to run before the agents are upgraded.
     pub preflight: Vec<Preflight>,
-    /// What to do, in order, the preflights included.
+    /// The procedure, in order, pre-flight checks included.
     pub steps: Vec<Step>,
     /// What can go wrong on this cluster.
     pub hazards: Vec<Hazard>,
-    /// How to go back.
+    /// How to roll back.
     pub rollback: Rollback,
 }
 

@@ -1,19 +1,20 @@
-//! Which preflight a stage needs, and how it is run.
+//! The pre-flight checks of a stage, with their commands.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::hazard::Facts;
+use crate::facts::Facts;
+use crate::plan::chart::helm_template;
 use crate::policy::Feature;
 use model::{Minor, Version};
 
-/// File that the DNS pre-cache is written to, on every node.
+/// File on every node that holds the DNS pre-cache.
 const PRE_CACHE: &str = "/var/run/cilium/dns-precache-upgrade.json";
 
-/// Kubernetes minors for which the preflight that removes service maps was published.
+/// Kubernetes minors for which the pre-flight check that removes service maps was published.
 const RM_SVC_V2: [Minor; 2] = [Minor::new(1, 10), Minor::new(1, 15)];
 
-/// A preflight to run.
+/// A pre-flight check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preflight {
@@ -27,23 +28,23 @@ pub struct Preflight {
     pub source: String,
 }
 
-/// What a preflight does.
+/// What a pre-flight check does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// Pulls the new image on every node.
     Pull,
-    /// Writes what the DNS poller knows to a file that the new agent reads.
+    /// Writes the addresses that the DNS poller found to a file that the new agent reads.
     FqdnPreCache,
-    /// Removes service maps of an earlier time on 1.5.
+    /// Removes the service maps that an earlier installation of 1.5 left.
     RmSvcV2,
     /// Checks all policies against the new schema.
     ValidateCnp,
-    /// Copies identities from the kvstore to CRDs, numbers kept.
+    /// Copies identities from the kvstore to CRDs with the same numbers.
     MigrateIdentity,
 }
 
-/// Returns the preflights of an upgrade, in the order to run them.
+/// Returns the pre-flight checks of an upgrade, in order.
 pub(super) fn preflights(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec<Preflight> {
     let crosses = |major, minor| {
         let minor = Minor::new(major, minor);
@@ -72,16 +73,16 @@ pub(super) fn preflights(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec
 fn pull(to: &Version, kubernetes: Option<Minor>) -> Preflight {
     Preflight {
         variant: Variant::Pull,
-        why: "the image is on every node before an agent stops, and a tag that does not exist is found before that"
+        why: "every node pulls the image before an agent stops, and a tag that does not exist is found"
             .to_owned(),
         commands: run(to, kubernetes, &[]),
-        source: "1.6 guide, running a pre-flight DaemonSet; `kubectl create` needs -f, which the guide leaves out"
+        source: "1.6 guide, running a pre-flight DaemonSet; the guide omits the -f of `kubectl create`"
             .to_owned(),
     }
 }
 
 fn fqdn_pre_cache(to: &Version, kubernetes: Option<Minor>) -> Preflight {
-    // The guide writes preflight.tofqdnsPrecache, which the chart does not know.
+    // The guide writes preflight.tofqdnsPrecache, which no chart has.
     let set = format!("preflight.tofqdnsPreCache={PRE_CACHE}");
     let mut commands = run(to, kubernetes, &[&set]);
     commands.insert(
@@ -90,8 +91,7 @@ fn fqdn_pre_cache(to: &Version, kubernetes: Option<Minor>) -> Preflight {
     );
     Preflight {
         variant: Variant::FqdnPreCache,
-        why: "pods that have a name in their cache keep their connections until they ask the DNS proxy"
-            .to_owned(),
+        why: "pods with cached names keep their connections until they query the DNS proxy".to_owned(),
         commands,
         source: "1.6 guide, upgrade steps for DNS polling; the chart's key is preflight.tofqdnsPreCache"
             .to_owned(),
@@ -106,7 +106,7 @@ fn rm_svc_v2(kubernetes: Option<Minor>) -> Preflight {
     );
     Preflight {
         variant: Variant::RmSvcV2,
-        why: "the cluster has been on 1.5 before: its old service maps would be used again".to_owned(),
+        why: "the cluster has run 1.5 before: the agents would use its old service maps".to_owned(),
         commands: vec![format!("kubectl apply -f {url}"), ready(), format!("kubectl delete -f {url}")],
         source: "1.6 guide, upgrading from >=1.4.0 to 1.5.y, step 2".to_owned(),
     }
@@ -114,7 +114,7 @@ fn rm_svc_v2(kubernetes: Option<Minor>) -> Preflight {
 
 fn validate_cnp(to: &Version) -> Preflight {
     let required = to.minor() >= Minor::new(1, 9);
-    let why = "policies that the new schema refuses are found before the upgrade";
+    let why = "policies that the new schema rejects are found before the upgrade";
     Preflight {
         variant: Variant::ValidateCnp,
         why: if required { format!("{why}; the guide requires it") } else { why.to_owned() },
@@ -136,7 +136,7 @@ fn migrate_identity(to: &Version) -> Preflight {
     );
     Preflight {
         variant: Variant::MigrateIdentity,
-        why: "identity-allocation-mode is crd: old and new agents must agree on the numbers during the roll"
+        why: "identity-allocation-mode is crd: old and new agents must use the same identity numbers during the rollout"
             .to_owned(),
         commands,
         source:
@@ -145,7 +145,7 @@ fn migrate_identity(to: &Version) -> Preflight {
     }
 }
 
-/// Renders, starts, awaits and removes a preflight.
+/// Renders a pre-flight check, starts it, waits for it and removes it.
 fn run(to: &Version, kubernetes: Option<Minor>, set: &[&str]) -> Vec<String> {
     if to.minor() < Minor::new(1, 6) {
         let folder = kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
@@ -160,7 +160,7 @@ fn run(to: &Version, kubernetes: Option<Minor>, set: &[&str]) -> Vec<String> {
         "--set agent=false --set operator.enabled=false"
     };
     let extra: String = set.iter().map(|set| format!(" --set {set}")).collect();
-    let template = super::procedure::helm_template(to);
+    let template = helm_template(to);
     vec![
         format!("{template} --set preflight.enabled=true {off}{extra} > cilium-preflight.yaml"),
         "kubectl create -f cilium-preflight.yaml".to_owned(),

@@ -1,11 +1,14 @@
-//! The steps of a stage with their commands, corrected where the guide slips.
+//! The steps of a stage with their commands; mistakes in the guide are corrected.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue;
-use crate::hazard::{self, Facts, Hazard};
-use crate::plan::{Direction, Preflight};
+use crate::facts::Facts;
+use crate::hazard::{self, Hazard};
+use crate::plan::StageKind;
+use crate::plan::chart::{self, helm_template};
+use crate::plan::preflight::Preflight;
 use crate::transition::Row;
 use model::{Minor, Version};
 
@@ -13,32 +16,32 @@ use model::{Minor, Version};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What it does.
+    /// What the step does.
     pub name: String,
     /// Commands, in order.
     pub commands: Vec<String>,
-    /// What to watch out for.
+    /// A caveat.
     pub note: Option<String>,
 }
 
-/// How to go back, and what that leaves behind.
+/// How to roll back, and what a rollback leaves in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     /// Commands, in order.
     pub commands: Vec<String>,
-    /// What these commands do not bring back.
+    /// What these commands do not revert.
     pub not_undone: Vec<String>,
-    /// What can go wrong on the way back.
+    /// Hazards of the rollback.
     pub hazards: Vec<Hazard>,
 }
 
-/// The hop that a stage makes.
+/// The versions of a stage, and its kind.
 #[derive(Clone, Copy)]
 pub(super) struct Hop<'a> {
     pub(super) from: &'a Version,
     pub(super) to: &'a Version,
-    pub(super) direction: Direction,
+    pub(super) kind: StageKind,
 }
 
 impl Step {
@@ -47,32 +50,40 @@ impl Step {
     }
 }
 
-/// Returns the steps of a stage, its preflights among them.
+/// Returns the steps of a stage, pre-flight checks included.
 pub(super) fn steps(hop: &Hop<'_>, row: &Row, preflights: &[Preflight], facts: &Facts<'_>) -> Vec<Step> {
-    let Hop { from, to, direction } = *hop;
+    let Hop { from, to, kind } = *hop;
     let mut steps = Vec::new();
-    if to.minor() >= Minor::new(1, 6) && !has_chart(to) {
-        steps.push(Step::new("Get the chart, which is not published for this release", download(to), None));
+    if to.minor() >= Minor::new(1, 6) && !chart::is_published(to) {
+        steps.push(Step::new(
+            "Download the chart, which is not published for this release",
+            chart::download(to),
+            None,
+        ));
     }
     for preflight in preflights {
-        steps.push(Step::new(&format!("Preflight: {}", preflight.why), preflight.commands.clone(), None));
+        steps.push(Step::new(
+            &format!("Pre-flight check: {}", preflight.why),
+            preflight.commands.clone(),
+            None,
+        ));
     }
-    if direction != Direction::Micro {
+    if kind != StageKind::Patch {
         steps.push(rebase(from, to));
     }
-    if direction == Direction::Micro && !row.daemonset_required {
+    if kind == StageKind::Patch && !row.daemonset_required {
         steps.push(set_image(to));
     } else {
         steps.push(manifests(from, to, facts));
     }
     steps.push(Step::new(
-        "Wait for the roll and check",
+        "Wait for the rollout and check the pods",
         vec![
             "kubectl -n kube-system rollout status daemonset/cilium".to_owned(),
             "kubectl -n kube-system get pods -l k8s-app=cilium -o wide".to_owned(),
         ],
         Some(
-            "existing policy stays in force while an agent is away; new policy takes effect on a node when its agent is back",
+            "existing policies stay in force while an agent restarts; new policies take effect on a node when its agent is ready",
         ),
     ));
     steps
@@ -86,11 +97,11 @@ fn rebase(from: &Version, to: &Version) -> Step {
             format!("seatrial rebase --from {from} --to {to} --in-place cilium-config.yaml"),
             "kubectl apply -f cilium-config.yaml".to_owned(),
         ],
-        Some("kubectl 1.18 and later have no --export; the rebase drops what the server adds"),
+        Some("kubectl has no --export since 1.18; the rebase removes the fields that the API server adds"),
     )
 }
 
-/// From 1.6 on the init container runs the agent's image, so it is set as well.
+/// Since 1.6 the init container runs the agent's image, so both images are set.
 fn set_image(to: &Version) -> Step {
     let registry = catalogue::line(to.minor()).map_or("docker.io/cilium", |line| line.registry_of(to));
     let tag = to.tag();
@@ -109,7 +120,7 @@ fn set_image(to: &Version) -> Step {
 }
 
 fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
-    let name = "Apply the manifests of the new version, all but the ConfigMap";
+    let name = "Apply the manifests of the target version, without the ConfigMap";
     if to.minor() < Minor::new(1, 6) {
         let folder =
             facts.kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
@@ -121,7 +132,7 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
         return Step::new(
             name,
             commands,
-            Some("the folder is named after the Kubernetes minor, not after Cilium's"),
+            Some("the folder is named after the Kubernetes minor, not the Cilium minor"),
         );
     }
     if to.minor() < Minor::new(1, 9) {
@@ -142,7 +153,9 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
         return Step::new(
             name,
             commands,
-            Some("with config.enabled=false other values have no effect: they live in the ConfigMap"),
+            Some(
+                "with config.enabled=false, values that configure the agent have no effect: the ConfigMap holds them",
+            ),
         );
     }
     let upgrade = format!(
@@ -152,38 +165,15 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
         "Upgrade the release",
         vec!["helm repo update".to_owned(), upgrade],
         Some(
-            "no --reuse-values: keep your values in a file; upgradeCompatibility is the minor first installed",
+            "do not use --reuse-values: keep your values in a file; upgradeCompatibility is the minor that was installed first",
         ),
     )
 }
 
-/// Returns how `helm template` is called for a release.
-pub(super) fn helm_template(to: &Version) -> String {
-    if has_chart(to) {
-        format!("helm template cilium cilium/cilium --version {to} --namespace kube-system")
-    } else {
-        "helm template cilium --namespace kube-system".to_owned()
-    }
-}
-
-/// Tells whether the chart of a release is published apart from its source.
-fn has_chart(to: &Version) -> bool {
-    let line = catalogue::line(to.minor());
-    line.and_then(|line| line.chart.as_ref()).is_some_and(|chart| chart.contains(to))
-}
-
-fn download(to: &Version) -> Vec<String> {
-    vec![
-        format!("curl -LO https://github.com/cilium/cilium/archive/{to}.tar.gz"),
-        format!("tar xzf {to}.tar.gz"),
-        format!("cd cilium-{to}/install/kubernetes"),
-    ]
-}
-
-/// Returns how to go back from a stage.
+/// Returns how to roll a stage back.
 pub(super) fn rollback(hop: &Hop<'_>, facts: &Facts<'_>) -> Rollback {
-    let Hop { from, to, direction } = *hop;
-    let commands = if direction != Direction::Micro && to.minor() >= Minor::new(1, 9) {
+    let Hop { from, to, kind } = *hop;
+    let commands = if kind != StageKind::Patch && to.minor() >= Minor::new(1, 9) {
         vec!["helm rollback cilium --namespace kube-system".to_owned()]
     } else {
         vec![
@@ -192,8 +182,8 @@ pub(super) fn rollback(hop: &Hop<'_>, facts: &Facts<'_>) -> Rollback {
         ]
     };
     let mut not_undone = Vec::new();
-    if direction != Direction::Micro {
-        let rebase = format!("the ConfigMap: go back with `seatrial rebase --from {to} --to {from}`");
+    if kind != StageKind::Patch {
+        let rebase = format!("the ConfigMap: rebase it with `seatrial rebase --from {to} --to {from}`");
         not_undone.push(rebase);
         if to.minor() < Minor::new(1, 9) {
             not_undone.push("ClusterRoles, ServiceAccounts and their bindings".to_owned());
@@ -201,7 +191,8 @@ pub(super) fn rollback(hop: &Hop<'_>, facts: &Facts<'_>) -> Rollback {
                 not_undone.push("the Deployment cilium-operator".to_owned());
             }
         }
-        not_undone.push("CRDs and the objects of new kinds, such as CiliumIdentity".to_owned());
+        not_undone
+            .push("CRDs, and objects of kinds that the upgrade added, such as CiliumIdentity".to_owned());
     } else if to.minor() >= Minor::new(1, 4) {
         not_undone.push("the Deployment cilium-operator".to_owned());
     }

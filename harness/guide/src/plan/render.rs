@@ -1,8 +1,8 @@
-//! A plan for people: text for a terminal, Markdown for a change request. JSON is the plan itself.
+//! Plans as text and as Markdown. The JSON form is the plan itself.
 
 use std::fmt::Write as _;
 
-use super::{Direction, Plan, Stage};
+use super::{Plan, Stage, StageKind};
 use crate::hazard::{Applies, Hazard};
 
 /// Writes a plan as text: a table of stages, then each stage.
@@ -41,8 +41,8 @@ fn row(stage: &Stage) -> [String; 6] {
         stage.from.to_string(),
         stage.to.to_string(),
         daemonset.to_owned(),
-        stage.l3.to_string(),
-        stage.l7.to_string(),
+        stage.l3.wording().to_owned(),
+        stage.l7.wording().to_owned(),
         changes,
     ]
 }
@@ -59,7 +59,7 @@ fn stage_text(out: &mut String, stage: &Stage) {
         put(out, &format!("      {}", change.why));
     }
     for hazard in &stage.hazards {
-        put(out, &format!("  {} {}: {}", applies(hazard), hazard.id, hazard.feels));
+        put(out, &format!("  {} {}: {}", applies(hazard), hazard.id, hazard.effect));
         put(out, &format!("      {}", hazard.remedy));
     }
     for step in &stage.steps {
@@ -69,13 +69,13 @@ fn stage_text(out: &mut String, stage: &Stage) {
             put(out, &format!("      note: {note}"));
         }
     }
-    put(out, "  to go back");
+    put(out, "  Roll back");
     commands(out, &stage.rollback.commands);
     for left in &stage.rollback.not_undone {
-        put(out, &format!("      not undone: {left}"));
+        put(out, &format!("      not reverted: {left}"));
     }
     for hazard in &stage.rollback.hazards {
-        put(out, &format!("      {} {}: {}; {}", applies(hazard), hazard.id, hazard.feels, hazard.remedy));
+        put(out, &format!("      {} {}: {}; {}", applies(hazard), hazard.id, hazard.effect, hazard.remedy));
     }
 }
 
@@ -111,10 +111,10 @@ pub fn markdown(plan: &Plan) -> String {
 
 fn stage_markdown(out: &mut String, stage: &Stage) {
     put(out, "");
-    let how = match stage.direction {
-        Direction::Up => "Upgrade",
-        Direction::Down => "Downgrade",
-        Direction::Micro => "Patch release",
+    let how = match stage.kind {
+        StageKind::Upgrade => "Upgrade",
+        StageKind::Downgrade => "Downgrade",
+        StageKind::Patch => "Patch release",
     };
     put(out, format!("{how}. {}", kubernetes(stage).unwrap_or_default()).trim_end());
     if stage.l3_budget.is_some() || stage.l7_budget.is_some() {
@@ -124,7 +124,7 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
         put(out, &format!("- {layer}: {budget}"));
     }
     if !stage.config_changes.is_empty() {
-        put(out, "\nSet before it starts:\n");
+        put(out, "\nSet before the stage starts:\n");
         for change in &stage.config_changes {
             put(out, &format!("- `{}: {}`: {}", change.key, quoted(&change.value), change.why));
         }
@@ -143,11 +143,11 @@ fn stage_markdown(out: &mut String, stage: &Stage) {
     put(out, "\n### Rollback\n");
     fenced(out, &stage.rollback.commands);
     if !stage.rollback.not_undone.is_empty() {
-        put(out, "\nNot undone by this:\n");
+        put(out, "\nNot reverted:\n");
         stage.rollback.not_undone.iter().for_each(|left| put(out, &format!("- {left}")));
     }
     if !stage.rollback.hazards.is_empty() {
-        put(out, "\nHazards on the way back:\n");
+        put(out, "\nHazards of the rollback:\n");
         stage.rollback.hazards.iter().for_each(|hazard| put(out, &hazard_markdown(hazard)));
     }
 }
@@ -157,7 +157,7 @@ fn hazard_markdown(hazard: &Hazard) -> String {
         "- **{}** ({}): {}. {}. _{}_",
         hazard.id,
         applies(hazard),
-        hazard.feels,
+        hazard.effect,
         hazard.remedy,
         hazard.source
     )
@@ -173,7 +173,7 @@ fn kubernetes(stage: &Stage) -> Option<String> {
     let range = stage.kubernetes.as_ref()?;
     let tested = format!("{} is tested with Kubernetes {} to {}", stage.to, range.from, range.to);
     Some(match stage.kubernetes_ok {
-        Some(false) => format!("WARNING: {tested}, and yours is not one of them"),
+        Some(false) => format!("WARNING: {tested}; the cluster runs another version"),
         _ => tested,
     })
 }
@@ -187,11 +187,11 @@ fn budgets(stage: &Stage) -> impl Iterator<Item = (&'static str, &String)> {
 fn applies(hazard: &Hazard) -> &'static str {
     match hazard.applies {
         Applies::Yes => "hazard",
-        Applies::Perhaps => "possible hazard",
+        Applies::Possible => "possible hazard",
     }
 }
 
-/// Quotes a value as a ConfigMap would.
+/// Quotes a value as in a ConfigMap.
 fn quoted(value: &str) -> String {
     if value.contains('"') { format!("'{value}'") } else { format!("\"{value}\"") }
 }

@@ -1,55 +1,56 @@
-//! Staging: the shortest way through listed hops, latest patch first.
+//! Staging: the shortest path through listed hops, with the latest patch first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::catalogue;
 use crate::data::Confidence;
-use crate::hazard::{Facts, hazards};
+use crate::facts::Facts;
+use crate::hazard::hazards;
 use crate::plan::preflight::preflights;
 use crate::plan::procedure::{self, Hop};
-use crate::plan::{Direction, Plan, Stage};
+use crate::plan::{Plan, Stage, StageKind};
 use crate::required::required_changes;
 use crate::transition::{self, Row};
-use model::{Minor, Version};
+use model::{Layer, Minor, Version};
 
 /// What a plan may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Allows a target that is older than the start.
     pub downgrade: bool,
-    /// Wants one hop between minors and no staging.
+    /// Requires a single hop between minors, without stops.
     pub direct: bool,
 }
 
-/// Why there is no plan.
+/// Why no plan exists.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Start and target are the same.
-    #[error("{version} is already the target: there is nothing to upgrade")]
+    #[error("{version} is already the target: nothing to upgrade")]
     SameVersion {
         /// The version.
         version: Version,
     },
-    /// The target is older, and a downgrade was not asked for.
-    #[error("{to} is older than {from}: ask for a downgrade explicitly")]
+    /// The target is older, and the options do not allow a downgrade.
+    #[error("{to} is older than {from}: allow a downgrade explicitly")]
     NotAnUpgrade {
         /// Version before.
         from: Version,
         /// Version after.
         to: Version,
     },
-    /// One hop was wanted that the guide does not list.
-    #[error("the guide does not list {from} to {to}, it may not be safe: go {}", arrows(.staged))]
+    /// The options require a single hop, and the guide does not list it.
+    #[error("the guide does not list {from} to {to}, so it may be unsafe: upgrade in stages, {}", arrows(.staged))]
     Unlisted {
         /// Version before.
         from: Version,
         /// Version after.
         to: Version,
-        /// The way through listed hops.
+        /// The plan through listed hops.
         staged: Box<Plan>,
     },
     /// No sequence of listed hops leads to the target.
-    #[error("no sequence of listed hops leads from {from} to {to}: install {to} anew")]
+    #[error("no sequence of listed hops leads from {from} to {to}: install {to} on a new cluster")]
     NoRoute {
         /// Version before.
         from: Version,
@@ -66,7 +67,7 @@ pub fn plan(from: &Version, to: &Version) -> Result<Plan, PlanError> {
     plan_with(from, to, Options::default())
 }
 
-/// Plans an upgrade or, if allowed, a downgrade.
+/// Plans an upgrade or, if the options allow it, a downgrade.
 ///
 /// # Errors
 /// Fails when the options do not allow the target or no listed hops lead there.
@@ -74,7 +75,7 @@ pub fn plan_with(from: &Version, to: &Version, options: Options) -> Result<Plan,
     plan_for(from, to, options, &Facts::default())
 }
 
-/// Plans for a cluster of which something is known.
+/// Plans for a cluster with known facts.
 ///
 /// # Errors
 /// Fails when the options do not allow the target or no listed hops lead there.
@@ -116,14 +117,14 @@ pub fn plan_for(
     Ok(staged)
 }
 
-/// Finds the releases to stop at, from the lower end to the upper one.
+/// Finds the releases to stop at, oldest first.
 ///
-/// Before a hop to another minor comes the latest patch of the lower one, as the guide asks for.
+/// A hop to another minor starts at the latest patch of the lower minor, as the guide requires.
 fn stops(low: &Version, high: &Version, available: Option<&BTreeSet<Version>>) -> Option<Vec<Version>> {
     let mut stops = vec![low.clone()];
     if low.minor() != high.minor() {
         for minor in route(low.minor(), high, available)? {
-            // The start is there whatever else can be had.
+            // The running version needs no source.
             match latest(minor, available) {
                 Some(latest) => stops.push(latest.clone()),
                 None if minor == low.minor() => {}
@@ -136,7 +137,7 @@ fn stops(low: &Version, high: &Version, available: Option<&BTreeSet<Version>>) -
     Some(stops)
 }
 
-/// The latest patch of a minor that can be had.
+/// Returns the latest available patch of a minor.
 fn latest(minor: Minor, available: Option<&BTreeSet<Version>>) -> Option<&Version> {
     match available {
         None => Some(&catalogue::line(minor)?.latest),
@@ -144,7 +145,7 @@ fn latest(minor: Minor, available: Option<&BTreeSet<Version>>) -> Option<&Versio
     }
 }
 
-/// Finds the fewest minors to pass, the first included and the last not; of equally short ways the one with the later stops.
+/// Finds the path with the fewest minors, without the last one; of equally short paths the one with the later stops.
 fn route(first: Minor, high: &Version, available: Option<&BTreeSet<Version>>) -> Option<Vec<Minor>> {
     let last = high.minor();
     let mut before = BTreeMap::new();
@@ -172,17 +173,17 @@ fn route(first: Minor, high: &Version, available: Option<&BTreeSet<Version>>) ->
 fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     let down = to < from;
     let (low, high) = if down { (to, from) } else { (from, to) };
-    let (row, direction) = if low.minor() == high.minor() {
-        (transition::micro(from, to)?, Direction::Micro)
+    let (row, kind) = if low.minor() == high.minor() {
+        (transition::micro(from, to)?, StageKind::Patch)
     } else if down {
-        // The guides state no impact for downgrades: the same restart, so the same impact.
-        (Row { confidence: Confidence::Inferred, ..transition::listed(low, high)? }, Direction::Down)
+        // The guides state no impact for downgrades; the agents restart in the same way.
+        (Row { confidence: Confidence::Inferred, ..transition::listed(low, high)? }, StageKind::Downgrade)
     } else {
-        (transition::listed(low, high)?, Direction::Up)
+        (transition::listed(low, high)?, StageKind::Upgrade)
     };
-    let mut config_changes = match direction {
-        Direction::Up => required_changes(from.minor(), to.minor()),
-        Direction::Down | Direction::Micro => Vec::new(),
+    let mut config_changes = match kind {
+        StageKind::Upgrade => required_changes(from.minor(), to.minor()),
+        StageKind::Downgrade | StageKind::Patch => Vec::new(),
     };
     let value = |key: &str| facts.config.and_then(|config| config.get(key));
     config_changes.retain(|change| match value(&change.key) {
@@ -192,17 +193,18 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     let kubernetes = catalogue::line(to.minor()).and_then(|line| line.kubernetes.clone());
     let kubernetes_ok =
         kubernetes.as_ref().zip(facts.kubernetes).map(|(range, minor)| range.contains(&minor));
-    let hop = Hop { from, to, direction };
-    let preflight = if direction == Direction::Down { Vec::new() } else { preflights(from, to, facts) };
+    let budget = |layer, impact| facts.budgets?.get(layer, impact).map(ToOwned::to_owned);
+    let hop = Hop { from, to, kind };
+    let preflight = if kind == StageKind::Downgrade { Vec::new() } else { preflights(from, to, facts) };
     Some(Stage {
         from: from.clone(),
         to: to.clone(),
-        direction,
+        kind,
         daemonset_required: row.daemonset_required,
         l3: row.l3,
         l7: row.l7,
-        l3_budget: None,
-        l7_budget: None,
+        l3_budget: budget(Layer::L3, row.l3),
+        l7_budget: budget(Layer::L7, row.l7),
         kubernetes,
         kubernetes_ok,
         config_changes,
@@ -215,19 +217,19 @@ fn stage(from: &Version, to: &Version, facts: &Facts<'_>) -> Option<Stage> {
     })
 }
 
-/// Says what concerns the whole way.
+/// Returns the notes on a whole plan.
 fn notes(from: &Version, to: &Version) -> Vec<String> {
     let mut notes = Vec::new();
     let known = |version: &Version| catalogue::line(version.minor()).map(|line| line.latest.clone());
     if let Some(latest) = known(to).filter(|latest| to < latest) {
-        notes.push(format!("{latest} is the latest patch of {}: prefer it to {to}", to.minor()));
+        notes.push(format!("{latest} is the latest patch of {}: prefer it over {to}", to.minor()));
     }
     if from.pre.is_some() || to.pre.is_some() {
-        notes.push("the guide makes no promise about pre-releases".to_owned());
+        notes.push("the guide does not cover pre-releases".to_owned());
     }
     if from.minor() != to.minor() && to < from {
         notes.push(
-            "the guide states no impact for downgrades; the impact here is that of the same hop upwards"
+            "the guide states no impact for downgrades; the impact shown is that of the upgrade over the same hop"
                 .to_owned(),
         );
     }
@@ -265,9 +267,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::what_there_is(&["1.6.12", "1.7.1", "1.8.0", "1.8.2"], "1.6.12 → 1.7.1 → 1.8.2 → 1.9.18")]
+    #[case::latest_available(&["1.6.12", "1.7.1", "1.8.0", "1.8.2"], "1.6.12 → 1.7.1 → 1.8.2 → 1.9.18")]
     #[case::not_even_the_start(&["1.7.1", "1.8.0"], "1.6.12 → 1.7.1 → 1.8.0 → 1.9.18")]
-    fn stops_where_a_version_can_be_had(#[case] available: &[&str], #[case] way: &str) {
+    fn stops_at_available_versions(#[case] available: &[&str], #[case] way: &str) {
         let available = available.iter().map(|text| version(text)).collect();
         let facts = Facts { available: Some(&available), ..Facts::default() };
         let plan = plan_for(&version("1.6.12"), &version("1.9.18"), Options::default(), &facts).unwrap();
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_way_through_a_minor_that_cannot_be_had() {
+    fn no_route_through_an_unavailable_minor() {
         let available = BTreeSet::from([version("1.7.1")]);
         let facts = Facts { available: Some(&available), ..Facts::default() };
         let error = plan_for(&version("1.6.12"), &version("1.9.18"), Options::default(), &facts).unwrap_err();
@@ -290,8 +292,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::same("1.5.13", "1.5.13", "1.5.13 is already the target: there is nothing to upgrade")]
-    #[case::older("1.6.4", "1.5.13", "1.5.13 is older than 1.6.4: ask for a downgrade explicitly")]
+    #[case::same("1.5.13", "1.5.13", "1.5.13 is already the target: nothing to upgrade")]
+    #[case::older("1.6.4", "1.5.13", "1.5.13 is older than 1.6.4: allow a downgrade explicitly")]
     fn refuses(#[case] from: &str, #[case] to: &str, #[case] message: &str) {
         assert_eq!(plan(&version(from), &version(to)).unwrap_err().to_string(), message);
     }
@@ -300,8 +302,8 @@ mod tests {
     fn refuses_a_direct_unlisted_hop_with_the_staged_way() {
         let direct = Options { direct: true, downgrade: false };
         let error = plan_with(&version("1.1.6"), &version("1.6.12"), direct).unwrap_err();
-        let message = "the guide does not list 1.1.6 to 1.6.12, it may not be safe: \
-                       go 1.1.6 → 1.2.8 → 1.5.13 → 1.6.12";
+        let message = "the guide does not list 1.1.6 to 1.6.12, so it may be unsafe: \
+                       upgrade in stages, 1.1.6 → 1.2.8 → 1.5.13 → 1.6.12";
         assert_eq!(error.to_string(), message);
     }
 

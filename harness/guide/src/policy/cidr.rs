@@ -1,8 +1,8 @@
-//! CIDR arithmetic: what is left of a prefix when others are taken out.
+//! CIDR arithmetic: the prefixes that are left of a CIDR after its exceptions are taken out.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
+
+use ipnet::IpNet;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,17 +13,6 @@ pub enum Family {
     V6,
 }
 
-/// A prefix; host bits are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cidr {
-    /// Its family.
-    pub family: Family,
-    /// The address, aligned to the high end of the 128 bits.
-    bits: u128,
-    /// Length of the prefix.
-    pub length: u8,
-}
-
 /// Text that is not a CIDR.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a CIDR: write 10.0.0.0/8 or fd00::/8")]
@@ -32,102 +21,47 @@ pub struct ParseCidrError {
 }
 
 impl Family {
-    /// Returns the number of bits of an address.
-    pub const fn width(self) -> u8 {
-        match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
+    /// Returns the family of a prefix.
+    pub const fn of(cidr: &IpNet) -> Self {
+        match cidr {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
         }
     }
 }
 
-impl Cidr {
-    fn new(family: Family, bits: u128, length: u8) -> Self {
-        Self { family, bits: bits & mask(length), length }
-    }
-
-    /// Tells whether another prefix lies inside this one or is the same.
-    pub fn contains(&self, other: &Self) -> bool {
-        self.family == other.family
-            && self.length <= other.length
-            && other.bits & mask(self.length) == self.bits
-    }
-
-    /// Returns the prefix one bit shorter.
-    pub fn parent(&self) -> Option<Self> {
-        self.length.checked_sub(1).map(|length| Self::new(self.family, self.bits, length))
-    }
-
-    /// Returns the other half of the parent.
-    pub fn sibling(&self) -> Option<Self> {
-        let flipped = self.bits ^ 1_u128.checked_shl(128 - u32::from(self.length))?;
-        Some(Self { bits: flipped, ..*self })
-    }
-
-    /// Returns the two halves; an address has none.
-    pub fn halves(&self) -> Option<[Self; 2]> {
-        let length = self.length + 1;
-        if length > self.family.width() {
-            return None;
-        }
-        let low = Self { length, ..*self };
-        Some([low, low.sibling()?])
-    }
+/// Reads a prefix and clears its host bits; a single address is a prefix of full length.
+///
+/// # Errors
+/// Fails when the text is neither an address nor a prefix.
+pub fn parse_cidr(text: &str) -> Result<IpNet, ParseCidrError> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    let cidr = text.parse::<IpNet>().ok().or_else(address);
+    cidr.map(|cidr| cidr.trunc()).ok_or_else(|| ParseCidrError { text: text.to_owned() })
 }
 
-/// Returns what is left of a prefix when exceptions are taken out, as the datapath holds it: the fewest prefixes, sorted.
-pub fn resultant(cidr: Cidr, except: &[Cidr]) -> Vec<Cidr> {
+/// Returns the other half of the prefix one bit shorter; `None` for a prefix of length zero.
+pub(crate) fn sibling(cidr: IpNet) -> Option<IpNet> {
+    let mut halves = cidr.supernet()?.subnets(cidr.prefix_len()).ok()?;
+    halves.find(|half| *half != cidr)
+}
+
+/// Returns the prefixes that are left of a CIDR after its exceptions are taken out: as few as possible, sorted.
+pub fn resultant(cidr: IpNet, except: &[IpNet]) -> Vec<IpNet> {
     let mut left = vec![cidr];
     for hole in except {
         let (hit, mut rest): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|cidr| cidr.contains(hole) || hole.contains(cidr));
-        // Around a hole lie the siblings of every prefix on the way down to it.
+        // The siblings of every prefix between the CIDR and the hole cover what surrounds the hole.
         for cidr in hit.iter().filter(|cidr| cidr.contains(hole)) {
-            let way =
-                std::iter::successors(Some(*hole), Cidr::parent).take_while(|at| at.length > cidr.length);
-            rest.extend(way.filter_map(|at| at.sibling()));
+            let path = std::iter::successors(Some(*hole), IpNet::supernet)
+                .take_while(|at| at.prefix_len() > cidr.prefix_len());
+            rest.extend(path.filter_map(sibling));
         }
         left = rest;
     }
     left.sort_unstable();
     left
-}
-
-fn mask(length: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
-}
-
-impl FromStr for Cidr {
-    type Err = ParseCidrError;
-
-    /// Reads a prefix; an address alone is one of full length.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseCidrError { text: text.to_owned() };
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let (family, bits) = match address.parse::<IpAddr>().map_err(|_| error())? {
-            IpAddr::V4(v4) => (Family::V4, u128::from(v4.to_bits()) << 96),
-            IpAddr::V6(v6) => (Family::V6, v6.to_bits()),
-        };
-        let digits = |length: &&str| length.len() <= 3 && length.bytes().all(|b| b.is_ascii_digit());
-        let length = match length {
-            None => family.width(),
-            Some(length) => Some(length).filter(digits).and_then(|l| l.parse().ok()).ok_or_else(error)?,
-        };
-        if length > family.width() { Err(error()) } else { Ok(Self::new(family, bits, length)) }
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = match self.family {
-            Family::V4 => IpAddr::from(((self.bits >> 96) as u32).to_be_bytes()),
-            Family::V6 => IpAddr::from(self.bits.to_be_bytes()),
-        };
-        write!(f, "{address}/{}", self.length)
-    }
 }
 
 #[cfg(test)]
@@ -136,8 +70,8 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    fn cidr(text: &str) -> Cidr {
-        text.parse().unwrap()
+    fn cidr(text: &str) -> IpNet {
+        parse_cidr(text).unwrap()
     }
 
     #[rstest]
@@ -157,7 +91,7 @@ mod tests {
     #[case::word("world")]
     #[case::short("10.0/8")]
     fn refuses(#[case] text: &str) {
-        assert!(text.parse::<Cidr>().is_err());
+        assert!(parse_cidr(text).is_err());
     }
 
     #[test]
@@ -174,20 +108,27 @@ mod tests {
     }
 
     /// The model: halve until a prefix is either free of exceptions or covered by one.
-    fn model(cidr: Cidr, except: &[Cidr]) -> Vec<Cidr> {
+    fn model(cidr: IpNet, except: &[IpNet]) -> Vec<IpNet> {
         if except.iter().any(|hole| hole.contains(&cidr)) {
             return Vec::new();
         }
         if !except.iter().any(|hole| cidr.contains(hole)) {
             return vec![cidr];
         }
-        cidr.halves().into_iter().flatten().flat_map(|half| model(half, except)).collect()
+        let halves = cidr.subnets(cidr.prefix_len() + 1).unwrap();
+        halves.flat_map(|half| model(half, except)).collect()
     }
 
-    fn any_cidr() -> impl Strategy<Value = Cidr> {
+    fn any_cidr() -> impl Strategy<Value = IpNet> {
         // Few distinct address bits, so that prefixes meet.
-        let v4 = (any::<u8>(), 0..=32_u8).prop_map(|(a, l)| Cidr::new(Family::V4, u128::from(a) << 118, l));
-        let v6 = (any::<u8>(), 0..=128_u8).prop_map(|(a, l)| Cidr::new(Family::V6, u128::from(a) << 60, l));
+        let v4 = (any::<u8>(), 0..=32_u8).prop_map(|(a, l)| {
+            let address = std::net::Ipv4Addr::from(u32::from(a) << 22);
+            IpNet::new(address.into(), l).unwrap().trunc()
+        });
+        let v6 = (any::<u8>(), 0..=128_u8).prop_map(|(a, l)| {
+            let address = std::net::Ipv6Addr::from(u128::from(a) << 60);
+            IpNet::new(address.into(), l).unwrap().trunc()
+        });
         prop_oneof![v4, v6]
     }
 

@@ -1,14 +1,16 @@
-//! Network policies as the guide sees them: which features they use, where, and which prefixes they hold.
+//! Network policies: which features they use, at which position, and which prefixes they hold.
 
 mod cidr;
 mod read;
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use cidr::{Cidr, Family, ParseCidrError, resultant};
+pub(crate) use cidr::sibling;
+pub use cidr::{Family, ParseCidrError, parse_cidr, resultant};
 pub use read::read;
 
 use crate::yaml::{self, Node, Position, YamlError};
@@ -29,28 +31,28 @@ pub struct Policy {
 pub struct Rule {
     /// The pods it selects, as written.
     pub selector: Option<Node>,
-    /// Features it uses and where, in file order.
+    /// Features that it uses with their positions, in file order.
     pub uses: Vec<(Feature, Position)>,
-    /// Its prefixes, with exceptions taken out.
+    /// Its prefixes, without the exceptions.
     pub prefixes: Vec<Prefix>,
     /// CIDRs that cannot be read, with the reason.
     pub invalid: Vec<(Position, String)>,
 }
 
-/// Prefixes that one CIDR entry puts into the datapath.
+/// The prefixes that one CIDR entry adds to the datapath.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix {
     /// Where the entry is.
     pub position: Position,
-    /// Which list of the rule it belongs to; only neighbours in one list can be merged.
+    /// The list of the rule that holds the entry; only prefixes of one list can be merged.
     pub list: usize,
     /// Whether the list is for egress.
     pub egress: bool,
     /// The prefixes.
-    pub cidrs: Vec<Cidr>,
+    pub cidrs: Vec<IpNet>,
 }
 
-/// A feature of a policy that some version or setting does not support.
+/// A feature of a policy that some versions or settings do not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
@@ -94,7 +96,7 @@ impl Policy {
 /// Returns the features that the policies in a text use.
 ///
 /// # Errors
-/// Fails with the place when the text cannot be read.
+/// Fails with the position when the text cannot be read.
 pub fn features_in(text: &str) -> Result<BTreeSet<Feature>, YamlError> {
     let policies = yaml::documents(text)?.iter().flat_map(read).collect::<Vec<_>>();
     Ok(policies.iter().flat_map(Policy::features).collect())

@@ -1,6 +1,9 @@
-//! Finds policies in a document and what they use.
+//! Finds policies in a document, and the features that they use.
 
-use super::{Cidr, Family, Feature, Policy, Prefix, Rule, resultant};
+use ipnet::IpNet;
+
+use super::cidr::{Family, parse_cidr, resultant};
+use super::{Feature, Policy, Prefix, Rule};
 use crate::yaml::{Node, Position};
 
 /// Reads the policies of one document: a Cilium or Kubernetes policy, a list of them, or the old JSON form.
@@ -27,7 +30,7 @@ fn cilium_policy(object: &Node, cluster_wide: bool) -> Policy {
     Policy { name: object_name(object), position: object.position, rules }
 }
 
-/// A rule of the form that `cilium policy import` reads; its labels name it.
+/// A rule in the form that `cilium policy import` reads; its labels are its name.
 fn json_rule(node: &Node) -> Policy {
     let labels = node.get("labels").map_or(&[][..], Node::items).iter();
     let values: Vec<_> = labels.filter_map(|label| label.get("value").unwrap_or(label).text()).collect();
@@ -144,7 +147,7 @@ impl Reader {
         }
     }
 
-    /// Looks for labels of the container runtime in a selector.
+    /// Finds labels of the container runtime in a selector.
     fn labels(&mut self, selector: &Node) {
         for entry in selector.get("matchLabels").map_or(&[][..], Node::entries) {
             if is_container_label(&entry.key) {
@@ -184,18 +187,18 @@ impl Reader {
                 None => {}
             }
         }
-        if cidr.length == 0 {
+        if cidr.prefix_len() == 0 {
             self.uses(Feature::CidrZero, node.position);
         }
-        if cidr.family == Family::V6 {
+        if Family::of(&cidr) == Family::V6 {
             self.uses(Feature::CidrIpv6, node.position);
         }
         let cidrs = resultant(cidr, &holes);
         self.rule.prefixes.push(Prefix { position: node.position, list: self.list, egress, cidrs });
     }
 
-    fn parse(&mut self, node: &Node) -> Option<Cidr> {
-        match node.text().unwrap_or_default().parse() {
+    fn parse(&mut self, node: &Node) -> Option<IpNet> {
+        match parse_cidr(node.text().unwrap_or_default()) {
             Ok(cidr) => Some(cidr),
             Err(error) => {
                 self.invalid(node, error.to_string());
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_cidrs_that_make_no_sense() {
+    fn reports_invalid_cidrs() {
         let text = "kind: CiliumNetworkPolicy\nspec:\n  egress:\n  - toCIDRSet:\n    - cidr: 10.0.0.0/8\n      except: [11.0.0.0/8, x]\n";
         let rule = &read(&yaml::documents(text).unwrap()[0])[0].rules[0];
         let messages: Vec<_> = rule.invalid.iter().map(|(at, message)| format!("{at}: {message}")).collect();

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::template::{Template, comments_above};
+use super::lines::{comments_above, entry_end, keeps_blank_lines, line_end, line_start};
+use super::template::Template;
 use super::{Decision, RebaseError, Request, scalar};
 use crate::configmap::ConfigMap;
 use crate::keys;
 use crate::yaml::{Entry, Node, Style, Value};
 
-/// Metadata that the API server makes.
+/// Metadata that the API server adds.
 const SERVER_MADE: [&str; 7] = [
     "creationTimestamp",
     "generation",
@@ -20,10 +21,10 @@ const SERVER_MADE: [&str; 7] = [
     "uid",
 ];
 
-/// The annotation that kubectl makes.
+/// The annotation that kubectl adds.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The edited text and the splices that made it.
+/// The edited text.
 pub(super) struct Edited {
     pub(super) text: String,
     pub(super) dropped: Vec<String>,
@@ -32,7 +33,7 @@ pub(super) struct Edited {
 struct Splice {
     at: Range<usize>,
     with: String,
-    /// Must start on a line of its own.
+    /// Must start at the beginning of a line.
     whole_lines: bool,
 }
 
@@ -123,7 +124,7 @@ impl Editor<'_> {
             return Err(RebaseError::Shape { position: entry.position, what: entry.key.clone() });
         }
         let mut end = entry_end(self.text, entry);
-        // Blank lines behind it would become content of a block scalar before it that keeps them.
+        // A preceding block scalar that keeps trailing blank lines would absorb the blank lines after this entry.
         let before = self.entries.iter().rev().skip_while(|other| other.bytes.start >= entry.bytes.start);
         let before = before.into_iter().find(|other| !self.removed.contains(other.key.as_str()));
         let stays = |before: &&Entry| !self.rewritten.contains(before.key.as_str());
@@ -141,8 +142,8 @@ impl Editor<'_> {
         self.entries.is_sorted_by(|a, b| a.key < b.key)
     }
 
-    /// Finds the byte where a new key goes: in order if the file is sorted, else after the key that
-    /// precedes it in the template, else at the end.
+    /// Finds the byte for a new key: in order if the file is sorted, else after the key that precedes it in
+    /// the template, else at the end.
     fn place_for(&self, config: &ConfigMap, key: &str) -> usize {
         let before = if self.is_sorted() {
             self.entries.iter().rfind(|entry| entry.key.as_str() < key)
@@ -158,7 +159,7 @@ impl Editor<'_> {
         };
         let end = entry_end(self.text, before);
         let block = matches!(before.value.value, Value::Scalar { style: Style::Literal | Style::Folded, .. });
-        // A block scalar at the end of a text without a final newline would gain one.
+        // After a block scalar at the end of a text without a final line end, the scalar would gain one.
         if block && !self.text[..end].ends_with('\n') {
             return line_start(self.text, before.bytes.start);
         }
@@ -222,7 +223,7 @@ impl Editor<'_> {
     }
 
     fn finish(mut self) -> String {
-        // Stable: splices at one place keep their order.
+        // The sort is stable: splices at one position keep their order.
         self.splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
         let mut text = String::with_capacity(self.text.len() + 256);
         let mut done = 0;
@@ -238,65 +239,4 @@ impl Editor<'_> {
         text.push_str(&self.text[done..]);
         text
     }
-}
-
-/// Returns the end of an entry: after the line end of its last line.
-fn entry_end(text: &str, entry: &Entry) -> usize {
-    node_end(text, &entry.value).max(line_end(text, entry.bytes.end))
-}
-
-fn node_end(text: &str, node: &Node) -> usize {
-    match &node.value {
-        Value::Scalar { style: Style::Literal | Style::Folded, .. } => block_end(text, node),
-        Value::Mapping { entries, flow: false } if !entries.is_empty() => {
-            entries.last().map_or(node.bytes.end, |entry| entry_end(text, entry))
-        }
-        Value::Sequence(items) if !text[..node.bytes.end].ends_with(']') => {
-            items.last().map_or(node.bytes.end, |item| node_end(text, item))
-        }
-        _ => line_end(text, node.bytes.end),
-    }
-}
-
-/// Returns the end of a block scalar. The parser's end can lie in the indentation of the next line.
-fn block_end(text: &str, node: &Node) -> usize {
-    let after_header = line_end(text, block_header(text, node));
-    let keeps = keeps_blank_lines(text, node);
-    let last_line = line_start(text, node.bytes.end);
-    let mut end = if text[last_line..node.bytes.end].trim().is_empty() {
-        last_line
-    } else {
-        line_end(text, node.bytes.end)
-    };
-    end = end.max(after_header);
-    // Blank lines after the block are content only with `+`.
-    while !keeps && end > after_header {
-        let start = line_start(text, text[..end].strip_suffix('\n').map_or(end, str::len));
-        if start < after_header || !text[start..end].trim().is_empty() {
-            break;
-        }
-        end = start;
-    }
-    end
-}
-
-/// Returns where the `|` or `>` of a block scalar is.
-fn block_header(text: &str, node: &Node) -> usize {
-    text[..node.bytes.start].rfind(['|', '>']).unwrap_or(node.bytes.start)
-}
-
-/// Tells whether a node is a block scalar whose blank lines at the end are content.
-fn keeps_blank_lines(text: &str, node: &Node) -> bool {
-    let block = matches!(node.value, Value::Scalar { style: Style::Literal | Style::Folded, .. });
-    let header = block_header(text, node);
-    let line = &text[header..line_end(text, header)];
-    block && line.split('#').next().is_some_and(|indicators| indicators.contains('+'))
-}
-
-pub(super) fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
-}
-
-fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
 }

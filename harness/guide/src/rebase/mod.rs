@@ -1,11 +1,12 @@
-//! Moves a user's ConfigMap to the template of another version, changing nothing else.
+//! Rebases a user's ConfigMap onto another version and changes nothing else.
 //!
-//! A three-way merge: the user's file, the defaults of the source version, those of the target.
-//! Edits are text splices at positions the parser reports; every result is read again by two
-//! parsers and compared with what was decided before anyone sees it.
+//! A three-way merge of the user's file, the defaults of the source version and those of the target.
+//! Edits are text splices at positions that the parser reports. Two parsers read every result, and it
+//! is compared with the decisions before it is returned.
 
 mod decide;
 mod edit;
+mod lines;
 pub mod render;
 mod scalar;
 mod template;
@@ -24,18 +25,18 @@ use model::Version;
 use edit::Edited;
 pub use template::Template;
 
-/// What a rebase is to do.
+/// The input of a rebase, besides the file.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// Version that the file is for.
     pub from: &'a Version,
-    /// Version that it shall be for.
+    /// Target version.
     pub to: &'a Version,
-    /// Template of the target; without one the built-in defaults are used.
+    /// Template of the target; the built-in defaults if absent.
     pub template: Option<&'a Template>,
-    /// Keys that take the target's default although that changes today's behaviour.
+    /// Keys that take the target's default although that changes the behaviour of the cluster.
     pub adopt: BTreeSet<String>,
-    /// Whether comments of the template go above keys that have none.
+    /// Whether keys without comments get those of the template.
     pub comments: bool,
 }
 
@@ -44,13 +45,13 @@ pub struct Request<'a> {
 pub struct Rebased {
     /// The new file.
     pub text: String,
-    /// What was decided for each key, in file order, then the added ones.
+    /// The decision on each key: first those of the file in file order, then the added ones.
     pub decisions: Vec<Decision>,
-    /// Server-made metadata that was dropped.
+    /// Removed metadata of the API server.
     pub dropped: Vec<String>,
 }
 
-/// What happens to one key.
+/// The decision on one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decision {
@@ -58,31 +59,31 @@ pub struct Decision {
     pub key: String,
     /// Its name before, if that differs.
     pub old_key: Option<String>,
-    /// What happens.
+    /// The class of the decision.
     pub class: Class,
     /// Its value before.
     pub before: Option<String>,
     /// Its value after.
     pub after: Option<String>,
-    /// What the change does to a running cluster.
+    /// The effect of the change on a running cluster.
     pub effect: OnChange,
     /// Why.
     pub why: String,
-    /// Where that was read.
+    /// Where this was read.
     pub source: Option<String>,
 }
 
-/// How a key is classified.
+/// The class of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// Stays as it is.
+    /// The key and its value stay.
     Kept,
-    /// Stays as it is: no template and no guide knows it.
+    /// The key stays, although neither a template nor the guide lists it.
     Unknown,
     /// New in the target.
     Added,
-    /// New in the target and left out, because absent means today's behaviour.
+    /// New in the target and left out, because its absence keeps the current behaviour.
     Omitted,
     /// The guide requires the value.
     Required,
@@ -92,15 +93,15 @@ pub enum Class {
     Inverted,
     /// The target writes the value differently.
     Replaced,
-    /// The target takes its default although the user's file has today's.
+    /// Takes the default of the target, as requested.
     Adopted,
-    /// Stays, but a later version will not read it.
+    /// Stays, but is deprecated.
     Deprecated,
     /// The target does not read it.
     Removed,
-    /// The template's default changed; today's value stays.
+    /// The default changed; the current value stays.
     DefaultFlipped,
-    /// Two keys say different things; both stay until a person decides.
+    /// Nothing is changed until a person decides.
     Conflict,
 }
 
@@ -110,39 +111,39 @@ pub enum RebaseError {
     /// The file cannot be read.
     #[error(transparent)]
     Yaml(#[from] YamlError),
-    /// The file is written in a way that cannot be edited line by line.
-    #[error("{position}: {what} cannot be edited in place: write each entry on lines of its own")]
+    /// The layout of the file cannot be edited line by line.
+    #[error("{position}: {what} cannot be edited in place: write each entry on separate lines")]
     Shape {
         /// Where.
         position: Position,
-        /// What is there.
+        /// What cannot be edited.
         what: String,
     },
     /// No key would be left.
-    #[error("none of its keys would be left in {to}: is it really for {from}?")]
+    #[error("{to} reads none of its keys: check that the file is for {from}")]
     Empty {
-        /// Version that the file is said to be for.
+        /// Version that the file is for.
         from: Version,
-        /// Version that it shall be for.
+        /// Target version.
         to: Version,
     },
-    /// The result did not prove right, so it is withheld.
-    #[error("refused to write, because the result does not prove right: {detail}")]
+    /// The result failed its verification.
+    #[error("the rebased file failed its verification and was not written: {detail}")]
     Unproven {
-        /// What differs.
+        /// The difference.
         detail: String,
     },
 }
 
 impl Decision {
-    /// Tells whether it changes the file.
+    /// Tells whether the decision changes the file.
     pub fn is_change(&self) -> bool {
         self.old_key.is_some() || self.before != self.after
     }
 }
 
 impl Rebased {
-    /// Tells whether something is to be done: a key to change or a conflict to solve.
+    /// Tells whether a key changes or a conflict is open.
     pub fn is_pending(&self) -> bool {
         let open = |decision: &Decision| decision.is_change() || decision.class == Class::Conflict;
         self.decisions.iter().any(open) || !self.dropped.is_empty()
@@ -152,7 +153,7 @@ impl Rebased {
 /// Rebases the ConfigMap in a text.
 ///
 /// # Errors
-/// Fails when the text cannot be read or edited, and when the result does not prove right.
+/// Fails when the text cannot be read or edited, and when the result fails its verification.
 pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError> {
     let config = ConfigMap::read(text)?;
     let decisions = decide::decide(&config, request);
@@ -160,7 +161,7 @@ pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError>
         return Err(RebaseError::Empty { from: request.from.clone(), to: request.to.clone() });
     }
     let mut edited = edit::apply(text, &config, &decisions, request)?;
-    // A text without a final line end stays one, unless a block scalar at its end needs it.
+    // A text without a final line end keeps none, unless a block scalar at its end needs it.
     let trimmed = edited.text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
     if let Some(trimmed) = trimmed.filter(|_| !text.ends_with('\n')) {
         let trimmed = Edited { text: trimmed.to_owned(), dropped: edited.dropped.clone() };

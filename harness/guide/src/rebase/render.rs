@@ -1,4 +1,4 @@
-//! A rebase for people and programs: a diff, an explanation for each key, JSON.
+//! A rebase as a diff, as an explanation of each key and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,13 +19,13 @@ pub struct Report {
     pub schema: String,
     /// Version that the file was for.
     pub from: Version,
-    /// Version that it is for now.
+    /// Target version.
     pub to: Version,
-    /// Whether something is to be done.
+    /// Whether a key changes or a conflict is open.
     pub pending: bool,
-    /// What was decided for each key.
+    /// The decision on each key.
     pub decisions: Vec<Decision>,
-    /// Server-made metadata that was dropped.
+    /// Removed metadata of the API server.
     pub dropped: Vec<String>,
     /// The new file.
     pub text: String,
@@ -35,7 +35,7 @@ impl Report {
     /// The name of the JSON form.
     pub const SCHEMA: &'static str = "seatrial/rebase/v1";
 
-    /// Makes the JSON form of a rebase.
+    /// Returns the JSON form of a rebase.
     pub fn new(from: &Version, to: &Version, rebased: &Rebased) -> Self {
         Self {
             schema: Self::SCHEMA.to_owned(),
@@ -49,13 +49,13 @@ impl Report {
     }
 }
 
-/// Writes a unified diff; equal texts give nothing.
+/// Writes a unified diff; empty for equal texts.
 pub fn diff(file: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
     diff.unified_diff().context_radius(3).header(file, &format!("{file} (rebased)")).to_string()
 }
 
-/// Counts the decisions in one line, without the keys that stay as they are.
+/// Counts the decisions in one line, without the keys that stay.
 pub fn summary(rebased: &Rebased) -> String {
     let mut counts = BTreeMap::<Class, usize>::new();
     for decision in &rebased.decisions {
@@ -65,9 +65,9 @@ pub fn summary(rebased: &Rebased) -> String {
     let parts = counts.iter().filter(|(class, _)| !quiet.contains(class));
     let mut parts: Vec<_> = parts.map(|(class, count)| format!("{count} {}", name(*class))).collect();
     if !rebased.dropped.is_empty() {
-        parts.push(format!("{} server-made fields dropped", rebased.dropped.len()));
+        parts.push(format!("{} fields of the API server removed", rebased.dropped.len()));
     }
-    if parts.is_empty() { "nothing to be done".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no change".to_owned() } else { parts.join(", ") }
 }
 
 /// Explains the decision on each key.

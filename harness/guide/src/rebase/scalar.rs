@@ -1,9 +1,9 @@
-//! Writes scalars so that every YAML reader takes them for strings.
+//! Writes scalars that every YAML reader reads as strings.
 
 use crate::configmap::plain_type;
 use crate::yaml::Style;
 
-/// Writes a value on one line, in the given style if the value allows it.
+/// Writes a value on one line, in the given style if possible.
 pub(super) fn inline(value: &str, style: Style) -> String {
     match style {
         Style::Plain if is_plain(value) => value.to_owned(),
@@ -12,7 +12,7 @@ pub(super) fn inline(value: &str, style: Style) -> String {
     }
 }
 
-/// Writes a new entry as lines: double quotes, single ones around JSON, a literal block for several lines.
+/// Writes a new entry as lines: in double quotes, JSON in single quotes, several lines as a literal block.
 pub(super) fn entry(key: &str, value: &str) -> Vec<String> {
     let key = if is_plain(key) { key.to_owned() } else { double_quoted(key) };
     if let Some(lines) = literal(value) {
@@ -23,7 +23,7 @@ pub(super) fn entry(key: &str, value: &str) -> Vec<String> {
     vec![format!("{key}: {}", inline(value, style))]
 }
 
-/// Splits a text into the lines of a literal block, if a literal block can hold it.
+/// Splits a text into the lines of a literal block; `None` if a literal block cannot hold it.
 fn literal(value: &str) -> Option<Vec<String>> {
     let body = value.strip_suffix('\n').unwrap_or(value);
     let fits = body.contains('\n')

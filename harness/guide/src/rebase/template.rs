@@ -1,6 +1,6 @@
-//! Templates: the ConfigMap of a version, built in or given.
+//! Templates: the default ConfigMap of a version, built in or read from a file.
 
-use super::edit::line_start;
+use super::lines::comments_above;
 use super::scalar;
 use crate::configmap::ConfigMap;
 use crate::keys::{self, Key};
@@ -17,7 +17,7 @@ impl Template {
     /// Reads a template from a manifest.
     ///
     /// # Errors
-    /// Fails with the place when the text is not a ConfigMap.
+    /// Fails with the position when the text is not a ConfigMap.
     pub fn read(text: &str) -> Result<Self, YamlError> {
         let config = ConfigMap::read(text)?;
         let entry = |entry: &Entry| {
@@ -27,7 +27,7 @@ impl Template {
         Ok(Self { entries: config.entries().iter().filter_map(entry).collect() })
     }
 
-    /// Makes the default ConfigMap of a release.
+    /// Returns the default ConfigMap of a release.
     pub fn built_in(version: &Version) -> Self {
         let entry = |key: &Key| {
             let value = key.default_at(version)?.to_owned();
@@ -37,7 +37,7 @@ impl Template {
         Self { entries: keys::up_to(version.minor()).filter_map(entry).collect() }
     }
 
-    /// Writes it as a manifest.
+    /// Returns the template as a manifest.
     pub fn manifest(&self) -> String {
         let head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cilium-config\n  namespace: kube-system\ndata:\n";
         let entries = self.entries.iter();
@@ -65,13 +65,4 @@ impl Template {
     fn entry(&self, key: &str) -> Option<&(String, String, Vec<String>)> {
         self.entries.iter().find(|(name, ..)| name == key)
     }
-}
-
-/// Returns the comment lines directly above an entry.
-pub(super) fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
-    let above = &text[..line_start(text, entry.bytes.start)];
-    let lines = above.lines().rev().map(str::trim).take_while(|line| line.starts_with('#'));
-    let mut comments: Vec<_> = lines.map(ToOwned::to_owned).collect();
-    comments.reverse();
-    comments
 }

@@ -1,4 +1,4 @@
-//! Proves an edited text right: two parsers read it, and nothing but the decided keys may differ.
+//! Verifies an edited text: two parsers read it, and only the decided keys may differ.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{Decision, RebaseError};
 use crate::configmap::{ConfigMap, NAME};
 use crate::yaml::{Entry, Node, Value};
 
-/// Compares the new text with what was decided.
+/// Compares the new text with the decisions.
 ///
 /// # Errors
 /// Names the first difference.
@@ -20,15 +20,16 @@ pub(super) fn verify(before: &ConfigMap, decisions: &[Decision], edited: &Edited
     compare(&expected, &after.data()).map_err(unproven)?;
     compare_surroundings(before, &after).map_err(unproven)?;
     compare_metadata(before, &after, &edited.dropped).map_err(unproven)?;
-    // Parsers differ on a block scalar that ends without a line end, so that one is given to both.
+    // Parsers differ on a block scalar without a final line end, so both read the text with one.
     let whole = if edited.text.ends_with('\n') { edited.text.clone() } else { format!("{}\n", edited.text) };
     let first = ConfigMap::read(&whole).map_err(|error| unproven(error.to_string()))?;
     let second = second_reading(&whole).map_err(unproven)?;
     let second: BTreeMap<_, _> = second.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    compare(&first.data(), &second).map_err(|detail| unproven(format!("a second parser disagrees: {detail}")))
+    compare(&first.data(), &second)
+        .map_err(|detail| unproven(format!("a second parser reads it differently: {detail}")))
 }
 
-/// Returns the keys and values that the new text must hold, no more and no less.
+/// Returns the keys and values that the new text must hold.
 fn expected<'a>(before: &'a ConfigMap, decisions: &'a [Decision]) -> BTreeMap<&'a str, &'a str> {
     let mut data = before.data();
     for decision in decisions {
@@ -43,12 +44,12 @@ fn compare(expected: &BTreeMap<&str, &str>, found: &BTreeMap<&str, &str>) -> Res
     for (key, value) in expected {
         match found.get(key) {
             Some(other) if other == value => {}
-            Some(other) => return Err(format!("{key} would be {other:?} and not {value:?}")),
+            Some(other) => return Err(format!("{key} would be {other:?} instead of {value:?}")),
             None => return Err(format!("{key} would be missing")),
         }
     }
     match found.keys().find(|key| !expected.contains_key(*key)) {
-        Some(key) => Err(format!("{key} would appear")),
+        Some(key) => Err(format!("{key} would be added")),
         None => Ok(()),
     }
 }
@@ -59,7 +60,7 @@ fn compare_surroundings(before: &ConfigMap, after: &ConfigMap) -> Result<(), Str
         && old.iter().zip(&new).all(|((d1, i1, old), (d2, i2, new))| {
             (d1, i1, old.len()) == (d2, i2, new.len()) && old.iter().zip(new).all(|(a, b)| same_entry(a, b))
         });
-    if same { Ok(()) } else { Err("something outside the ConfigMap's data would change".to_owned()) }
+    if same { Ok(()) } else { Err("something outside of the data of the ConfigMap would change".to_owned()) }
 }
 
 fn compare_metadata(before: &ConfigMap, after: &ConfigMap, dropped: &[String]) -> Result<(), String> {
@@ -79,7 +80,7 @@ fn same_entry(a: &Entry, b: &Entry) -> bool {
     a.key == b.key && same_node(&a.value, &b.value)
 }
 
-/// Compares what two nodes hold, wherever they are.
+/// Compares the contents of two nodes, not their positions.
 fn same_node(a: &Node, b: &Node) -> bool {
     match (&a.value, &b.value) {
         (Value::Scalar { text: a, style: s, .. }, Value::Scalar { text: b, style: t, .. }) => {
@@ -95,7 +96,7 @@ fn same_node(a: &Node, b: &Node) -> bool {
     }
 }
 
-/// Reads the data with an unrelated parser.
+/// Reads the data with an independent parser.
 fn second_reading(text: &str) -> Result<Vec<(String, String)>, String> {
     let parsed = YamlFile::parse(text);
     if let Some(error) = parsed.errors().first() {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use guide::lint::{Change, RuleId, Source, lint, render};
-use guide::{Kernel, VersionSpec, catalogue};
+use guide::{Kernel, catalogue};
+use model::VersionSpec;
 
 use engine::exit::{self, Usage};
 use engine::spawn;
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
     if args.cluster {
         files.extend(read_cluster()?);
     } else if args.paths.is_empty() {
-        return Err(Usage("nothing to lint: name files or folders, or use --cluster".to_owned()).into());
+        return Err(Usage("nothing to lint: give files or folders, or use --cluster".to_owned()).into());
     }
     let sources: Vec<_> = files.iter().map(|(file, text)| Source { file, text }).collect();
     let report = match lint(&sources, &change) {
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
         }
     }
     if report.policies + report.expressions == 0 {
-        writeln!(err, "no policy, rule or dashboard was found")?;
+        writeln!(err, "found no policy, rule or dashboard")?;
         return Ok(exit::SKIPPED);
     }
     Ok(if report.is_clean() { exit::PASSED } else { exit::FINDINGS })
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
 fn change(args: &Args) -> Result<Change, Usage> {
     let resolve = |spec| guide::resolve(spec).map_err(|e| Usage(e.to_string()));
     let to = args.to.as_ref().map(resolve).transpose()?;
-    let to = to.ok_or_else(|| Usage("give the version to go to with --to".to_owned()))?;
+    let to = to.ok_or_else(|| Usage("--to is missing: give the target version".to_owned()))?;
     let from = match &args.from {
         Some(spec) => resolve(spec)?,
         None => catalogue::predecessor(&to).unwrap_or(&to).clone(),
@@ -140,13 +141,15 @@ fn read_cluster() -> anyhow::Result<Vec<(String, String)>> {
     for kind in KINDS {
         let output = spawn::output("kubectl", ["get", kind, "--all-namespaces", "--output", "yaml"])
             .context("cannot run kubectl: install it, or lint files")?;
-        let said = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             files.push((format!("cluster:{kind}"), String::from_utf8(output.stdout)?));
-        } else if !said.contains("doesn't have a resource type") {
-            // kubectl repeats itself before it comes to the point.
-            let point = said.trim().lines().last().unwrap_or_default();
-            anyhow::bail!("kubectl cannot list {kind}: {point} (does KUBECONFIG name the right cluster?)");
+        } else if !message.contains("doesn't have a resource type") {
+            // The last line of kubectl has the cause.
+            let cause = message.trim().lines().last().unwrap_or_default();
+            anyhow::bail!(
+                "kubectl cannot list {kind}: {cause}; check that KUBECONFIG names the right cluster"
+            );
         }
     }
     Ok(files)

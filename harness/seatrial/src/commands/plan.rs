@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use guide::policy::{self, Feature};
-use guide::{ConfigMap, Facts, Kernel, Minor, Options, PlanError, VersionSpec};
+use guide::{BudgetTexts, ConfigMap, Facts, Kernel, Options, PlanError};
+use model::{Layer, Minor, VersionSpec};
 use probe::budget::Budgets;
-use probe::flow::Layer;
 
 use crate::commands::lint::read_paths;
 use engine::exit::{self, Usage};
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     from: VersionSpec,
     /// Version to upgrade to.
     to: VersionSpec,
-    /// Allow a target that is older.
+    /// Allow a downgrade.
     #[arg(long)]
     downgrade: bool,
     /// Refuse a path through intermediate versions.
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Oldest kernel of the nodes, as `uname -r` prints it.
     #[arg(long, value_name = "VERSION")]
     kernel: Option<Kernel>,
-    /// Minor of the cluster's Kubernetes, for example 1.15.
+    /// Kubernetes minor of the cluster, for example 1.15.
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<Minor>,
     /// Newest minor of Cilium that the cluster has run before.
@@ -58,6 +58,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let (from, to) = (resolve(&args.from)?, resolve(&args.to)?);
     let config = args.config.as_ref().map(read_config).transpose()?;
     let policies = features(&args.policies)?;
+    let standard = Budgets::standard();
+    let budgets = BudgetTexts::collect(|layer, impact| match layer {
+        Layer::L3 => standard.rule(probe::flow::Layer::L3, impact.wording()),
+        Layer::L7 => standard.rule(probe::flow::Layer::L7, impact.wording()),
+        _ => None,
+    });
     let facts = Facts {
         config: config.as_ref(),
         policies: policies.as_ref(),
@@ -65,17 +71,13 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
         kubernetes: args.kubernetes,
         previously: args.previously,
         available: None,
+        budgets: Some(&budgets),
     };
     let options = Options { downgrade: args.downgrade, direct: args.direct };
-    let mut plan = guide::plan_for(&from, &to, options, &facts).map_err(|e| match e {
+    let plan = guide::plan_for(&from, &to, options, &facts).map_err(|e| match e {
         PlanError::NotAnUpgrade { .. } => Usage(format!("{e} with --downgrade")),
         e => Usage(e.to_string()),
     })?;
-    let budgets = Budgets::standard();
-    for stage in &mut plan.stages {
-        stage.l3_budget = budgets.rule(Layer::L3, &stage.l3.to_string());
-        stage.l7_budget = budgets.rule(Layer::L7, &stage.l7.to_string());
-    }
     match args.output {
         Output::Table => write!(out, "{}", guide::plan::render::text(&plan))?,
         Output::Markdown => write!(out, "{}", guide::plan::render::markdown(&plan))?,
@@ -90,7 +92,7 @@ fn read_config(path: &PathBuf) -> Result<ConfigMap, Usage> {
     ConfigMap::read(&text).map_err(|e| Usage(format!("{name}:{e}")))
 }
 
-/// Collects the features that the policies use; without paths they are not known.
+/// Collects the features that the policies use; `None` without paths.
 fn features(paths: &[PathBuf]) -> Result<Option<BTreeSet<Feature>>, Usage> {
     if paths.is_empty() {
         return Ok(None);

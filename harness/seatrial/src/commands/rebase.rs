@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use cluster::{Component, Components};
-use guide::VersionSpec;
 use guide::rebase::{Class, Rebased, Request, Template, rebase, render};
+use model::VersionSpec;
 
 use engine::exit::{self, Usage};
 use engine::{paths, spawn};
@@ -113,7 +113,7 @@ fn read_template(path: &Path) -> anyhow::Result<Template> {
     Ok(Template::read(&text).map_err(|e| Usage(format!("{}:{e}", path.display())))?)
 }
 
-/// Renders only the ConfigMap of a chart, as the guide does.
+/// Renders only the ConfigMap of a chart.
 fn render_chart(chart: &Path) -> anyhow::Result<String> {
     let folder = chart.display().to_string();
     let only = ["--set", "agent.enabled=false", "--set", "operator.enabled=false"];
@@ -122,10 +122,10 @@ fn render_chart(chart: &Path) -> anyhow::Result<String> {
     let helm = tokio::runtime::Runtime::new()?.block_on(components.find(Component::Helm));
     let helm = helm.map_or_else(|| "helm".to_owned(), |helm| helm.display().to_string());
     let output = spawn::output(&helm, args)
-        .context("cannot run helm: `seatrial doctor --build` makes one; or give a rendered ConfigMap")?;
+        .context("cannot run helm: build it with `seatrial doctor --build`, or give a rendered ConfigMap")?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Usage(format!("helm cannot render {}: {}", chart.display(), said.trim())).into());
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(Usage(format!("helm cannot render {}: {}", chart.display(), message.trim())).into());
     }
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -143,16 +143,16 @@ fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Replaces a file in one step and keeps the old text beside it.
+/// Replaces a file atomically and keeps the old text as FILE.bak.
 fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
-        return Err(Usage("--in-place needs a file, not standard input".to_owned()).into());
+        return Err(Usage("--in-place needs a file instead of standard input".to_owned()).into());
     }
     let mut backup = path.as_os_str().to_owned();
     backup.push(".bak");
     let backup = PathBuf::from(backup);
     if fs::read_to_string(&backup).is_ok_and(|kept| kept != old) {
-        return Err(Usage(format!("{} holds another version: move it away first", backup.display())).into());
+        return Err(Usage(format!("{} exists with other contents: move it first", backup.display())).into());
     }
     fs::write(&backup, old).with_context(|| format!("cannot write {}", backup.display()))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cluster::{Component, Components};
-use guide::Version;
+use model::Version;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subject::Layout;
@@ -14,7 +14,7 @@ use crate::paths;
 use crate::scratch::Scratch;
 
 /// The first minor whose chart is of one piece.
-const WHOLE_FROM: guide::Minor = guide::Minor::new(1, 9);
+const WHOLE_FROM: model::Minor = model::Minor::new(1, 9);
 
 /// Charts and manifests by version.
 #[derive(Clone, Debug)]

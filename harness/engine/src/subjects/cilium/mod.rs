@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cluster::{Components, Image};
-use guide::Version;
 use kube::api::DynamicObject;
+use model::Version;
 use serde_json::{Map, Value};
 use subject::{CONTAINER, Chart, DAEMONSET, Layout, Parts, Subject};
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use cluster::Image;
 use cluster::images::host_program;
-use guide::Version;
 use kube::api::DynamicObject;
+use model::Version;
 use serde_json::{Value, json};
 
 use super::containers;
@@ -108,7 +108,7 @@ fn health_port(container: &Value) -> Option<u64> {
 /// Values without which images of ours cannot be used: no digests, which ours do not have, and no list of capabilities,
 /// of which a machine may lack some.
 pub(super) fn values(version: &Version) -> Vec<(String, String)> {
-    let since = |minor| version.minor() >= guide::Minor::new(1, minor);
+    let since = |minor| version.minor() >= model::Minor::new(1, minor);
     let mut values = Vec::new();
     if since(9) {
         for image in ["image", "operator.image", "preflight.image", "envoy.image", "preflight.envoy.image"] {

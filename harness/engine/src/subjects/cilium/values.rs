@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use guide::{Minor, Version};
+use model::{Minor, Version};
 use serde_json::{Map, Value};
 
 use crate::exit::Usage;

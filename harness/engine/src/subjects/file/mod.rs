@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use guide::{Version, VersionSpec};
 use kube::api::DynamicObject;
+use model::{Version, VersionSpec};
 use probe::flow::Via;
 use probe::traffic::Traffic;
 use serde_json::Value;

@@ -5,8 +5,8 @@ mod program;
 
 use cluster::images::REGISTRY;
 use cluster::{Component, Components, Image};
-use guide::Version;
 use kube::api::DynamicObject;
+use model::Version;
 use serde_json::Value;
 use subject::{Chart, Layout};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use cluster::Run;
 use cluster::images::{Layer, host_program};
-use guide::Version;
+use model::Version;
 use serde::Deserialize;
 
 use crate::bundle::Bundle;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use guide::Minor;
+use model::Minor;
 
 use engine::command_line::CommandLine;
 use engine::exit;

@@ -1,7 +1,6 @@
 //! All trials: every arm of every scenario, and the guide's transitions that no scenario covers.
 
-use guide::{Minor, Version};
-use model::Direction;
+use model::{Direction, Minor, Version};
 use report::matrix::{LeftOut, Trial};
 
 use engine::command_line::CommandLine;
