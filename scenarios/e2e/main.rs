@@ -63,6 +63,7 @@ fn main() {
         beside("charts/stage-by-stage", charts::stage_by_stage),
         beside("charts/manifests", charts::manifests),
         beside("flannel/upgrade", subject_file::upgrade),
+        beside("flannel/chart", subject_file::upgrade_of_a_chart),
         beside("flannel/wrong-interface", subject_file::wrong_interface),
         beside("flannel/closed-to-ipv6", subject_file::closed_to_ipv6),
     ];

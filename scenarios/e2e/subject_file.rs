@@ -9,8 +9,12 @@ use serde_json::Value;
 use crate::command::{Running, check, run, seatrial};
 
 const VERSIONS: [&str; 2] = ["0.25.7", "0.26.7"];
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 7] = [
     ("flannel.yaml", include_str!("flannel/flannel.yaml")),
+    ("flannel-chart.yaml", include_str!("flannel/flannel-chart.yaml")),
+    ("chart/Chart.yaml", include_str!("flannel/chart/Chart.yaml")),
+    ("chart/values.yaml", include_str!("flannel/chart/values.yaml")),
+    ("chart/templates/flannel.yaml", include_str!("flannel/chart/templates/flannel.yaml")),
     ("0.25.7.yaml", include_str!("flannel/0.25.7.yaml")),
     ("0.26.7.yaml", include_str!("flannel/0.26.7.yaml")),
 ];
@@ -38,8 +42,17 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// Agents of each version start on both nodes there and back, and what goes from pod to pod loses nothing.
 pub(crate) fn upgrade() -> Result<(), Failed> {
+    upgrade_with("flannel.yaml")
+}
+
+/// The same with a Helm chart instead of manifests.
+pub(crate) fn upgrade_of_a_chart() -> Result<(), Failed> {
+    upgrade_with("flannel-chart.yaml")
+}
+
+fn upgrade_with(file: &str) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let mut running = start(folder.path(), |_, text| text.to_owned(), &["--rollback"])?;
+    let mut running = start(folder.path(), file, |_, text| text.to_owned(), &["--rollback"])?;
     let code = running.ended()?;
     check(code == Some(0), running.console())?;
     let record = running.record()?;
@@ -116,7 +129,7 @@ fn found_by_traffic(edit: impl Fn(&str) -> String) -> Result<(Value, String), Fa
         Some(version) if version == to => edit(text),
         _ => text.to_owned(),
     };
-    let mut running = start(folder.path(), wrong, &[])?;
+    let mut running = start(folder.path(), "flannel.yaml", wrong, &[])?;
     let (code, console) = (running.ended()?, running.console());
     check(code == Some(1), &console)?;
     let record = running.record()?;
@@ -130,15 +143,21 @@ fn found(record: &Value) -> Result<BTreeSet<&str>, Failed> {
     Ok(array(record, "findings")?.iter().map(|it| text(it, "flow")).collect())
 }
 
-/// Runs the upgrade with files of which each is what `edit` makes of its name and text.
-fn start(folder: &Path, edit: impl Fn(&str, &str) -> String, options: &[&str]) -> Result<Running, Failed> {
+/// Runs the upgrade with a subject file, after `edit` has changed the text of each file.
+fn start(
+    folder: &Path,
+    file: &str,
+    edit: impl Fn(&str, &str) -> String,
+    options: &[&str],
+) -> Result<Running, Failed> {
+    std::fs::create_dir_all(folder.join("chart/templates"))?;
     for (name, text) in FILES {
         std::fs::write(folder.join(name), edit(name, text))?;
     }
     let images = images();
     check(images.is_file(), format!("{} is missing; make it with ci/flannel", images.display()))?;
     let [from, to] = VERSIONS;
-    let (file, images) = (folder.join("flannel.yaml"), images.display().to_string());
+    let (file, images) = (folder.join(file), images.display().to_string());
     let file = file.display().to_string();
     let words = ["run", from, to, "--subject-file", &file, "--images", &images];
     Running::start(&words.iter().chain(options).copied().collect::<Vec<_>>())

@@ -173,7 +173,7 @@ impl Components {
     pub async fn resolve(
         &self,
         component: Component,
-        progress: &dyn Fn(String),
+        progress: &(dyn Fn(String) + Sync),
     ) -> Result<PathBuf, ComponentError> {
         if let Some(found) = self.find(component).await {
             return Ok(found);

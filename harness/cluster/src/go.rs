@@ -69,7 +69,11 @@ impl GoProgram<'_> {
     ///
     /// # Errors
     /// When Go is missing, the build fails, or the cache cannot be written.
-    pub async fn resolve(&self, cache: &Path, progress: &dyn Fn(String)) -> Result<PathBuf, GoError> {
+    pub async fn resolve(
+        &self,
+        cache: &Path,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<PathBuf, GoError> {
         let target = self.cached(cache);
         if target.is_file() {
             return Ok(target);

@@ -1,9 +1,9 @@
-//! The images of a run: this program under the names of all its roles, and further programs.
+//! The images of a run: this program under the names of all its roles.
 
 use std::path::Path;
 
 use anyhow::Context as _;
-use cluster::images::{Image, ImageError, Layer, LayerBuilder, REGISTRY};
+use cluster::images::{Image, Layer, LayerBuilder, REGISTRY};
 
 use crate::roles;
 use crate::scratch::Scratch;
@@ -39,22 +39,8 @@ impl Bundle {
         }
     }
 
-    /// Begins another layer, which is on disk as long as this lives.
-    pub fn begin(&self, name: &str) -> Result<LayerBuilder, ImageError> {
-        LayerBuilder::create(&self.folder.path().join(format!("{name}.tar")))
-    }
-
-    /// An image of another program alone.
-    pub async fn program(&self, name: &str, program: &Path) -> anyhow::Result<Image> {
-        let mut layer = self.begin(name)?;
-        layer.program(program, &format!("/usr/bin/{name}")).await?;
-        layer.folder("/tmp")?;
-        let layer = layer.finish()?;
-        Ok(Image {
-            reference: format!("{REGISTRY}/{name}:{}", layer.short()),
-            layers: vec![layer],
-            entrypoint: vec![format!("/usr/bin/{name}")],
-            env: Vec::new(),
-        })
+    /// A folder for what else belongs to the run; it is on disk as long as this lives.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }

@@ -30,3 +30,9 @@ pub fn of(verdict: Verdict) -> u8 {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+impl From<subject::InputError> for Usage {
+    fn from(error: subject::InputError) -> Self {
+        Self(error.0)
+    }
+}

@@ -1,59 +1,40 @@
-//! What is upgraded, and the documented steps that upgrade it, on the Kubernetes API.
+//! Subjects: the network components that are upgraded, and the steps that install and upgrade them.
 //!
-//! A [`Subject`] knows what its objects are called ([`Names`]). Unless it is told other names they are Cilium's: DaemonSet
-//! `cilium`, container `cilium-agent`, ConfigMap `cilium-config`. Whatever a chart of these names renders can be driven,
-//! real Cilium or a stand-in for it. Steps of Cilium's guide alone know no other names: its pre-flight check, its
-//! ConfigMap, its identities, what is run in and beside its agents.
+//! A [`Subject`] provides charts or manifests, images and names ([`Names`]); [`registry`] has all subjects by name.
+//! [`Installation`] drives a subject's DaemonSet on a cluster: it knows no component, only [`Names`]. The steps of Cilium's
+//! upgrade guide that no other component has are in [`cilium`].
 
-mod apply;
-mod beside;
-mod chart;
-mod config;
-mod driver;
-mod exec;
-mod identities;
-mod layout;
-mod manifests;
+mod capability;
+pub mod cilium;
+mod daemonset;
+mod error;
+mod facts;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+pub mod file;
+mod input;
 mod names;
-mod obstacle;
-mod pod;
-mod policy;
-mod preflight;
-mod rollback;
-mod rollout;
-mod scrape;
-mod snapshot;
+mod options;
+mod registration;
+pub mod registry;
+mod release;
+mod source;
+mod spawn;
+pub mod standin;
+mod standin_program;
+mod subject;
 
-pub use apply::ApplyError;
-pub use beside::BesideError;
-pub use chart::{Chart, ChartError, find, helm};
 pub use cluster::existing::RUN_LABEL;
-pub use config::parse_config_map;
-pub use driver::{Subject, SubjectError};
-pub use exec::{ExecError, Said};
-pub use identities::{Fate, Migrated};
-pub use layout::{Layout, Parts};
-pub use manifests::objects as manifests;
+
+pub use capability::{Capabilities, Capability};
+pub use daemonset::{Installation, InstallationError, Obstacle, Output, Snapshot, parse_config_map};
+pub use error::PrepareError;
+pub use facts::Facts;
+pub use input::InputError;
 pub use names::Names;
-pub use obstacle::{Obstacle, ignored_values};
-pub use policy::{Grant, HttpRule, policies, policy};
-pub use scrape::ScrapeError;
-pub use snapshot::Snapshot;
-
-/// Namespace of everything that belongs to the subject.
-pub const NAMESPACE: &str = "kube-system";
-/// The agents' DaemonSet, and their value of the label `k8s-app`.
-pub const DAEMONSET: &str = "cilium";
-/// The agent's container.
-pub const CONTAINER: &str = "cilium-agent";
-/// The operator's Deployment.
-pub const OPERATOR: &str = "cilium-operator";
-/// The agents' configuration.
-pub const CONFIG_MAP: &str = "cilium-config";
-/// The pre-flight DaemonSet.
-pub const PREFLIGHT: &str = "cilium-pre-flight-check";
-/// Group, version and kind of its policies.
-pub const POLICY: (&str, &str, &str) = ("cilium.io", "v2", "CiliumNetworkPolicy");
-
-/// The L7 proxy's DaemonSet, in versions that run it beside the agents.
-pub const PROXY: &str = "cilium-envoy";
+pub use options::SubjectOptions;
+pub use registration::{Registration, Supported};
+pub use release::Release;
+pub use source::{Chart, ChartError, Division, Parts, find};
+pub use standin_program::Program as StandinProgram;
+pub use subject::{Environment, Prepared, Subject};

@@ -1,51 +1,36 @@
-//! What a subject's objects are called.
+//! The names of a subject's objects.
 
 use k8s_openapi::api::core::v1::Pod;
 
 /// The names of a subject's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// A part of the names of its objects that are in no namespace.
+    /// The subject's own name, which is part of the names of its cluster-wide objects.
     pub name: String,
-    /// Namespace of everything else that belongs to it.
+    /// Namespace of its other objects.
     pub namespace: String,
     /// The agents' DaemonSet.
     pub daemon_set: String,
-    /// Value of the label `k8s-app` by which its agents are told as well, whatever owns them.
+    /// Value of the label `k8s-app` that marks its agents as well, whatever owns them.
     pub app: Option<String>,
     /// The agent's container.
     pub container: String,
-    /// The agents' configuration, where it is in a ConfigMap.
+    /// The ConfigMap with the agents' configuration, if there is one.
     pub config_map: Option<String>,
-    /// The L7 proxy's DaemonSet, where it may have one beside the agents'.
+    /// The L7 proxy's DaemonSet, if there can be one apart from the agents'.
     pub proxy: Option<String>,
-    /// The operator's Deployment, where it may have one.
+    /// The operator's Deployment, if there can be one.
     pub operator: Option<String>,
-    /// The pre-flight check's DaemonSet, where it may have one.
+    /// The pre-flight check's DaemonSet, if there can be one.
     pub preflight: Option<String>,
-    /// Group, version and kind of its policies, where it has a kind of its own.
+    /// Group, version and kind of its policies, if it has its own kind.
     pub policy: Option<(&'static str, &'static str, &'static str)>,
+    /// Folder of the agents' sockets on the nodes, if commands need it.
+    pub sockets: Option<String>,
 }
 
 impl Names {
-    /// Those of Cilium.
-    #[must_use]
-    pub fn cilium() -> Self {
-        Self {
-            name: "cilium".to_owned(),
-            namespace: crate::NAMESPACE.to_owned(),
-            daemon_set: crate::DAEMONSET.to_owned(),
-            app: Some(crate::DAEMONSET.to_owned()),
-            container: crate::CONTAINER.to_owned(),
-            config_map: Some(crate::CONFIG_MAP.to_owned()),
-            proxy: Some(crate::PROXY.to_owned()),
-            operator: Some(crate::OPERATOR.to_owned()),
-            preflight: Some(crate::PREFLIGHT.to_owned()),
-            policy: Some(crate::POLICY),
-        }
-    }
-
-    /// The part that a pod plays, told by what owns it: `agent`, `proxy`, `operator`, `preflight`; none for other pods.
+    /// The role of a pod, by its owner: `agent`, `proxy`, `operator`, `preflight`; `None` for other pods.
     #[must_use]
     pub fn role(&self, pod: &Pod) -> Option<&'static str> {
         let labels = pod.metadata.labels.as_ref();
@@ -54,7 +39,7 @@ impl Names {
         }
         let mut owners = pod.metadata.owner_references.iter().flatten();
         let owner = owners.find(|owner| owner.controller == Some(true))?;
-        // A Deployment's pods belong to a ReplicaSet, whose name has a hash behind the Deployment's.
+        // A pod of a Deployment is owned by a ReplicaSet, whose name ends with a hash.
         let name = match owner.kind.as_str() {
             "DaemonSet" => owner.name.as_str(),
             "ReplicaSet" => owner.name.rsplit_once('-')?.0,
@@ -72,6 +57,27 @@ impl Names {
 }
 
 #[cfg(test)]
+impl Names {
+    /// Names for tests.
+    pub(crate) fn sample() -> Self {
+        let some = |name: &str| Some(name.to_owned());
+        Self {
+            name: "bird".to_owned(),
+            namespace: "net".to_owned(),
+            daemon_set: "bird".to_owned(),
+            app: some("bird"),
+            container: "router".to_owned(),
+            config_map: some("bird-config"),
+            proxy: some("bird-proxy"),
+            operator: some("bird-operator"),
+            preflight: some("bird-check"),
+            policy: None,
+            sockets: some("/var/run/bird"),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
@@ -79,29 +85,29 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::agent("DaemonSet", "cilium", Some("agent"))]
-    #[case::proxy("DaemonSet", "cilium-envoy", Some("proxy"))]
-    #[case::operator("ReplicaSet", "cilium-operator-5b6f7c", Some("operator"))]
-    #[case::preflight("DaemonSet", "cilium-pre-flight-check", Some("preflight"))]
-    #[case::validator("ReplicaSet", "cilium-pre-flight-check-deployment-7d9f", Some("preflight"))]
+    #[case::agent("DaemonSet", "bird", Some("agent"))]
+    #[case::proxy("DaemonSet", "bird-proxy", Some("proxy"))]
+    #[case::operator("ReplicaSet", "bird-operator-5b6f7c", Some("operator"))]
+    #[case::preflight("DaemonSet", "bird-check", Some("preflight"))]
+    #[case::validator("ReplicaSet", "bird-check-deployment-7d9f", Some("preflight"))]
     #[case::other("ReplicaSet", "kube-dns-7d9f", None)]
-    #[case::another_kind("Job", "cilium", None)]
+    #[case::another_kind("Job", "bird", None)]
     fn owners_have_roles(#[case] kind: &str, #[case] name: &str, #[case] expected: Option<&str>) {
         let owner =
             json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true});
         let pod = json!({"metadata": {"name": "p", "ownerReferences": [owner]}, "spec": {"containers": []}});
-        assert_eq!(Names::cilium().role(&serde_json::from_value(pod).unwrap()), expected);
+        assert_eq!(Names::sample().role(&serde_json::from_value(pod).unwrap()), expected);
     }
 
     #[test]
-    fn agents_of_a_daemon_set_of_another_name_are_told_by_their_label() {
+    fn agents_of_a_daemon_set_of_another_name_are_recognized_by_their_label() {
         let labelled = |value: &str| -> Pod {
             let labels = json!({"k8s-app": value});
             serde_json::from_value(json!({"metadata": {"name": "p", "labels": labels}})).unwrap()
         };
-        assert_eq!(Names::cilium().role(&labelled("cilium")), Some("agent"));
-        assert_eq!(Names::cilium().role(&labelled("kube-dns")), None);
-        assert_eq!(Names { app: None, ..Names::cilium() }.role(&labelled("cilium")), None);
-        assert_eq!(Names { app: None, ..Names::cilium() }.role(&Pod::default()), None);
+        assert_eq!(Names::sample().role(&labelled("bird")), Some("agent"));
+        assert_eq!(Names::sample().role(&labelled("kube-dns")), None);
+        assert_eq!(Names { app: None, ..Names::sample() }.role(&labelled("bird")), None);
+        assert_eq!(Names { app: None, ..Names::sample() }.role(&Pod::default()), None);
     }
 }

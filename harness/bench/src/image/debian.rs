@@ -14,7 +14,11 @@ const USELESS: [&str; 5] =
     ["var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"];
 
 /// Unpacks it into `root`, an empty folder; `cache` keeps it for the next time.
-pub(super) async fn unpack(root: &Path, cache: &Path, progress: &dyn Fn(String)) -> anyhow::Result<()> {
+pub(super) async fn unpack(
+    root: &Path,
+    cache: &Path,
+    progress: &(dyn Fn(String) + Sync),
+) -> anyhow::Result<()> {
     let mirror = mirror().await?;
     let archive = cached(cache, &mirror);
     if archive.is_file() {

@@ -9,7 +9,11 @@ use cluster::images::{LayerBuilder, REGISTRY, host_program, write_archive};
 use super::programs::{FLANNEL_CNI, FLANNELD};
 
 /// Writes them into one archive.
-pub(super) async fn write(file: &Path, cache: &Path, progress: &dyn Fn(String)) -> anyhow::Result<()> {
+pub(super) async fn write(
+    file: &Path,
+    cache: &Path,
+    progress: &(dyn Fn(String) + Sync),
+) -> anyhow::Result<()> {
     let plugin = FLANNEL_CNI.resolve(cache, progress).await?;
     let (nft, cp) = (host_program("nft", "nftables")?, host_program("cp", "coreutils")?);
     let work = tempfile::tempdir()?;

@@ -53,7 +53,7 @@ const COMPONENTS: [Component; 4] =
     [Component::Etcd, Component::ApiServer, Component::ControllerManager, Component::Scheduler];
 
 /// Makes the image unless Docker has it, and returns its name.
-pub(super) async fn make(cache: &Path, progress: &dyn Fn(String)) -> anyhow::Result<String> {
+pub(super) async fn make(cache: &Path, progress: &(dyn Fn(String) + Sync)) -> anyhow::Result<String> {
     let (tag, folder) = (format!("{KUBERNETES}-{}", hash()), cache.join("kind"));
     let image = format!("seatrial/node:{tag}");
     if !Run::new("docker").args(["image", "ls", "-q", &image]).output().await?.trim().is_empty() {
@@ -90,7 +90,12 @@ fn hash() -> String {
 }
 
 /// Fills the root of the node's file system.
-async fn fill(root: &Path, work: &Path, cache: &Path, progress: &dyn Fn(String)) -> anyhow::Result<()> {
+async fn fill(
+    root: &Path,
+    work: &Path,
+    cache: &Path,
+    progress: &(dyn Fn(String) + Sync),
+) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for program in COMPONENTS.map(Component::program).iter().chain(&IN_IMAGES) {
         programs.push((program.name, program.resolve(cache, progress).await?));

@@ -13,7 +13,9 @@ pub use role::run;
 
 /// The name by which an image holds this role, argv\[0\].
 pub const ROLE: &str = "cluster-dns";
-/// Name of its Deployment and Service, in kube-system.
+/// Namespace of its objects.
+pub const NAMESPACE: &str = "kube-system";
+/// Name of its Deployment and Service.
 pub const NAME: &str = "kube-dns";
 /// Port of the server in its pod.
 const PORT: u16 = 53;

@@ -9,6 +9,7 @@ mod rivals;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,7 +24,8 @@ use probe::traffic::{HTTP_PORT, Traffic};
 use report::run::Run;
 use report::summary::shortage;
 use serde::{Deserialize, Serialize};
-use subject::Subject;
+use subject::standin::Standin;
+use subject::{Facts, Installation, Subject as _};
 use tokio::sync::mpsc::unbounded_channel;
 
 use self::rivals::Rivals;
@@ -37,7 +39,7 @@ use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
 use crate::scratch::Scratch;
 use crate::steps::Step;
-use crate::subjects::{self, Choice};
+use crate::subjects;
 use crate::{errors, paths, run};
 
 /// Where the probes go.
@@ -118,7 +120,7 @@ pub async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
 /// Takes steps under the standard traffic on a cluster of its own, and returns the record.
 async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
     let folder = Scratch::new("calibrate-")?;
-    let (version, subject) = (version()?, Choice::standin()?);
+    let (version, subject) = (version()?, Standin::find().map_err(Usage::from)?);
     // The folder goes with the command: nobody runs this again from its recipe.
     let story =
         Story::Run { from: version.to_string(), to: version.to_string(), rollback: false, budgets: None };
@@ -128,7 +130,7 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         procedure: Procedure { first: version, steps },
         again: "seatrial calibrate".to_owned(),
         budgets: None,
-        subject,
+        subject: Arc::new(subject),
         nodes: 2,
         config: BTreeMap::new(),
         there: None,
@@ -182,7 +184,7 @@ async fn measure(
 ) -> anyhow::Result<(Calibration, String)> {
     let _turn = turn(id, err).await?;
     let components = Components::new(args.place.components.clone(), paths::cache());
-    let (version, standin) = (version()?, Choice::standin()?);
+    let (version, standin) = (version()?, Standin::find().map_err(Usage::from)?);
     let helm = components.resolve(Component::Helm, &|_| {}).await?;
     let bundle = Bundle::new().await?;
     let prepared = subjects::prepare(&standin, &[version], &bundle, &components, &helm).await?;
@@ -206,11 +208,11 @@ async fn measure(
     let client = cluster::client(&sandbox.kubeconfig()).await?;
     let deadline = Duration::from_secs(60);
     cluster::nodes_registered(&client, 2, deadline).await?;
-    cluster::namespace_ready(&client, subject::NAMESPACE, deadline).await?;
+    cluster::namespace_ready(&client, cluster::dns::NAMESPACE, deadline).await?;
     let (host, port) = cluster::sandbox::API_INSIDE;
     let api = (host.to_owned(), port);
-    let facts = subjects::Facts::read(&client, helm, cluster::components::KUBERNETES, api, true).await?;
-    let subject = Subject::new(client.clone(), deadline);
+    let facts = Facts::read(&client, helm, cluster::components::KUBERNETES, api, true).await?;
+    let subject = Installation::new(client.clone(), standin.names(), deadline);
     subject.apply(&prepared.prerequisites(&facts)?).await?;
     for release in prepared.releases(&facts).await? {
         subject.install(&release.chart, &[].into()).await?;
@@ -223,7 +225,10 @@ async fn measure(
         namespace: NAMESPACE.to_owned(),
         run_id: id.to_owned(),
         image: probe_image.reference,
-        dns: ServiceName { namespace: subject::NAMESPACE.to_owned(), name: cluster::dns::NAME.to_owned() },
+        dns: ServiceName {
+            namespace: cluster::dns::NAMESPACE.to_owned(),
+            name: cluster::dns::NAME.to_owned(),
+        },
     };
     let servers = Deployment::servers(client, target, None, &traffic).await?;
     let samples = Scratch::new("samples-")?;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use cluster::{Cluster, Cni, Components, Ledger};
 use guide::NodeImage;
 use probe::deploy::Session;
+use subject::Capability;
 use tokio::task::JoinHandle;
 
 use super::logs;
@@ -87,7 +88,7 @@ pub(super) async fn boot(
             id: request.id.clone(),
             nodes: request.nodes,
             cni: Cni::None,
-            dual_stack: request.subject.needs_dual_stack(),
+            dual_stack: request.subject.carries().has(Capability::Ipv6),
             keep: request.keep,
             logs: recorder.folder().logs(),
             images,
@@ -102,7 +103,7 @@ pub(super) async fn boot(
     let deadline = Duration::from_secs(60);
     tokio::try_join!(
         cluster::nodes_registered(&client, nodes, deadline),
-        cluster::namespace_ready(&client, subject::NAMESPACE, deadline)
+        cluster::namespace_ready(&client, cluster::dns::NAMESPACE, deadline)
     )?;
     let version = client.apiserver_version().await.context("the API server does not say its version")?;
     let kubernetes = version.git_version;

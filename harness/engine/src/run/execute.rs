@@ -13,7 +13,7 @@ use probe::deploy::{ServiceName, Session, Target};
 use probe::traffic::{Settings, Traffic};
 use report::event::Observation;
 use report::run::TimedObservation;
-use subject::Subject;
+use subject::{Capability, Facts, Installation, Prepared, Release, cilium};
 
 use super::bringup::{Booted, State, Stuck, boot};
 use super::existing::There;
@@ -28,8 +28,7 @@ use super::traffic::{self, Wanted};
 use super::turn::Standing;
 use crate::bundle::Bundle;
 use crate::steps::{Action, Observations, Step, StepContext, measured_for};
-use crate::subjects::{self, Release};
-use crate::{errors, paths};
+use crate::{errors, paths, subjects};
 
 /// Namespace of the probes.
 const NAMESPACE: &str = "seatrial-probes";
@@ -53,7 +52,7 @@ pub(super) async fn drive(
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
     let versions = request.procedure.versions();
-    let prepared = subjects::prepare(&request.subject, &versions, &bundle, &components, &helm).await?;
+    let prepared = subjects::prepare(&*request.subject, &versions, &bundle, &components, &helm).await?;
     let probe_image = bundle.role("probe");
 
     let dns_image = bundle.role(cluster::dns::ROLE);
@@ -70,9 +69,9 @@ pub(super) async fn drive(
     let names = request.subject.names();
     state.watchers.extend(observe::watch(&client, &names, &namespace, recorder));
 
-    let facts = subjects::Facts::read(&client, helm, &kubernetes, api, request.there.is_none()).await?;
+    let facts = Facts::read(&client, helm, &kubernetes, api, request.there.is_none()).await?;
     let releases = prepared.releases(&facts).await?;
-    let subject = Subject::new(client.clone(), ROLLOUT).named(names.clone()).of_run(&request.id);
+    let subject = Installation::new(client.clone(), names.clone(), ROLLOUT).of_run(&request.id);
     let first = &request.procedure.first;
     let files = NodeFiles::new(client.clone(), target.image.clone());
     let placed = request.procedure.files().map(Path::to_owned).collect();
@@ -94,12 +93,12 @@ pub(super) async fn drive(
     if let Some(there) = &request.there {
         executor.runs(first, there.agents.as_ref())?;
     } else {
-        if request.subject.carries_services() {
+        if request.subject.carries().has(Capability::Services) {
             executor.context.subject.apply(&cluster::dns::objects(&dns_image.reference)).await?;
         }
         let install = install(
             &executor.context.subject,
-            &prepared,
+            &*prepared,
             &facts,
             executor.context.release(first)?,
             request,
@@ -114,7 +113,7 @@ pub(super) async fn drive(
     let settings = Settings { names: request.names, ipv6, ..Settings::default() };
     let wanted = wanted(request, &facts, &settings, target, outside);
     let lacks = request.there.as_ref().and_then(There::lacks).map(str::to_owned);
-    if let Some(why) = lacks.or_else(|| request.subject.lacks()) {
+    if let Some(why) = lacks.or_else(|| subjects::missing(&*request.subject)) {
         recorder.progress("traffic", why);
     }
     recorder.step("traffic", wanted.start(recorder, &client, &executor.context.subject, state)).await?;
@@ -127,9 +126,9 @@ pub(super) async fn drive(
 }
 
 async fn install(
-    subject: &Subject,
-    prepared: &subjects::Prepared,
-    facts: &subjects::Facts,
+    subject: &Installation,
+    prepared: &dyn Prepared,
+    facts: &Facts,
     release: &Release,
     request: &Request,
     client: &kube::Client,
@@ -137,8 +136,8 @@ async fn install(
     subject.apply(&prepared.prerequisites(facts)?).await?;
     subject.install(&release.chart, &request.config).await?;
     cluster::nodes_ready(client, facts.nodes.len(), Duration::from_secs(30)).await?;
-    if request.subject.carries_services() {
-        subject.deployment_status(cluster::dns::NAME).await?;
+    if request.subject.carries().has(Capability::Services) {
+        subject.deployment_status(cluster::dns::NAMESPACE, cluster::dns::NAME).await?;
     }
     Ok(())
 }
@@ -152,7 +151,7 @@ fn target(request: &Request, probe_image: &Image) -> Target {
             run_id: request.id.clone(),
             image: probe_image.reference.clone(),
             dns: ServiceName {
-                namespace: subject::NAMESPACE.to_owned(),
+                namespace: cluster::dns::NAMESPACE.to_owned(),
                 name: cluster::dns::NAME.to_owned(),
             },
         },
@@ -162,7 +161,7 @@ fn target(request: &Request, probe_image: &Image) -> Target {
 /// The traffic that the request asks for on these nodes, and with a host outside of them where there is one.
 fn wanted(
     request: &Request,
-    facts: &subjects::Facts,
+    facts: &Facts,
     settings: &Settings,
     target: Target,
     outside: Option<Outside>,
@@ -170,13 +169,13 @@ fn wanted(
     let nodes: Vec<String> = facts.nodes.iter().map(|(name, _)| name.clone()).collect();
     let traffic = match &request.there {
         Some(there) => there.traffic(settings),
-        None => request.subject.traffic(Traffic::standard(&nodes, outside.is_some(), settings)),
+        None => subjects::traffic(&*request.subject, Traffic::standard(&nodes, outside.is_some(), settings)),
     };
     // A cluster that is there is taken as it is, but for what was asked for by name; so is what a subject carries.
-    let as_it_is =
-        (request.there.is_some() && request.required.is_empty()) || request.subject.lacks().is_some();
+    let as_it_is = (request.there.is_some() && request.required.is_empty())
+        || subjects::missing(&*request.subject).is_some();
     let policies = request.policies.iter();
-    let policies = policies.map(|(name, spec)| subject::policy(&target.namespace, name, spec)).collect();
+    let policies = policies.map(|(name, spec)| cilium::policy(&target.namespace, name, spec)).collect();
     Wanted {
         traffic,
         target,

@@ -24,11 +24,13 @@ use std::sync::Arc;
 
 use cluster::{Component, Ledger};
 use report::run::Run;
+use subject::Environment;
 
 pub use request::Args;
 
 use crate::command_line::CommandLine;
-use crate::{errors, exit, paths};
+use crate::scratch::Scratch;
+use crate::{errors, exit, paths, subjects};
 use bringup::State;
 use recorder::Recorder;
 use request::{Planned, Request};
@@ -47,7 +49,9 @@ async fn print_images(args: &Args) -> anyhow::Result<u8> {
     let Planned { subject, procedure, .. } = args.plan(&components, None).await?;
     let versions = procedure.versions();
     let helm = components.resolve(Component::Helm, &|_| ()).await?;
-    for image in subject.images(&versions, &helm).await? {
+    let scratch = Scratch::new("images-")?;
+    let environment = Environment { components: &components, helm: &helm, scratch: scratch.path() };
+    for image in subject.images(&versions, &environment).await.map_err(subjects::failed)? {
         writeln!(std::io::stdout(), "{image}")?;
     }
     Ok(exit::PASSED)

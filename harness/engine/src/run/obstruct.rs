@@ -2,11 +2,10 @@
 
 use guide::hazard_remedy;
 use kube::api::DynamicObject;
-use subject::{Layout, Obstacle, Parts, Subject, ignored_values};
+use subject::{Installation, Obstacle, Parts, Release};
 
 use super::recorder::Produced;
 use crate::steps::Hop;
-use crate::subjects::Release;
 
 /// A documented hazard of charts that this upgrade meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Produced for Rendered {
 
 /// Renders a chart, and looks at what stands in the way of applying it, as far as the guide names that.
 pub(super) async fn render(
-    subject: &Subject,
+    subject: &Installation,
     hop: &Hop,
     release: &Release,
     parts: Parts,
@@ -72,13 +71,11 @@ pub(super) async fn render(
             found(hazard, obstacle.evidence(), obstacle.blocks())
         })
         .collect();
-    if release.chart.layout == Layout::Whole && !release.given.is_null() {
-        let ignored = ignored_values(&release.chart.own_values().await?, &release.given);
-        if !ignored.is_empty() {
-            let chart = release.chart.path.display();
-            let evidence = format!("{chart} does not know what is given below {}", ignored.join(", "));
-            obstructions.push(found("helm-values", evidence, false));
-        }
+    let ignored = release.chart.ignored_values(&release.given).await?;
+    if !ignored.is_empty() {
+        let chart = release.chart.path.display();
+        let evidence = format!("{chart} ignores the given values {}", ignored.join(", "));
+        obstructions.push(found("helm-values", evidence, false));
     }
     Ok(Rendered { objects, obstructions })
 }

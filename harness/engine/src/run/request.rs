@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
@@ -11,6 +12,7 @@ use model::Version;
 use probe::budget::Budgets;
 use report::run::Transition;
 use serde_json::Value;
+use subject::{Subject, cilium};
 
 use super::brief::Brief;
 use super::existing::There;
@@ -20,7 +22,7 @@ use crate::command_line::CommandLine;
 use crate::exit::Usage;
 use crate::id::new_id;
 use crate::provider::Provider;
-use crate::subjects::{Choice, SubjectArgs};
+use crate::subjects::{self, SubjectArgs};
 
 /// Arguments of `seatrial run`.
 #[derive(Debug, ClapArgs)]
@@ -66,7 +68,7 @@ pub struct Args {
 
 /// The subject that was chosen, and the way to go with it.
 pub(super) struct Planned {
-    pub(super) subject: Choice,
+    pub(super) subject: Box<dyn Subject>,
     from: Version,
     to: Version,
     pub(super) procedure: Procedure,
@@ -83,8 +85,8 @@ impl Args {
     ) -> anyhow::Result<Planned> {
         let mut subject = self.subject.choose()?;
         self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
-        subject.ask(components).await?;
-        let (from, to) = (subject.resolve(&self.from)?, subject.resolve(&self.to)?);
+        subject.load_versions(components).await.map_err(subjects::failed)?;
+        let (from, to) = (subjects::resolve(&*subject, &self.from)?, subjects::resolve(&*subject, &self.to)?);
         if to < from {
             let remedy = "name the versions the other way round, and add --rollback to measure the way back";
             return Err(Usage(format!("{to} is not newer than {from}: {remedy}")).into());
@@ -98,7 +100,7 @@ impl Args {
         } else {
             Procedure::undocumented(from.clone(), to.clone(), self.rollback)
         };
-        procedure.versions().iter().try_for_each(|version| subject.supports(version))?;
+        procedure.versions().iter().try_for_each(|version| subject.supports(version)).map_err(Usage::from)?;
         Ok(Planned { subject, from, to, procedure })
     }
 }
@@ -113,7 +115,7 @@ pub struct Request {
     pub recipe: Recipe,
     /// What flows may lose, where the standard budgets do not hold.
     pub budgets: Option<Budgets>,
-    pub subject: Choice,
+    pub subject: Arc<dyn Subject>,
     pub nodes: u8,
     pub config: BTreeMap<String, String>,
     /// Policies that are there before any traffic: the `spec` of each, by name.
@@ -146,7 +148,7 @@ impl Request {
         let Planned { subject, from, to, procedure } =
             args.plan(&args.provider.components(), known.as_ref()).await?;
         if let Some(there) = &there {
-            args.subject.fits_what_is_there()?;
+            args.subject.keeps_settings()?;
             there.suits(&procedure)?;
         }
         let budgets_text = args.budgets.as_deref().map(budgets_file).transpose()?;
@@ -172,7 +174,7 @@ impl Request {
             recipe,
             procedure,
             budgets,
-            subject,
+            subject: subject.into(),
             nodes: args.nodes,
             config,
             policies: BTreeMap::new(),
@@ -213,7 +215,8 @@ impl Request {
 fn config_file(path: &Path) -> Result<(BTreeMap<String, String>, ConfigMap), Usage> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Usage(format!("the ConfigMap {} cannot be read: {e}", path.display())))?;
-    let keys = subject::parse_config_map(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let keys = subject::parse_config_map(&text, cilium::CONFIG_MAP)
+        .map_err(|e| Usage(format!("{}: {e}", path.display())))?;
     let known = ConfigMap::read(&text).map_err(|e| Usage(format!("{}:{e}", path.display())))?;
     Ok((keys, known))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::api::DynamicObject;
 use probe::deploy::{Deployment, OutsideHost, Target};
 use probe::traffic::Traffic;
-use subject::Subject;
+use subject::{Installation, cilium};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::bringup::State;
@@ -49,7 +49,7 @@ impl Wanted {
         self,
         recorder: &Arc<Recorder>,
         client: &kube::Client,
-        subject: &Subject,
+        subject: &Installation,
         state: &mut State,
     ) -> anyhow::Result<String> {
         let Self { traffic, target, outside, every_kind, required, policies } = self;
@@ -60,7 +60,7 @@ impl Wanted {
         }
         recorder.with(|run| run.probing = traffic.fingerprint());
         let labels = BTreeMap::from([(subject::RUN_LABEL.to_owned(), target.run_id.clone())]);
-        let granted = subject::policies(&target.namespace, &labels, &grants(&traffic));
+        let granted = cilium::policies(&target.namespace, &labels, &grants(&traffic));
         let servers = Deployment::servers(client.clone(), target, outside, &traffic).await?;
         subject.apply(&granted).await?;
         subject.apply(&policies).await?;
@@ -81,8 +81,8 @@ pub(super) async fn measured_from_now(state: &mut State) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn grants(traffic: &Traffic) -> Vec<subject::Grant> {
-    let grant = |grant: &probe::traffic::Grant| subject::Grant {
+fn grants(traffic: &Traffic) -> Vec<cilium::Grant> {
+    let grant = |grant: &probe::traffic::Grant| cilium::Grant {
         client: grant.client.clone(),
         server: grant.server.clone(),
         protocol: if grant.transport == probe::flow::Protocol::Udp { "UDP" } else { "TCP" },
@@ -90,7 +90,7 @@ fn grants(traffic: &Traffic) -> Vec<subject::Grant> {
         http: grant
             .http
             .iter()
-            .map(|rule| subject::HttpRule { method: rule.method.clone(), path: rule.path.clone() })
+            .map(|rule| cilium::HttpRule { method: rule.method.clone(), path: rule.path.clone() })
             .collect(),
     };
     traffic.grants.iter().map(grant).collect()

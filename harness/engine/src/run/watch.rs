@@ -12,7 +12,7 @@ use model::{Direction, Impact};
 use probe::budget::Budgets;
 use probe::traffic::Settings;
 use report::run::Transition;
-use subject::{Names, Subject};
+use subject::{Installation, cilium};
 
 use super::brief::Brief;
 use super::bringup::State;
@@ -130,7 +130,7 @@ fn brief(args: &Args, line: &CommandLine, id: &str, agents: bool) -> anyhow::Res
         id: id.to_owned(),
         out: std::path::absolute(&args.out).context("the current folder cannot be told")?,
         verbose: args.verbose,
-        subject: if agents { subject::DAEMONSET } else { "cluster" }.to_owned(),
+        subject: if agents { cilium::names().name } else { "cluster".to_owned() },
         provider: cluster::existing::PROVIDER.to_owned(),
         path: Vec::new(),
         again: line.to_string(),
@@ -171,10 +171,10 @@ impl Watch {
         let components = Components::new(None, paths::cache());
         state.cluster = Some(Cluster::boot(there.request(&self.id), &components, ledger, &|_| ()).await?);
         let target = there.target(&self.id);
-        state.watchers.extend(observe::watch(&there.client, &Names::cilium(), &target.namespace, recorder));
+        state.watchers.extend(observe::watch(&there.client, &cilium::names(), &target.namespace, recorder));
         let traffic = there.traffic(&self.settings);
         let wanted = Wanted::as_it_is(traffic, target);
-        let subject = Subject::new(there.client.clone(), CHANGE);
+        let subject = Installation::new(there.client.clone(), cilium::names(), CHANGE);
         recorder.step("traffic", wanted.start(recorder, &there.client, &subject, state)).await?;
         traffic::measured_from_now(state).await?;
         if let Some(why) = there.lacks() {

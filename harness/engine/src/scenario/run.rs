@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use report::run::Verdict;
+use subject::Subject;
 
 use super::steps::{NoProcedure, procedure};
 use super::{RunArgs, Source, record};
@@ -16,7 +18,7 @@ use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
 use crate::run::request::Request;
 use crate::steps::Arm;
-use crate::subjects::Choice;
+use crate::subjects;
 
 /// One arm, planned.
 struct Trial<'a> {
@@ -44,12 +46,13 @@ pub(super) async fn run(args: &RunArgs, line: CommandLine, out: &mut dyn Write) 
         return Err(Usage(why.to_owned()).into());
     }
     args.provider.can_pull(subject.needs_registry())?;
-    subject.ask(&args.provider.components()).await?;
+    subject.load_versions(&args.provider.components()).await.map_err(subjects::failed)?;
+    let subject: Arc<dyn Subject> = subject.into();
     let mut trials = Vec::new();
     for source in &sources {
         let arms = source.scenario.arms().into_iter().filter(|arm| args.arm.is_none_or(|only| only == *arm));
         for arm in arms {
-            trials.push(plan(&subject, source, arm)?);
+            trials.push(plan(&*subject, source, arm)?);
         }
     }
     if trials.is_empty() {
@@ -97,7 +100,7 @@ fn one_upgrade(trials: &[Trial<'_>]) -> Result<(), Usage> {
     Err(Usage(format!("{} installs Cilium in a way of its own: give it a cluster of its own", trial.name())))
 }
 
-fn plan<'a>(subject: &Choice, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
+fn plan<'a>(subject: &dyn Subject, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
     let way = match procedure(&source.file, &source.scenario, arm) {
         Ok(procedure) => {
             for version in procedure.versions() {
@@ -123,7 +126,7 @@ impl Trial<'_> {
         &self,
         args: &RunArgs,
         line: &CommandLine,
-        subject: &Choice,
+        subject: &Arc<dyn Subject>,
         number: usize,
     ) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
         let expected = self.source.scenario.expected(self.arm);
@@ -157,7 +160,7 @@ impl Trial<'_> {
         &self,
         args: &RunArgs,
         line: &CommandLine,
-        subject: &Choice,
+        subject: &Arc<dyn Subject>,
         procedure: Procedure,
         number: usize,
     ) -> anyhow::Result<Request> {
@@ -174,7 +177,7 @@ impl Trial<'_> {
         let id = format!("{}-{number}", new_id());
         let there = args.provider.there(&id, scenario.nodes).await?;
         if let Some(there) = &there {
-            args.subject.fits_what_is_there()?;
+            args.subject.keeps_settings()?;
             there.suits(&procedure)?;
         }
         Ok(Request {

@@ -43,7 +43,7 @@ pub enum When {
 
 impl ApplyPolicy {
     async fn apply(&self, context: &StepContext<'_>) -> anyhow::Result<()> {
-        let object = |name, spec| subject::policy(&context.namespace, name, spec);
+        let object = |name, spec| subject::cilium::policy(&context.namespace, name, spec);
         let applied: Vec<_> = self.apply.iter().map(|(name, spec)| object(name, spec)).collect();
         context.subject.apply(&applied).await?;
         let deleted: Vec<_> = self.delete.iter().map(|name| object(name, &Value::Null)).collect();

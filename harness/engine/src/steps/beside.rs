@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use subject::Subject;
+use subject::Installation;
 
 use super::{Action, Done, Planner, Step, StepAction, StepContext, Unplannable};
 
@@ -74,8 +74,8 @@ impl StepAction for Hear {
 }
 
 /// The output of a command so far.
-async fn output(subject: &Subject, name: &str) -> anyhow::Result<Done> {
-    let nodes = subject.said_beside(name).await?;
+async fn output(subject: &Installation, name: &str) -> anyhow::Result<Done> {
+    let nodes = subject.output_beside(name).await?;
     let lines = nodes.iter().map(|(node, text)| format!("{} lines on {node}", text.lines().count()));
     let detail = Some(lines.collect::<Vec<_>>().join(", "));
     let content = nodes.iter().map(|(node, text)| json!({"node": node, "text": text})).collect();

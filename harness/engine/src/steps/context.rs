@@ -7,10 +7,9 @@ use cluster::node_file::NodeFiles;
 use model::Version;
 use probe::deploy::{Asker, Spare};
 use report::event::Observation;
-use subject::Subject;
+use subject::{Installation, Release};
 
 use super::Step;
-use crate::subjects::Release;
 use kube::api::DynamicObject;
 
 /// The observations of the run, as steps use them.
@@ -30,7 +29,7 @@ pub(crate) struct StepContext<'a> {
     pub(crate) namespace: String,
     /// The cluster's folder in the ledger.
     pub(crate) folder: PathBuf,
-    pub(crate) subject: Subject,
+    pub(crate) subject: Installation,
     pub(crate) releases: Vec<Release>,
     pub(crate) files: NodeFiles,
     pub(crate) spare: Option<Spare>,
@@ -43,7 +42,7 @@ pub(crate) struct StepContext<'a> {
 
 impl StepContext<'_> {
     /// The subject, with the step's limit on rollouts.
-    pub(super) fn subject(&self, step: &Step) -> Subject {
+    pub(super) fn subject(&self, step: &Step) -> Installation {
         match step.within {
             Some(within) => self.subject.clone().within(within),
             None => self.subject.clone(),
@@ -58,8 +57,6 @@ impl StepContext<'_> {
 
     /// The same, with another tag of its images.
     pub(crate) fn tagged(&self, version: &Version, tag: Option<&str>) -> anyhow::Result<Release> {
-        let mut release = self.release(version)?.clone();
-        release.chart.values.extend(tag.map(|tag| ("global.tag".to_owned(), tag.to_owned())));
-        Ok(release)
+        Ok(self.release(version)?.tagged(tag))
     }
 }

@@ -6,7 +6,7 @@ use model::{Change, Role};
 use report::event::Observation;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use subject::{Fate, Migrated};
+use subject::cilium::{Fate, Migrated};
 
 use super::{Action, Done, Planner, Step, StepAction, StepContext, Unplannable};
 

@@ -28,7 +28,7 @@ impl StepAction for InAgents {
     async fn run(&self, step: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
         let subject = context.subject(step);
         let outputs = subject.in_agents(&self.command, self.input.as_deref()).await?;
-        let line = |it: &subject::Said| format!("{}: exit {}: {}", it.node, it.code, it.output.trim_end());
+        let line = |it: &subject::Output| format!("{}: exit {}: {}", it.node, it.code, it.output.trim_end());
         Ok(outputs.iter().map(line).collect::<Vec<_>>().join("\n").into())
     }
 }

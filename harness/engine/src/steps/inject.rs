@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
+use subject::Installation;
 
 use super::{Done, Planner, Step, StepAction, StepContext, Unplannable};
 
@@ -42,7 +43,8 @@ impl StepAction for Inject {
 
     async fn run(&self, _: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
         let (client, folder) = (&context.client, context.folder.as_path());
-        let disturbed = Disturbed { client, namespace: &context.namespace, folder };
+        let disturbed =
+            Disturbed { client, subject: &context.subject, namespace: &context.namespace, folder };
         disturbed.inject(self.cause, &self.node).await?;
         Ok(Done::silent())
     }
@@ -113,6 +115,8 @@ impl fmt::Display for Cause {
 /// A cluster that is disturbed.
 struct Disturbed<'a> {
     client: &'a kube::Client,
+    /// The subject.
+    subject: &'a Installation,
     /// Namespace of the probes.
     namespace: &'a str,
     /// The cluster's folder in the ledger.
@@ -144,9 +148,9 @@ impl Disturbed<'_> {
 
     /// Kills the agent, and waits until another is ready: what comes next shall not fall into its absence.
     async fn kill_agent(&self, node: &str) -> anyhow::Result<()> {
-        let before = self.agent(node).await?.map_or(0, |agent| agent.restart_count);
-        self.shell(node, &signal("SIGKILL", subject::CONTAINER, None)).await?;
-        let probe = async || match self.agent(node).await.map_err(|e| e.to_string())? {
+        let before = self.subject.agent_status(node).await?.map_or(0, |agent| agent.restart_count);
+        self.shell(node, &signal("SIGKILL", &self.subject.names().container, None)).await?;
+        let probe = async || match self.subject.agent_status(node).await.map_err(|e| e.to_string())? {
             Some(agent) if agent.restart_count > before && agent.ready => Ok(()),
             Some(agent) => Err(format!("{} restarts, of {before} before", agent.restart_count)),
             None => Err("there is none".to_owned()),
@@ -155,22 +159,14 @@ impl Disturbed<'_> {
         Ok(cluster::wait::until(&condition, BACK, Duration::from_millis(50), probe).await?)
     }
 
-    async fn agent(&self, node: &str) -> anyhow::Result<Option<ContainerStatus>> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), subject::NAMESPACE);
-        let label = format!("k8s-app={}", subject::DAEMONSET);
-        let own = ListParams::default().labels(&label).fields(&format!("spec.nodeName={node}"));
-        let pods = api.list(&own).await.context("the agents cannot be listed")?;
-        let statuses = pods.items.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
-        Ok(statuses.into_iter().find(|status| status.name == subject::CONTAINER))
-    }
-
     async fn shell(&self, node: &str, script: &str) -> anyhow::Result<()> {
         cluster::sandbox::exec(self.folder, node, &["sh", "-ec", script], None).await?;
         Ok(())
     }
 
     async fn empty_policies(&self) -> anyhow::Result<()> {
-        let (group, version, kind) = subject::POLICY;
+        let kind = self.subject.names().policy.context("the subject has no kind of policies")?;
+        let (group, version, kind) = kind;
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
         let policies = api.list(&ListParams::default()).await.context("the policies cannot be listed")?.items;

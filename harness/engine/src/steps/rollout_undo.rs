@@ -21,10 +21,7 @@ impl StepAction for RolloutUndo {
     async fn run(&self, step: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
         let (subject, wanted) = (context.subject(step), &context.release(&step.to)?.image);
         let revision = subject.rollout_undo().await?;
-        let template = subject.daemon_set().await?.spec.and_then(|spec| spec.template.spec);
-        let containers = template.map(|spec| spec.containers).unwrap_or_default();
-        let agent = containers.into_iter().find(|c| c.name == subject.names().container);
-        let image = agent.and_then(|container| container.image).unwrap_or_default();
+        let image = subject.agent_image().await?;
         anyhow::ensure!(
             image == *wanted,
             "the rollback ended, but the agents run {image} instead of {wanted}"

@@ -126,7 +126,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
         }
         cluster::namespace_ready(&client, "default", deadline).await?;
-        let subject = subject::Subject::new(client, deadline);
+        let subject = subject::Installation::new(client, subject::cilium::names(), deadline);
         subject.apply(&cluster::dns::objects(&dns.reference)).await?;
         let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
         progress(format!("{nodes} nodes {state}"));

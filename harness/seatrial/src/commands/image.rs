@@ -8,8 +8,9 @@ use cluster::images::write_archive;
 use cluster::{Component, Components, Image};
 
 use engine::bundle::Bundle;
-use engine::subjects::{self, Choice};
-use engine::{exit, paths};
+use engine::exit::{self, Usage};
+use engine::{paths, subjects};
+use subject::{SubjectOptions, registry};
 
 /// Arguments of `image`.
 #[derive(Debug, ClapArgs)]
@@ -43,10 +44,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
 /// The images that the charts of these versions use.
 async fn shim(charts: &str, versions: &[String], bundle: &Bundle) -> anyhow::Result<Vec<Image>> {
     let components = Components::new(None, paths::cache());
-    let mut subject = Choice::shim(charts)?;
-    subject.ask(&components).await?;
-    let versions = versions.iter().map(|version| subject.resolve(version)).collect::<Result<Vec<_>, _>>()?;
-    versions.iter().try_for_each(|version| subject.supports(version))?;
+    let charts = Some(charts.to_owned());
+    let options = SubjectOptions { charts, shim: true, cache: paths::cache(), ..SubjectOptions::default() };
+    let mut subject = registry::choose(&options).map_err(Usage::from)?;
+    subject.load_versions(&components).await.map_err(subjects::failed)?;
+    let versions = versions.iter().map(|version| subjects::resolve(&*subject, version));
+    let versions = versions.collect::<Result<Vec<_>, _>>()?;
+    versions.iter().try_for_each(|version| subject.supports(version)).map_err(Usage::from)?;
     let helm = components.resolve(Component::Helm, &|_| ()).await?;
-    Ok(subjects::prepare(&subject, &versions, bundle, &components, &helm).await?.images())
+    Ok(subjects::prepare(&*subject, &versions, bundle, &components, &helm).await?.images())
 }

@@ -90,7 +90,7 @@ fn architecture() -> &'static str {
 
 /// A cluster without the custom resource says that it does not know the path.
 async fn knows_policies(client: &kube::Client) -> anyhow::Result<bool> {
-    let (group, version, kind) = subject::POLICY;
+    let (group, version, kind) = subject::cilium::POLICY;
     let policy = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &policy);
     match api.list(&ListParams::default().limit(1)).await {

@@ -13,7 +13,7 @@ use cluster::existing::Access;
 use guide::ConfigMap;
 use probe::deploy::{ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
-use subject::Subject;
+use subject::{Installation, cilium};
 
 use super::procedure::Procedure;
 use crate::errors;
@@ -133,7 +133,7 @@ impl There {
 
     /// Its ConfigMap.
     pub async fn config(&self) -> anyhow::Result<ConfigMap> {
-        let text = Subject::new(self.client.clone(), CHANGE).config_map().await?;
+        let text = installation(&self.client).config_map().await?;
         ConfigMap::read(&text).context("the cluster's ConfigMap cannot be read")
     }
 
@@ -180,11 +180,14 @@ impl There {
     }
 }
 
-/// The image of the agents; none where there are none.
+/// The image of the agents; `None` if there are none.
 pub async fn agents(client: &kube::Client) -> Option<String> {
-    let subject = Subject::new(client.clone(), CHANGE);
-    let spec = subject.daemon_set().await.ok()?.spec?.template.spec?;
-    spec.containers.into_iter().find(|container| container.name == subject::CONTAINER)?.image
+    installation(client).agent_image().await.ok()
+}
+
+/// Cilium on the cluster.
+fn installation(client: &kube::Client) -> Installation {
+    Installation::new(client.clone(), cilium::names(), CHANGE)
 }
 
 /// The version in the name of an image: its tag.

@@ -7,12 +7,13 @@ mod trials;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, ValueEnum};
 use model::Minor;
+use subject::{Supported, registry};
 
 use engine::command_line::CommandLine;
-use engine::exit;
-use engine::subjects::{Playable, SubjectName};
+use engine::exit::{self, Usage};
 use render::Matrix;
 use shard::{Shard, balance};
 
@@ -32,8 +33,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "shard")]
     shards: Option<NonZeroUsize>,
     /// What is upgraded.
-    #[arg(long, value_enum, default_value_t = SubjectName::Standin)]
-    subject: SubjectName,
+    #[arg(long, value_parser = PossibleValuesParser::new(registry::names()), default_value = "standin")]
+    subject: String,
     /// Cilium's charts, as they are passed to the commands.
     #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
     charts: Option<String>,
@@ -72,14 +73,15 @@ enum Output {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, line: &CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
-    print(args, line, &args.subject.playable()?, out)
+    let subject = registry::find(&args.subject).map_err(Usage::from)?;
+    print(args, line, &(subject.supported)().map_err(Usage::from)?, out)
 }
 
 /// Prints the trials of the versions that can be run.
-fn print(args: &Args, line: &CommandLine, playable: &Playable, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let options = CommandLine::default().with_option("subject", args.subject.name().to_owned());
+fn print(args: &Args, line: &CommandLine, supported: &Supported, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let options = CommandLine::default().with_option("subject", args.subject.clone());
     let options = options.with_options_of(line, &["charts", "provider"]);
-    let (mut trials, left_out) = trials::all(playable, args.from, &options)?;
+    let (mut trials, left_out) = trials::all(supported, args.from, &options)?;
     for trial in trials.iter_mut().filter(|_| args.provider == Clusters::Kind) {
         trial.seconds += KIND_SECONDS;
     }
@@ -92,7 +94,8 @@ fn print(args: &Args, line: &CommandLine, playable: &Playable, out: &mut dyn Wri
         trial.shard = shard;
     }
     trials.retain(|trial| args.shard.is_none_or(|only| only.number == trial.shard));
-    let matrix = Matrix { subject: args.subject.name(), of, only: args.shard, trials, left_out };
+    let subject = registry::find(&args.subject).map_err(Usage::from)?.name;
+    let matrix = Matrix { subject, of, only: args.shard, trials, left_out };
     let text = match args.output {
         Output::Table => matrix.table(),
         Output::Json => matrix.json()?,

@@ -7,12 +7,12 @@ use engine::command_line::CommandLine;
 use engine::run::procedure::Procedure;
 use engine::scenario::planned::{self, Planned};
 use engine::steps::{Arm, Hop};
-use engine::subjects::Playable;
+use subject::Supported;
 
 /// All trials of a subject in order of name, and those that it cannot run. With a minor, trials with an older version
 /// are omitted.
 pub(crate) fn all(
-    playable: &Playable,
+    supported: &Supported,
     from: Option<Minor>,
     options: &CommandLine,
 ) -> anyhow::Result<(Vec<Trial>, Vec<LeftOut>)> {
@@ -25,7 +25,7 @@ pub(crate) fn all(
         let oldest = versions.iter().map(Version::minor).min();
         from.is_none_or(|from| oldest.is_some_and(|oldest| oldest >= from))
     };
-    let mut add = |trial: Trial, versions: &[Version]| match supported(playable, versions) {
+    let mut add = |trial: Trial, versions: &[Version]| match can_run(supported, versions) {
         _ if !asked(versions) => {}
         Ok(()) => trials.push(trial),
         Err(reason) => left_out.push(LeftOut { name: trial.name, reason }),
@@ -41,8 +41,8 @@ pub(crate) fn all(
     Ok((trials, left_out))
 }
 
-fn supported(playable: &Playable, versions: &[Version]) -> Result<(), String> {
-    versions.iter().try_for_each(|version| playable.supports(version)).map_err(|e| e.to_string())
+fn can_run(supported: &Supported, versions: &[Version]) -> Result<(), String> {
+    versions.iter().try_for_each(|version| supported(version)).map_err(|e| e.to_string())
 }
 
 /// Whether the documented way of a scenario goes from one minor up to the other.
@@ -101,13 +101,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use engine::subjects::Standin;
+    use subject::{StandinProgram, registry};
 
     fn of_standin() -> (Vec<Trial>, Vec<LeftOut>) {
         let description = include_bytes!("../../../../standin/description.json");
-        let standin = Standin::described("seatrial-standin".into(), description).unwrap();
+        let standin = StandinProgram::described("seatrial-standin".into(), description).unwrap();
+        let supported: Supported = Box::new(move |version| standin.supports(version));
         let options = CommandLine::default().with_option("subject", "standin".to_owned());
-        all(&Playable::Standin(Box::new(standin)), None, &options).unwrap()
+        all(&supported, None, &options).unwrap()
     }
 
     #[test]
@@ -141,7 +142,8 @@ mod tests {
     #[test]
     fn what_has_an_older_version_is_left_out() {
         let from = Minor::new(1, 14);
-        let (trials, left_out) = all(&Playable::Published, Some(from), &CommandLine::default()).unwrap();
+        let supported = (registry::find("cilium").unwrap().supported)().unwrap();
+        let (trials, left_out) = all(&supported, Some(from), &CommandLine::default()).unwrap();
         let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
         assert_eq!(names.first(), Some(&"run 1.14.19 1.15.19"), "{names:?}");
         assert_eq!(names.last(), Some(&"run 1.19.8 1.20.0"), "{names:?}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{self, Command};
 use engine::scenario::planned;
-use engine::subjects::{Playable, Standin, SubjectName};
+use subject::{StandinProgram, Supported, registry};
 
 const NIGHTLY: &str = ".github/workflows/nightly.yml";
 
@@ -43,14 +43,14 @@ fn jobs(step: &str) -> Vec<Value> {
     let (parsed, line) = cli::parse(command.split(' ')).unwrap_or_else(|e| panic!("`{command}`: {e}"));
     let Command::Matrix(args) = parsed else { panic!("`{command}` is no matrix") };
     let mut out = Vec::new();
-    let playable = match args.subject {
-        SubjectName::Standin => {
-            let description = include_bytes!("../../../../standin/description.json");
-            Playable::Standin(Box::new(Standin::described("seatrial-standin".into(), description).unwrap()))
-        }
-        SubjectName::Cilium => Playable::Published,
+    let supported: Supported = if args.subject == "standin" {
+        let description = include_bytes!("../../../../standin/description.json");
+        let standin = StandinProgram::described("seatrial-standin".into(), description).unwrap();
+        Box::new(move |version| standin.supports(version))
+    } else {
+        (registry::find(&args.subject).unwrap().supported)().unwrap()
     };
-    super::print(&args, &line, &playable, &mut out).unwrap();
+    super::print(&args, &line, &supported, &mut out).unwrap();
     let printed: Value = serde_json::from_slice(&out).unwrap();
     printed["include"].as_array().unwrap().clone()
 }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use report::RunFolder;
 use report::collection::Recorded;
 use serde_json::json;
+use subject::cilium;
 
 use super::archive::Member;
 use engine::command_line::{quote, quoted};
@@ -69,7 +70,7 @@ fn config_map(config: &BTreeMap<String, String>) -> anyhow::Result<String> {
     let object = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": subject::CONFIG_MAP, "namespace": subject::NAMESPACE},
+        "metadata": {"name": cilium::CONFIG_MAP, "namespace": cilium::NAMESPACE},
         "data": data,
     });
     Ok(serde_saphyr::to_string(&object)?)

@@ -88,7 +88,7 @@ fn a_plain_run_goes_with_its_versions_its_config_and_its_budgets() {
     let files = r#" --config "$here/config.yaml" --budgets "$here/budgets.yaml" "$@""#;
     assert!(script.contains(&format!("{command}{files}")), "{script}");
     assert_eq!(text(&bundle, "budgets.yaml"), "- layer: L3\n  judged: false\n");
-    let config = subject::parse_config_map(text(&bundle, "config.yaml")).unwrap();
+    let config = subject::parse_config_map(text(&bundle, "config.yaml"), cilium::CONFIG_MAP).unwrap();
     assert_eq!(config["debug"], "true");
     assert_eq!(config["etcd-password"], "<redacted>");
 }
