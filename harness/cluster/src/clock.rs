@@ -1,4 +1,4 @@
-//! CLOCK_MONOTONIC, which is one clock for everything on a machine, in every namespace.
+//! CLOCK_MONOTONIC: one clock for all processes of a machine, in every namespace.
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -7,6 +7,6 @@ use nix::time::{ClockId, clock_gettime};
 pub fn monotonic_ns() -> i64 {
     match clock_gettime(ClockId::CLOCK_MONOTONIC) {
         Ok(time) => time.tv_sec() * 1_000_000_000 + time.tv_nsec(),
-        Err(e) => unreachable!("CLOCK_MONOTONIC is always there: {e}"),
+        Err(e) => unreachable!("CLOCK_MONOTONIC always exists: {e}"),
     }
 }

@@ -1,12 +1,13 @@
-//! Where the Kubernetes components come from.
+//! Finds and builds the programs of a cluster.
 //!
-//! In this order: a folder that the user names, `KUBEBUILDER_ASSETS`, `PATH` (only a program of the pinned minor
-//! version), the cache, and last `go build` from the pinned modules of `ci/tools`, into a cache folder that is named
-//! by the hash of their go.sum.
+//! The order is: a folder that the user names, `KUBEBUILDER_ASSETS`, `PATH` (only a program of the pinned minor version), the
+//! cache, and `go build` from the pinned modules of `ci/tools`. The cache folder is named by the hash of their go.sum.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::go::{GoError, GoProgram};
+use crate::release::{OLDEST_KIND, is_supported_kind};
 use crate::spawn::Run;
 
 /// The Kubernetes version that `ci/tools/go.mod` pins.
@@ -15,6 +16,8 @@ pub const KUBERNETES: &str = "v1.34.4";
 /// Linker flags that stamp the pinned version into Kubernetes programs, as releases have it.
 const STAMP: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
                      -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
+/// How long a program may take to print its version.
+const VERSION: Duration = Duration::from_secs(30);
 
 const GO_MOD: &str = include_str!("../../../ci/tools/go.mod");
 const GO_SUM: &str = include_str!("../../../ci/tools/go.sum");
@@ -43,7 +46,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// All that a sandbox cluster runs.
+    /// The programs of a sandbox.
     pub const CLUSTER: [Self; 5] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubelet];
 
@@ -85,45 +88,45 @@ impl Component {
         GoProgram { name, package, go_mod, go_sum, sources: &[], ldflags: STAMP, cgo: false }
     }
 
-    /// Whether this is what `--version` (or `version`) of a usable program on PATH prints.
-    fn is_usable(self, said: &str) -> bool {
+    /// Whether a program with this version output is supported.
+    fn is_supported(self, version: &str) -> bool {
         match self {
-            Self::Kind => crate::kind::will_do(said),
-            _ => said.contains(self.version_mark()),
+            Self::Kind => is_supported_kind(version),
+            _ => version.contains(self.version_mark()),
         }
     }
 
-    /// The version that is wanted.
+    /// The required version.
     fn version_mark(self) -> &'static str {
         match self {
             Self::Etcd => "etcd Version: 3.",
             Self::Helm => "v3.17.",
-            Self::Kind => crate::kind::OLDEST,
+            Self::Kind => OLDEST_KIND,
             _ => "v1.34.",
         }
     }
 }
 
-/// Why a component could not be had.
+/// A component could not be found or built.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
-    /// It is in none of the places and there is no Go to build it with.
+    /// It was not found, and Go is not installed to build it.
     #[error(
         "{name} was not found in {looked}, and Go is not installed to build it; install Go 1.24 or newer, or put \
          {name} {version} into a folder and name it with --components"
     )]
     NoGo {
-        /// Program.
+        /// The program.
         name: &'static str,
-        /// Places.
+        /// Where it was looked for.
         looked: String,
-        /// Version wanted.
+        /// The required version.
         version: &'static str,
     },
-    /// A folder was named, but the program is not in it.
-    #[error("{name} is not in {}, which --components names; put it there or leave the option out", folder.display())]
+    /// The folder of `--components` does not contain it.
+    #[error("{name} is not in {}, the folder of --components; put it there, or leave the option out", folder.display())]
     NotInFolder {
-        /// Program.
+        /// The program.
         name: &'static str,
         /// The folder.
         folder: PathBuf,
@@ -141,7 +144,7 @@ pub struct Components {
 }
 
 impl Components {
-    /// Looks in `folder` alone when it is given; `cache` is where built programs are kept.
+    /// Looks only in `folder` when it is given; built programs are kept in `cache`.
     #[must_use]
     pub fn new(folder: Option<PathBuf>, cache: PathBuf) -> Self {
         Self { folder, cache }
@@ -166,10 +169,10 @@ impl Components {
         executable(&self.cached(component))
     }
 
-    /// Finds a component or builds it; `progress` hears of a build, which takes minutes.
+    /// Finds a component or builds it; `progress` receives a line before a build, which takes minutes.
     ///
     /// # Errors
-    /// When it is nowhere and cannot be built; the message says what to install.
+    /// When it is not found and cannot be built; the message says what to install.
     pub async fn resolve(
         &self,
         component: Component,
@@ -192,6 +195,26 @@ impl Components {
         Ok(component.program().resolve(&self.cache, progress).await?)
     }
 
+    /// Builds those components that are missing; returns the time spent on builds.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub async fn build_missing(
+        &self,
+        needed: &[Component],
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<Duration, ComponentError> {
+        let mut spent = Duration::ZERO;
+        for component in needed {
+            if self.find(*component).await.is_none() {
+                let started = Instant::now();
+                self.resolve(*component, progress).await?;
+                spent += started.elapsed();
+            }
+        }
+        Ok(spent)
+    }
+
     fn cached(&self, component: Component) -> PathBuf {
         component.program().cached(&self.cache)
     }
@@ -204,13 +227,28 @@ fn executable(path: &Path) -> Option<PathBuf> {
 }
 
 async fn has_version(program: &Path, component: Component) -> bool {
-    let ask = if matches!(component, Component::Helm | Component::Kind) { "version" } else { "--version" };
-    Run::new(program).args([ask]).output().await.is_ok_and(|said| component.is_usable(&said))
+    let option = if matches!(component, Component::Helm | Component::Kind) { "version" } else { "--version" };
+    let version = Run::new(program).args([option]).within(VERSION).output().await;
+    version.is_ok_and(|version| component.is_supported(&version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn time_of_builds_is_zero_when_nothing_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("etcd");
+        std::fs::write(&program, "").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).unwrap();
+        let components = Components::new(Some(folder.path().to_path_buf()), folder.path().join("cache"));
+        let spent = components.build_missing(&[Component::Etcd], &|_| ()).await.unwrap();
+        assert_eq!(spent, Duration::ZERO);
+        let error = components.build_missing(&[Component::Kubelet], &|_| ()).await.unwrap_err();
+        assert!(error.to_string().starts_with("kubelet is not in "), "{error}");
+    }
 
     #[tokio::test]
     async fn named_folder_is_the_only_place() {

@@ -1,26 +1,30 @@
 //! Programs that are built from pinned Go modules and kept in the cache.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::spawn::{CommandError, Run};
 
-/// Why a program could not be built.
+/// How long a build may take.
+const BUILD: Duration = Duration::from_secs(2 * 3_600);
+
+/// A program could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum GoError {
     /// Go is not installed.
     #[error("Go is not installed to build {name}; install Go 1.24 or newer and put it on PATH")]
     NoGo {
-        /// Program.
+        /// The program.
         name: String,
     },
     /// The build failed.
     #[error("building {name} from its pinned Go module failed")]
     Build {
-        /// Program.
+        /// The program.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: CommandError,
     },
@@ -29,7 +33,7 @@ pub enum GoError {
     Cache {
         /// The cache.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -79,7 +83,7 @@ impl GoProgram<'_> {
             return Ok(target);
         }
         let Ok(go) = which::which("go") else { return Err(GoError::NoGo { name: self.name.to_owned() }) };
-        progress(format!("building {} from its pinned Go module (minutes, once)", self.name));
+        progress(format!("building {} from its pinned Go module (once, takes minutes)", self.name));
         self.build(&go, &target).await?;
         Ok(target)
     }
@@ -102,6 +106,7 @@ impl GoProgram<'_> {
             .args([self.package])
             .env("CGO_ENABLED", if self.cgo { "1" } else { "0" })
             .current_dir(module.path())
+            .within(BUILD)
             .output()
             .await
             .map_err(|source| GoError::Build { name: self.name.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! A file of the nodes, written and read by pods that end at once: it works wherever pods do.
+//! Writes and reads a file on every node, with short-lived pods: this works with every provider.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,28 +14,28 @@ use serde_json::json;
 
 use crate::wait::{self, Timeout};
 
-/// Name by which an image starts the role.
+/// The name of this role in an image, argv\[0\].
 pub const ROLE: &str = "node-file";
 
 const NAMESPACE: &str = "kube-system";
-/// Where the file's folder is in the pod.
+/// The mount point of the folder of the file in the pod.
 const MOUNT: &str = "/node";
-/// The variable that holds what is to be written.
+/// The environment variable with the text to write.
 const TEXT: &str = "SEATRIAL_TEXT";
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A file that could not be written or read.
+/// A file could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeFileError {
     /// The path has no folder or no name.
-    #[error("{} is not the path of a file; write an absolute one", .0.display())]
+    #[error("{} is not an absolute path of a file", .0.display())]
     Path(PathBuf),
     /// The API server refused.
     #[error("{what}")]
     Api {
-        /// What was being done.
+        /// What failed.
         what: String,
-        /// Its answer.
+        /// Its response.
         #[source]
         source: Box<kube::Error>,
     },
@@ -49,12 +49,12 @@ pub enum NodeFileError {
         path: PathBuf,
         /// The node.
         node: String,
-        /// What the pod said.
+        /// The output of the pod.
         why: String,
     },
 }
 
-/// The files of a cluster's nodes.
+/// Files on the nodes of a cluster.
 #[derive(Clone)]
 pub struct NodeFiles {
     client: kube::Client,
@@ -62,7 +62,7 @@ pub struct NodeFiles {
 }
 
 impl NodeFiles {
-    /// Those of a cluster that has `image`, which holds the role.
+    /// The files of a cluster whose nodes have `image`, which contains the role.
     #[must_use]
     pub fn new(client: kube::Client, image: String) -> Self {
         Self { client, image }
@@ -71,7 +71,7 @@ impl NodeFiles {
     /// Writes a file on every node.
     ///
     /// # Errors
-    /// When a pod cannot be made, does not end, or cannot write.
+    /// When a pod cannot be created, does not end, or cannot write.
     pub async fn write(&self, path: &Path, text: &str) -> Result<(), NodeFileError> {
         self.everywhere(path, Some(text)).await.map(drop)
     }
@@ -79,23 +79,24 @@ impl NodeFiles {
     /// Reads a file on every node: its text by the node's name, `None` where there is no such file.
     ///
     /// # Errors
-    /// When a pod cannot be made, does not end, or cannot read.
+    /// When a pod cannot be created, does not end, or cannot read.
     pub async fn read(&self, path: &Path) -> Result<BTreeMap<String, Option<String>>, NodeFileError> {
-        let unclear = |node: &str, said: &str| NodeFileError::Failed {
+        let unclear = |node: &str, output: &str| NodeFileError::Failed {
             path: path.to_owned(),
             node: node.to_owned(),
-            why: format!("it said {said:?}"),
+            why: format!("unexpected output {output:?}"),
         };
-        let said = self.everywhere(path, None).await?;
-        said.into_iter()
-            .map(|(node, said)| match serde_json::from_str(said.trim()) {
+        let outputs = self.everywhere(path, None).await?;
+        outputs
+            .into_iter()
+            .map(|(node, output)| match serde_json::from_str(output.trim()) {
                 Ok(text) => Ok((node, text)),
-                Err(_) => Err(unclear(&node, &said)),
+                Err(_) => Err(unclear(&node, &output)),
             })
             .collect()
     }
 
-    /// Runs a pod on every node; returns what each said.
+    /// Runs a pod on every node; returns the output of each.
     async fn everywhere(
         &self,
         path: &Path,
@@ -116,31 +117,31 @@ impl NodeFiles {
     ) -> Result<(String, String), NodeFileError> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
         let object = pod(&self.image, &node, path, text)?;
-        let what = format!("a pod for {} could not be made on node {node}", path.display());
-        let made = pods.create(&PostParams::default(), &object).await.map_err(api(what))?;
-        let name = made.metadata.name.unwrap_or_default();
+        let what = format!("a pod for {} could not be created on node {node}", path.display());
+        let created = pods.create(&PostParams::default(), &object).await.map_err(api(what))?;
+        let name = created.metadata.name.unwrap_or_default();
         let ended = ended(&pods, &name).await;
-        let said = pods.logs(&name, &LogParams::default()).await;
-        // It goes whether it ended well or not.
+        let output = pods.logs(&name, &LogParams::default()).await;
+        // The pod is deleted whether it succeeded or not.
         let deleted = pods.delete(&name, &DeleteParams::default().grace_period(0)).await;
         let succeeded = ended?;
-        let said = said.map_err(api(format!("the log of pod {NAMESPACE}/{name} could not be read")))?;
+        let output = output.map_err(api(format!("the log of pod {NAMESPACE}/{name} could not be read")))?;
         deleted.map_err(api(format!("pod {NAMESPACE}/{name} could not be deleted")))?;
         if succeeded {
-            return Ok((node, said));
+            return Ok((node, output));
         }
-        Err(NodeFileError::Failed { path: path.to_owned(), node, why: said.trim().to_owned() })
+        Err(NodeFileError::Failed { path: path.to_owned(), node, why: output.trim().to_owned() })
     }
 }
 
-/// Waits until a pod has ended; says whether it succeeded.
+/// Waits until a pod has ended; returns whether it succeeded.
 async fn ended(pods: &Api<Pod>, name: &str) -> Result<bool, Timeout> {
     let probe = async || {
         let pod = pods.get(name).await.map_err(|e| e.to_string())?;
         match pod.status.and_then(|status| status.phase).as_deref() {
             Some("Succeeded") => Ok(true),
             Some("Failed") => Ok(false),
-            phase => Err(format!("its phase is {}", phase.unwrap_or("not known"))),
+            phase => Err(format!("its phase is {}", phase.unwrap_or("unknown"))),
         }
     };
     let condition = format!("pod {NAMESPACE}/{name} to end");
@@ -152,7 +153,7 @@ fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> NodeFileError {
     move |source| NodeFileError::Api { what, source: Box::new(source) }
 }
 
-/// A pod that needs no pod network: it is there to look at what makes one.
+/// A pod on the host network: it is used to look at the pod network from outside.
 fn pod(image: &str, node: &str, path: &Path, text: Option<&str>) -> Result<Pod, NodeFileError> {
     let parts = path.parent().zip(path.file_name()).filter(|_| path.is_absolute());
     let (folder, name) = parts.ok_or_else(|| NodeFileError::Path(path.to_owned()))?;
@@ -188,11 +189,11 @@ fn pod(image: &str, node: &str, path: &Path, text: Option<&str>) -> Result<Pod, 
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     let text = std::env::var(TEXT).ok();
-    let (said, code) = match act(args, text.as_deref()) {
-        Ok(said) => (said, ExitCode::SUCCESS),
+    let (output, code) = match act(args, text.as_deref()) {
+        Ok(output) => (output, ExitCode::SUCCESS),
         Err(why) => (why, ExitCode::FAILURE),
     };
-    match writeln!(std::io::stdout(), "{said}") {
+    match writeln!(std::io::stdout(), "{output}") {
         Ok(()) => code,
         Err(_) => ExitCode::FAILURE,
     }
@@ -220,11 +221,11 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// Nobody sees half of the file.
+/// Writes the file atomically.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.new"));
-    let done = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    let temporary = path.with_file_name(format!(".{name}.new"));
+    let done = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
     done.map_err(|e| e.to_string())
 }
 
@@ -237,25 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_what_was_not_is_null() {
+    fn written_file_is_read_and_a_missing_one_is_null() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("05-cilium.conf");
         assert_eq!(act_on("read", &path, None).unwrap(), "null");
         act_on("write", &path, Some("{\n}\n")).unwrap();
-        let said = act_on("read", &path, None).unwrap();
-        assert_eq!(serde_json::from_str::<Option<String>>(&said).unwrap().as_deref(), Some("{\n}\n"));
+        let output = act_on("read", &path, None).unwrap();
+        assert_eq!(serde_json::from_str::<Option<String>>(&output).unwrap().as_deref(), Some("{\n}\n"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_named() {
+    fn error_names_the_file() {
         let error = act_on("write", Path::new("/nonexistent/a"), Some("")).unwrap_err();
         assert!(error.contains("/nonexistent/a"), "{error}");
         assert!(act(&["read".into()], None).unwrap_err().contains("usage"));
     }
 
     #[test]
-    fn a_pod_mounts_the_files_folder_and_nothing_else() {
+    fn pod_mounts_only_the_folder_of_the_file() {
         let made = pod("image", "node1", Path::new("/etc/cni/net.d/05-cilium.conf"), Some("text")).unwrap();
         let spec = serde_json::to_value(made.spec.unwrap()).unwrap();
         assert_eq!(spec["volumes"][0]["hostPath"]["path"], "/etc/cni/net.d");

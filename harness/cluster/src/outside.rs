@@ -1,9 +1,10 @@
-//! A host outside of the cluster, which is no node and knows no pod network; every provider has a way of its own to make it.
+//! A host outside of the cluster, which is not a node and has no route to pods. Each provider creates it in its own way.
 //!
-//! A process on it takes requests on a socket in a folder that both sides see: one line of JSON says which role this program
-//! shall play there, and what the role prints comes back, until it ends or whoever asked hangs up.
+//! A process on the host accepts requests on a socket in a folder that both sides share. A request is one line of JSON with
+//! the role of this program to play. The response is the output of the role, until the role ends or the client disconnects.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
@@ -18,19 +19,20 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 
+use crate::accept;
 use crate::spawn::this_program;
 
 /// Name by which an image starts the process.
 pub const ROLE: &str = "outside";
 
-/// The host outside of a cluster, as it is seen from here.
+/// The host outside of a cluster.
 #[derive(Clone, Debug)]
 pub struct Outside {
     socket: PathBuf,
     address: IpAddr,
 }
 
-/// A role that is to be played.
+/// A request to play a role.
 #[derive(Debug, Serialize, Deserialize)]
 struct Play {
     role: String,
@@ -44,18 +46,18 @@ impl Outside {
         Self { socket: socket(folder), address }
     }
 
-    /// Its address, which nodes reach directly and pods through their node's.
+    /// Its address. Nodes reach it directly, pods from the address of their node.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// Says whether its process takes requests.
-    pub(crate) async fn answers(&self) -> io::Result<()> {
+    /// Fails unless its process accepts requests.
+    pub(crate) async fn accepts(&self) -> io::Result<()> {
         UnixStream::connect(&self.socket).await.map(drop)
     }
 
-    /// Plays a role of this program there, named as in argv\[0\], and returns what it prints.
+    /// Plays a role of this program on the host, named as in argv\[0\], and returns its output.
     ///
     /// The role is ended when the stream is dropped; the stream ends when the role does.
     ///
@@ -79,21 +81,22 @@ fn socket(folder: &Path) -> PathBuf {
     folder.join("outside.sock")
 }
 
-/// Takes requests in a folder, as a container's only process.
+/// Accepts requests in a folder, as the only process of a container.
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
-    let ended = || {
-        let folder = args.first().ok_or_else(|| io::Error::other("no folder was named"))?;
+    let ended = || -> io::Result<ExitCode> {
+        let folder =
+            args.first().ok_or_else(|| io::Error::other("the argument with the folder is missing"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = listen(folder.as_ref())?;
-            // Root's, where whoever asks may be another user; the folder is his alone.
+            // The process is root, the client may be another user; only that user can enter the folder.
             std::fs::set_permissions(socket(folder.as_ref()), std::fs::Permissions::from_mode(0o666))?;
-            serve(listener).await
+            match serve(listener).await {}
         })
     };
     match ended() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(never) => never,
         Err(e) => {
             tracing::error!(error = %e, "the host outside ends");
             ExitCode::FAILURE
@@ -106,36 +109,38 @@ pub(crate) fn listen(folder: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(socket(folder))
 }
 
-/// Takes requests for ever.
-pub(crate) async fn serve(listener: UnixListener) -> io::Result<()> {
+/// Accepts requests for ever.
+pub(crate) async fn serve(listener: UnixListener) -> Infallible {
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, _) = accept::next(|| listener.accept()).await;
         tokio::spawn(play(stream));
     }
 }
 
-/// Plays the role that is asked for, until it ends or nobody wants it any more.
+/// Plays the requested role, until it ends or the client disconnects.
 async fn play(stream: UnixStream) -> io::Result<()> {
-    let (asked, mut answer) = stream.into_split();
-    let mut asked = BufReader::new(asked);
-    let (mut child, mut output) = match begin(&mut asked).await {
+    let (request, mut response) = stream.into_split();
+    let mut request = BufReader::new(request);
+    let (mut child, mut output) = match begin(&mut request).await {
         Ok(begun) => begun,
-        Err(e) => return answer.write_all(format!("it could not be started: {e}\n").as_bytes()).await,
+        Err(e) => {
+            return response.write_all(format!("the role could not be started: {e}\n").as_bytes()).await;
+        }
     };
     tokio::select! {
-        // Nothing more is said there: it ends when the other side hangs up.
-        _hung_up = asked.read_u8() => child.kill().await,
-        copied = tokio::io::copy(&mut output, &mut answer) => {
+        // The client sends nothing more: this ends when it disconnects.
+        _disconnected = request.read_u8() => child.kill().await,
+        copied = tokio::io::copy(&mut output, &mut response) => {
             copied?;
             child.wait().await.map(drop)
         }
     }
 }
 
-/// Starts what is asked for; its errors go where its output goes, as in the log of a pod.
-async fn begin(asked: &mut BufReader<OwnedReadHalf>) -> io::Result<(Child, Receiver)> {
+/// Starts the requested role; its errors go where its output goes, as in the log of a pod.
+async fn begin(request: &mut BufReader<OwnedReadHalf>) -> io::Result<(Child, Receiver)> {
     let mut line = String::new();
-    asked.read_line(&mut line).await?;
+    request.read_line(&mut line).await?;
     let Play { role, args, env } = serde_json::from_str(&line)?;
     let (output, input) = io::pipe()?;
     let mut command = this_program(&role)?;
@@ -148,7 +153,7 @@ async fn begin(asked: &mut BufReader<OwnedReadHalf>) -> io::Result<(Child, Recei
 mod tests {
     use super::*;
 
-    /// Asks for a role of this very program, which the tests are, and returns all that comes back.
+    /// Requests a role of this program, which is the test binary, and returns its output.
     async fn printed(request: impl AsyncFnOnce(&Outside) -> UnixStream) -> String {
         let folder = tempfile::tempdir().unwrap();
         let outside = Outside::new(folder.path(), [10, 250, 0, 200].into());
@@ -161,29 +166,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_role_prints_comes_back_until_it_ends() {
-        let args = vec!["--list".to_owned(), "what_a_role_prints".to_owned()];
+    async fn output_of_a_role_is_returned_until_it_ends() {
+        let args = vec!["--list".to_owned(), "output_of_a_role".to_owned()];
         let list =
             printed(async |outside| outside.play("a-role", args, BTreeMap::new()).await.unwrap()).await;
-        assert!(list.contains("what_a_role_prints_comes_back_until_it_ends: test"), "{list}");
+        assert!(list.contains("output_of_a_role_is_returned_until_it_ends: test"), "{list}");
     }
 
     #[tokio::test]
-    async fn what_a_role_complains_of_comes_back_as_well() {
+    async fn errors_of_a_role_are_returned() {
         let args = vec!["--no-such-option".to_owned()];
-        let said =
+        let output =
             printed(async |outside| outside.play("a-role", args, BTreeMap::new()).await.unwrap()).await;
-        assert!(said.contains("no-such-option"), "{said}");
+        assert!(output.contains("no-such-option"), "{output}");
     }
 
     #[tokio::test]
-    async fn a_request_that_cannot_be_read_is_answered() {
+    async fn malformed_request_gets_a_response() {
         let request = async |outside: &Outside| {
             let mut stream = UnixStream::connect(&outside.socket).await.unwrap();
             stream.write_all(b"{}\n").await.unwrap();
             stream
         };
-        let said = printed(request).await;
-        assert!(said.starts_with("it could not be started: missing field `role`"), "{said}");
+        let output = printed(request).await;
+        assert!(output.starts_with("the role could not be started: missing field `role`"), "{output}");
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates for one cluster and what runs beside it, made for it and never used again.
+//! Certificates for one cluster and its external services; they are used for nothing else.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -6,9 +6,9 @@ use rcgen::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A certificate could not be made.
+/// A certificate could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("a certificate could not be made")]
+#[error("a certificate could not be created")]
 pub struct PkiError(#[from] rcgen::Error);
 
 /// A certificate and its private key, PEM.
@@ -34,10 +34,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one.
+    /// A new authority.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// When no key can be created.
     pub fn new(name: &str) -> Result<Self, PkiError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -52,7 +52,7 @@ impl Authority {
     /// A client certificate: Kubernetes reads the user from the common name and groups from the organisations.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// When no key can be created.
     pub fn client(&self, user: &str, group: Option<&str>) -> Result<Identity, PkiError> {
         self.issue(user, group, vec![], vec![ExtendedKeyUsagePurpose::ClientAuth])
     }
@@ -60,15 +60,15 @@ impl Authority {
     /// A serving certificate for the given addresses and names.
     ///
     /// # Errors
-    /// When a name cannot stand in a certificate, or no key can be made.
+    /// When a name is not valid in a certificate, or no key can be created.
     pub fn server(&self, name: &str, sans: &[&str]) -> Result<Identity, PkiError> {
         self.issue(name, None, alternatives(sans)?, vec![ExtendedKeyUsagePurpose::ServerAuth])
     }
 
-    /// The same for an etcd that clients speak JSON to: its gateway is a client of its own, with this certificate.
+    /// The same for an etcd with JSON clients: its gateway is itself a client, with this certificate.
     ///
     /// # Errors
-    /// When a name cannot stand in a certificate, or no key can be made.
+    /// When a name is not valid in a certificate, or no key can be created.
     pub fn etcd(&self, name: &str, sans: &[&str]) -> Result<Identity, PkiError> {
         let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(name, None, alternatives(sans)?, usages)
@@ -103,7 +103,7 @@ fn alternatives(names: &[&str]) -> Result<Vec<SanType>, PkiError> {
     names.iter().map(alternative).collect()
 }
 
-/// A key pair for signing service-account tokens; the public key stands where a certificate would.
+/// A key pair for signing service-account tokens; the public key is in the place of the certificate.
 pub(crate) fn token_key() -> Result<Identity, PkiError> {
     use rcgen::PublicKeyData as _;
     let key = KeyPair::generate()?;

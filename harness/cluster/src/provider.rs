@@ -1,214 +1,173 @@
-//! What every way to get a cluster has in common: it is made, it has a kubeconfig and nodes, and it is taken down.
+//! The interface of providers: how to get a cluster, use it, and remove it.
+//!
+//! A new provider is one module that implements [`Provider`] and [`Cluster`], and one line in `registry.rs`.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::client::{ClientError, client};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use crate::components::Components;
-use crate::existing::{self, Existing, ExistingError, ExistingRequest};
-use crate::kind::{self, Kind, KindError, KindRequest};
+use crate::doctor::Check;
+use crate::error::ProviderError;
+use crate::exec::NodeShell;
 use crate::ledger::{Entry, Ledger};
 use crate::outside::Outside;
-use crate::sandbox::{self, API_INSIDE, Executed, Sandbox, SandboxError, SandboxRequest};
+use crate::request::ClusterRequest;
 
-/// What shall be made.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// A sandbox.
-    Sandbox(SandboxRequest),
-    /// A kind cluster.
-    Kind(KindRequest),
-    /// A cluster that is there: nothing is made but room for a run.
-    Existing(ExistingRequest),
+/// Receives one line about the progress of a boot.
+pub type Progress<'a> = dyn Fn(String) + Sync + 'a;
+
+/// Whether a provider makes its clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Clusters are made for a run, and removed completely.
+    Made,
+    /// The cluster exists already and belongs to somebody else.
+    Existing,
+}
+
+/// What a provider can do, with the options that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether the provider makes its clusters.
+    pub origin: Origin,
+    /// Whether a cluster can be limited to the processor time that no one else uses.
+    pub cpu_weight: bool,
+    /// Whether the node image, and with it the version of Kubernetes, can be chosen for the subject.
+    pub chooses_kubernetes: bool,
+    /// Whether nodes can pull images.
+    pub pulls_images: bool,
+    /// Whether an option fixes the number of nodes.
+    pub fixed_nodes: bool,
+    /// Whether a kept cluster runs without any process that holds the lock of its ledger entry.
+    pub lives_unlocked: bool,
+}
+
+impl Capabilities {
+    /// The capabilities of a provider that makes clusters, and nothing more.
+    pub const MADE: Self = Self {
+        origin: Origin::Made,
+        cpu_weight: false,
+        chooses_kubernetes: false,
+        pulls_images: false,
+        fixed_nodes: false,
+        lives_unlocked: false,
+    };
+}
+
+/// What a provider uses to boot a cluster.
+#[derive(Clone, Copy)]
+pub struct BootContext<'a> {
+    /// Where programs come from.
+    pub components: &'a Components,
+    /// Where the cluster is entered before anything else of it exists.
+    pub ledger: &'a Ledger,
+    /// Receives the progress.
+    pub progress: &'a Progress<'a>,
+}
+
+/// A way to get a cluster, with its options.
+pub trait Provider: Debug + Send + Sync {
+    /// The name in options, reports and the ledger.
+    fn name(&self) -> &'static str;
+
+    /// What the provider can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The command-line options that select this provider with the same options, one word each; none for the default.
+    fn arguments(&self) -> Vec<String>;
+
+    /// What this machine lacks for the provider, as far as that can be checked at once.
+    fn missing(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// Builds the components that are missing, so that the boot does not have to; returns the time spent on it.
+    ///
+    /// Fails when a component is missing and cannot be built.
+    fn prepare<'a>(
+        &'a self,
+        _components: &'a Components,
+        _progress: &'a Progress<'a>,
+    ) -> BoxFuture<'a, Result<Duration, ProviderError>> {
+        async { Ok(Duration::ZERO) }.boxed()
+    }
+
+    /// Boots a cluster; returns when its API server responds and its nodes are starting.
+    ///
+    /// Fails when the machine lacks something, or the cluster does not come up. After a failure, or when the future is
+    /// dropped, [`collect`](Self::collect) removes what is left.
+    fn boot<'a>(
+        &'a self,
+        request: ClusterRequest,
+        context: BootContext<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ProviderError>>;
+
+    /// Removes what is left of a cluster that has ended or is ending, and waits until it has ended. An id that the ledger
+    /// does not have is no error.
+    ///
+    /// Fails when the cluster still runs after the deadline, or cannot be removed.
+    fn collect<'a>(&'a self, ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>>;
+
+    /// Ends a kept cluster and removes it.
+    ///
+    /// Fails when it does not end, or cannot be removed.
+    fn down<'a>(&'a self, ledger: &'a Ledger, entry: &'a Entry) -> BoxFuture<'a, Result<(), ProviderError>>;
+
+    /// A shell for the nodes of a cluster of the ledger; `None` for a provider without one.
+    fn shell(&self, _ledger: &Ledger, _entry: &Entry) -> Option<Arc<dyn NodeShell>> {
+        None
+    }
 }
 
 /// A running cluster.
-#[derive(Debug)]
-pub enum Cluster {
-    /// A sandbox, which ends with this process unless it was released.
-    Sandbox(Sandbox),
-    /// A kind cluster.
-    Kind(Kind),
-    /// A cluster that was there before.
-    Existing(Existing),
-}
+pub trait Cluster: Debug + Send + Sync {
+    /// Cluster id.
+    fn id(&self) -> &str;
 
-/// Something about a cluster failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProviderError {
-    /// About a sandbox.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-    /// About a kind cluster.
-    #[error(transparent)]
-    Kind(#[from] KindError),
-    /// About the way to its API server.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// About a cluster that is not ours.
-    #[error(transparent)]
-    Existing(#[from] ExistingError),
-}
-
-impl Request {
-    /// The provider's name, as ledger and reports have it.
-    #[must_use]
-    pub fn provider(&self) -> &'static str {
-        match self {
-            Self::Sandbox(_) => "sandbox",
-            Self::Kind(_) => kind::PROVIDER,
-            Self::Existing(_) => existing::PROVIDER,
-        }
+    /// A client for the API server. Fails when the kubeconfig cannot be used.
+    fn client(&self) -> BoxFuture<'_, Result<kube::Client, ProviderError>> {
+        let kubeconfig = self.kubeconfig();
+        async move { crate::client::client(&kubeconfig).await.map_err(ProviderError::new) }.boxed()
     }
-}
 
-impl Cluster {
-    /// Makes a cluster; returns when its API answers and its nodes are starting.
+    /// The kubeconfig of the administrator, readable by this user only; for an existing cluster, the user's own.
+    fn kubeconfig(&self) -> PathBuf;
+
+    /// Names of the nodes; for an existing cluster, of the nodes that get probes.
+    fn nodes(&self) -> Vec<String>;
+
+    /// Address and port at which pods and agents reach the API server without any Service translation.
+    fn api_inside(&self) -> (String, u16);
+
+    /// A host outside of the cluster on which this program can play roles; `None` where there is none.
+    fn outside(&self) -> Option<Outside> {
+        None
+    }
+
+    /// A shell for the nodes; `None` where there is none.
+    fn shell(&self) -> Option<Arc<dyn NodeShell>> {
+        None
+    }
+
+    /// Returns a function that reports the memory that the cluster uses now, bytes; `None` where that is unknown.
+    fn memory_meter(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
+        Box::new(|| None)
+    }
+
+    /// Lets the cluster outlive this process; [`Provider::down`] then removes it. What a run made in an existing cluster is
+    /// removed all the same.
     ///
-    /// When it fails, or when the future is dropped, [`collect`] removes what is left.
+    /// Fails when the cluster has ended, or the ledger cannot be written.
+    fn release(self: Box<Self>) -> BoxFuture<'static, Result<(), ProviderError>>;
+
+    /// Removes the cluster: afterwards nothing of it runs or is left on disk. In an existing cluster, that is what the run
+    /// made in it.
     ///
-    /// # Errors
-    /// When the machine lacks something, or the cluster does not come up.
-    pub async fn boot(
-        request: Request,
-        components: &Components,
-        ledger: &Ledger,
-        progress: &(dyn Fn(String) + Sync),
-    ) -> Result<Self, ProviderError> {
-        Ok(match request {
-            Request::Sandbox(request) => {
-                Self::Sandbox(Sandbox::boot(request, components, ledger, progress).await?)
-            }
-            Request::Kind(request) => Self::Kind(Kind::boot(request, components, ledger, progress).await?),
-            Request::Existing(request) => Self::Existing(Existing::enter(request, ledger).await?),
-        })
-    }
-
-    /// A client for it.
-    ///
-    /// # Errors
-    /// When its kubeconfig cannot be used.
-    pub async fn client(&self) -> Result<kube::Client, ProviderError> {
-        match self {
-            Self::Existing(existing) => Ok(existing.client()),
-            Self::Sandbox(_) | Self::Kind(_) => Ok(client(&self.kubeconfig()).await?),
-        }
-    }
-
-    /// The kubeconfig of its administrator, readable by this user only; of a cluster that was there, the user's own.
-    #[must_use]
-    pub fn kubeconfig(&self) -> PathBuf {
-        match self {
-            Self::Sandbox(sandbox) => sandbox.kubeconfig(),
-            Self::Kind(kind) => kind.kubeconfig(),
-            Self::Existing(existing) => existing.kubeconfig(),
-        }
-    }
-
-    /// Names of its nodes; of a cluster that was there, those that the run is about.
-    #[must_use]
-    pub fn nodes(&self) -> Vec<String> {
-        match self {
-            Self::Sandbox(sandbox) => sandbox.nodes(),
-            Self::Kind(kind) => kind.nodes(),
-            Self::Existing(existing) => existing.nodes(),
-        }
-    }
-
-    /// Address under which pods and agents reach the API server without any service translation.
-    #[must_use]
-    pub fn api_inside(&self) -> (String, u16) {
-        match self {
-            Self::Sandbox(_) => (API_INSIDE.0.to_owned(), API_INSIDE.1),
-            Self::Kind(kind) => kind.api_inside(),
-            Self::Existing(existing) => existing.api(),
-        }
-    }
-
-    /// A host outside of the cluster, on which this program can play roles; `None` where there is none.
-    #[must_use]
-    pub fn outside(&self) -> Option<Outside> {
-        match self {
-            Self::Sandbox(sandbox) => Some(sandbox.outside()),
-            Self::Kind(kind) => kind.outside(),
-            Self::Existing(_) => None,
-        }
-    }
-
-    /// Returns a function that tells the memory that it holds now, bytes; `None` where that is not known.
-    pub fn memory_meter(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
-        match self {
-            Self::Sandbox(sandbox) => Box::new(sandbox.memory_meter()),
-            Self::Kind(_) | Self::Existing(_) => Box::new(|| None),
-        }
-    }
-
-    /// Lets it outlive this process; it is then removed by [`down`]. What a run made in a cluster that was there before is
-    /// removed even so.
-    ///
-    /// # Errors
-    /// When it has ended already, or the ledger cannot be written.
-    pub async fn release(self) -> Result<(), ProviderError> {
-        match self {
-            Self::Sandbox(sandbox) => Ok(sandbox.release().await?),
-            Self::Kind(kind) => Ok(kind.release()?),
-            Self::Existing(existing) => Ok(Box::pin(existing.leave()).await?),
-        }
-    }
-
-    /// Takes it down: when this returns nothing of it runs or is left on disk. Of a cluster that was there before, that is
-    /// what the run made in it.
-    ///
-    /// # Errors
-    /// When something is still there after the deadline; `seatrial gc` tries again.
-    pub async fn destroy(self) -> Result<(), ProviderError> {
-        match self {
-            Self::Sandbox(sandbox) => Ok(sandbox.destroy().await?),
-            Self::Kind(kind) => Ok(kind.destroy().await?),
-            Self::Existing(existing) => Ok(Box::pin(existing.leave()).await?),
-        }
-    }
-}
-
-fn is_kind(entry: &Entry) -> bool {
-    entry.provider == kind::PROVIDER
-}
-
-/// Runs a command in a node, as root.
-///
-/// # Errors
-/// When the node cannot be reached or the command fails.
-pub async fn exec(
-    ledger: &Ledger,
-    entry: &Entry,
-    node: &str,
-    argv: &[&str],
-) -> Result<Executed, ProviderError> {
-    if is_kind(entry) {
-        return Ok(kind::exec(entry, node, argv).await?);
-    }
-    Ok(sandbox::exec(&ledger.folder(&entry.id), node, argv, None).await?)
-}
-
-/// Removes what is left of a cluster that has ended, or is ending; waits until it has. One that is gone is fine.
-///
-/// # Errors
-/// When it is alive after the deadline, or cannot be removed.
-pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), ProviderError> {
-    let entries = ledger.list().map_err(SandboxError::from)?;
-    match entries.iter().find(|(entry, _)| entry.id == id) {
-        Some((entry, _)) if is_kind(entry) => Ok(kind::collect(ledger, id).await?),
-        Some((entry, _)) if entry.access.is_some() => Ok(existing::collect(ledger, entry).await?),
-        _ => Ok(sandbox::collect(ledger, id).await?),
-    }
-}
-
-/// Ends a cluster that outlived its command, and removes it.
-///
-/// # Errors
-/// When it does not end.
-pub async fn down(ledger: &Ledger, entry: &Entry) -> Result<(), ProviderError> {
-    if is_kind(entry) {
-        return Ok(kind::down(ledger, entry).await?);
-    }
-    Ok(sandbox::down(ledger, entry).await?)
+    /// Fails when something is still there after the deadline; `seatrial gc` tries again.
+    fn destroy(self: Box<Self>) -> BoxFuture<'static, Result<(), ProviderError>>;
 }

@@ -1,4 +1,4 @@
-//! The one module of this crate that runs other programs.
+//! Runs other programs; no other module of this crate does.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,17 +6,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncWriteExt as _;
 
-/// A program that could not be run, or that failed.
+/// How long a command may run that has no deadline of its own.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// A program could not be run, failed, or did not end in time.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}: `{command}`{}", indented(output))]
 pub struct CommandError {
-    /// The command line, as it can be pasted into a shell.
+    /// The command line, quoted for a shell.
     pub command: String,
-    /// What the program printed.
+    /// The output of the program.
     pub output: String,
     kind: Kind,
 }
@@ -27,20 +31,23 @@ enum Kind {
     Start(std::io::Error),
     #[error("failed with {0}")]
     Failed(ExitStatus),
+    #[error("did not end within {} s and was killed", .0.as_secs_f64())]
+    Late(Duration),
 }
 
 fn indented(output: &str) -> String {
     output.lines().map(|line| format!("\n    {line}")).collect()
 }
 
-/// A command to be run to its end, its output captured.
+/// A command that is run to its end, with a deadline; its output is captured.
 #[derive(Debug)]
 pub struct Run {
     command: std::process::Command,
     stdin: Input,
+    deadline: Duration,
 }
 
-/// What a command reads.
+/// The standard input of a command.
 #[derive(Debug)]
 enum Input {
     Nothing,
@@ -53,7 +60,7 @@ impl Run {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: std::process::Command::new(program), stdin: Input::Nothing }
+        Self { command: std::process::Command::new(program), stdin: Input::Nothing, deadline: DEADLINE }
     }
 
     /// Adds an argument.
@@ -96,8 +103,15 @@ impl Run {
         self
     }
 
-    /// Lets the command and what it starts hold a lock as long as any of them lives. They are a process group of
-    /// their own: Ctrl-C is for the program that ends them in order.
+    /// Sets the deadline; the default is 10 minutes.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Lets the command and its children hold a lock as long as any of them runs. They get a process group of their own:
+    /// at Ctrl-C, this program ends them in order.
     pub(crate) fn holding(mut self, lock: OwnedFd) -> std::io::Result<Self> {
         self.command.process_group(0);
         let mapping = FdMapping { parent_fd: lock, child_fd: 3 };
@@ -108,7 +122,7 @@ impl Run {
     /// Runs the command and returns its standard output.
     ///
     /// # Errors
-    /// When it cannot be started, or fails; the error holds its output.
+    /// When it cannot be started, fails, or does not end in time; the error has its output.
     pub async fn output(self) -> Result<String, CommandError> {
         let line = command_line(&self.command);
         let error = |kind, output| CommandError { command: line.clone(), output, kind };
@@ -121,14 +135,11 @@ impl Run {
         };
         command.stdin(stdin);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| error(Kind::Start(e), String::new()))?;
-        if let (Some(text), Some(mut stdin)) = (text, child.stdin.take()) {
-            // A program that stops reading says why on its standard error, which is what gets reported.
-            if let Err(e) = stdin.write_all(text.as_bytes()).await {
-                tracing::debug!(command = line, error = %e, "standard input not read to its end");
-            }
-        }
-        let output = child.wait_with_output().await.map_err(|e| error(Kind::Start(e), String::new()))?;
+        let child = command.spawn().map_err(|e| error(Kind::Start(e), String::new()))?;
+        let Ok(ended) = tokio::time::timeout(self.deadline, finish(child, text, &line)).await else {
+            return Err(error(Kind::Late(self.deadline), String::new()));
+        };
+        let output = ended.map_err(|e| error(Kind::Start(e), String::new()))?;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
             return Ok(stdout);
@@ -138,7 +149,22 @@ impl Run {
     }
 }
 
-/// A long-running program, its output going to a log file.
+/// Writes the input of a process and waits for its end.
+async fn finish(
+    mut child: tokio::process::Child,
+    text: Option<String>,
+    line: &str,
+) -> std::io::Result<std::process::Output> {
+    if let (Some(text), Some(mut stdin)) = (text, child.stdin.take()) {
+        // A program that stops reading gives the reason on its standard error, which is reported.
+        if let Err(e) = stdin.write_all(text.as_bytes()).await {
+            tracing::debug!(command = line, error = %e, "standard input not read to its end");
+        }
+    }
+    child.wait_with_output().await
+}
+
+/// A long-running program that writes to a log file.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     pub(crate) name: String,
@@ -147,7 +173,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program`; `log` must be open already, since a later mount may hide its folder.
+    /// Starts `program`. `log` is open already, since a later mount may hide its folder.
     pub(crate) fn start(
         name: &str,
         program: &Path,
@@ -164,7 +190,7 @@ impl Daemon {
         Ok(Self { name: name.to_owned(), log: log.path.clone(), child })
     }
 
-    /// Waits until the program ends, and says how.
+    /// Waits until the program ends, and describes how.
     pub(crate) async fn ended(&mut self) -> String {
         match self.child.wait().await {
             Ok(status) => format!("{} ended with {status}; its log is {}", self.name, self.log.display()),
@@ -187,7 +213,7 @@ impl Log {
     }
 }
 
-/// This program, for a role of its own in another process.
+/// This program, for a role in another process.
 pub(crate) fn this_program(role: &str) -> std::io::Result<std::process::Command> {
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
     let mut command = std::process::Command::new("/proc/self/exe");
@@ -195,7 +221,7 @@ pub(crate) fn this_program(role: &str) -> std::io::Result<std::process::Command>
     Ok(command)
 }
 
-/// A command line in the form in which a shell takes it.
+/// A command line, quoted for a shell.
 pub(crate) fn command_line(command: &std::process::Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| quote(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
@@ -214,12 +240,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn failed_command_carries_its_output_and_a_line_to_paste() {
+    async fn error_of_a_failed_command_has_its_output_and_command_line() {
         let error = Run::new("sh").args(["-c", "echo it broke >&2; exit 3"]).output().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "failed with exit status: 3: `sh -c 'echo it broke >&2; exit 3'`\n    it broke"
         );
+    }
+
+    #[tokio::test]
+    async fn command_that_does_not_end_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let late = folder.path().join("late");
+        let script = format!("sleep 0.3; touch {}", late.display());
+        let run = Run::new("sh").args(["-c", &script]).within(Duration::from_millis(50));
+        let error = run.output().await.unwrap_err().to_string();
+        assert!(error.starts_with("did not end within 0.05 s and was killed: `sh -c "), "{error}");
+        crate::wait::pause(Duration::from_millis(600)).await;
+        assert!(!late.exists(), "it still ran");
     }
 
     #[tokio::test]

@@ -1,15 +1,15 @@
-//! Whose turn it is to measure: two runs that measure at the same time on one machine measure each other.
+//! Turns of the runs on one machine, so that a measurement does not disturb another one.
 //!
-//! Three files are the whole of it, each locked by at most one command. The kernel drops a lock with the command that
-//! holds it, however that ends, and what is in a file only says who locked it last.
+//! There are three lock files. The kernel releases a lock when the process that holds it ends, however it ends. The content of
+//! a file only names the run that locked it last.
 //!
-//! | file | whoever holds it |
+//! | file | its holder |
 //! |---|---|
-//! | `next` | makes its cluster and its traffic ready beside the run that measures |
-//! | `measures` | measures; only who holds `next` takes it, and then lets `next` go |
-//! | `changes` | measures, and has not come to the calm at its end yet; taken and looked at only by who holds `next` |
+//! | `next` | starts its cluster and its traffic while another run measures |
+//! | `measures` | measures; only the holder of `next` takes this lock, and then releases `next` |
+//! | `changes` | measures, and still changes its cluster; only the holder of `next` takes or checks this lock |
 //!
-//! So one run measures, at most one other is at work, and it begins in the calm of the first.
+//! So one run measures, at most one other run is active, and that one starts during the final quiet period of the first.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -20,31 +20,31 @@ use std::time::Duration;
 
 use crate::wait::{self, Timeout};
 
-/// How long others may measure before a run gives up: longer than any run, calibrations of some hours included.
+/// How long a run waits for others: longer than any run, including calibrations of some hours.
 const PATIENCE: Duration = Duration::from_secs(8 * 3_600);
-/// A run that has not written its id yet.
-const UNKNOWN: &str = "another";
-/// Time between two looks at the locks.
-const EVERY: Duration = Duration::from_millis(50);
+/// The name of a run that has not written its id yet.
+const UNKNOWN: &str = "unknown";
+/// Time between two checks of the locks.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Is told the id of the run that is waited for.
-pub type Say<'a> = dyn Fn(&str) + Sync + 'a;
+/// Receives the id of a run that must end first.
+pub type OnWait<'a> = dyn Fn(&str) + Sync + 'a;
 
-/// A run cannot have its turn.
+/// A run cannot get its turn.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
     /// A lock cannot be used.
-    #[error("the lock {} could not be {verb}; set SEATRIAL_STATE to a folder that can be used", path.display())]
+    #[error("the lock {} could not be {verb}; set SEATRIAL_STATE to a usable folder", path.display())]
     Lock {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// What failed.
         verb: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The others did not end.
+    /// Other runs did not end in time.
     #[error(transparent)]
     Timeout(#[from] Timeout),
 }
@@ -55,34 +55,34 @@ pub struct Turns {
     folder: PathBuf,
 }
 
-/// How a run may begin.
+/// How a run can start.
 #[derive(Debug)]
-pub enum Begin {
-    /// Nobody else measures: it is this run's turn.
+pub enum Start {
+    /// No other run measures: this run has its turn.
     Turn(Turn),
-    /// Another run measures and is calm: this one may make itself ready, with what processor time is left over.
+    /// Another run measures and no longer changes its cluster: this one can prepare, with the remaining processor time.
     Next(Next),
 }
 
-/// What a look at the locks comes to.
+/// Whether a run can start.
 #[derive(Debug)]
-pub enum Looked {
-    /// The run may begin.
-    Begin(Begin),
-    /// It may not; the id of the run that is before it.
-    Wait(String),
+pub enum TurnState {
+    /// It can.
+    Ready(Start),
+    /// It must wait for the run with this id.
+    Blocked(String),
 }
 
-/// The run that is next; dropped, it no longer is.
+/// The position of the next run; dropping this gives it up.
 #[derive(Debug)]
 pub struct Next {
     turns: Turns,
     id: String,
-    beside: String,
+    other: String,
     _lock: File,
 }
 
-/// The turn to measure; dropped, it is over.
+/// The turn to measure; dropping this ends it.
 #[derive(Debug)]
 pub struct Turn {
     next: PathBuf,
@@ -97,40 +97,42 @@ impl Turns {
         Self { folder: state.join("turns") }
     }
 
-    /// Looks whether a run may begin now; `beside` says whether it may make itself ready while another measures.
+    /// Tries to start a run now; `may_overlap` is whether it can prepare while another run measures.
     ///
     /// # Errors
     /// When a lock cannot be used.
-    pub fn look(&self, id: &str, beside: bool) -> Result<Looked, TurnError> {
+    pub fn try_start(&self, id: &str, may_overlap: bool) -> Result<TurnState, TurnError> {
         let next = match self.lock("next", id)? {
             Ok(next) => next,
-            Err(other) => return Ok(Looked::Wait(other)),
+            Err(other) => return Ok(TurnState::Blocked(other)),
         };
-        let next = Next { turns: self.clone(), id: id.to_owned(), beside: String::new(), _lock: next };
+        let next = Next { turns: self.clone(), id: id.to_owned(), other: String::new(), _lock: next };
         Ok(match next.measure()? {
-            Ok(turn) => Looked::Begin(Begin::Turn(turn)),
-            Err(other) if beside && self.lock("changes", id)?.is_ok() => {
-                Looked::Begin(Begin::Next(Next { beside: other, ..next }))
+            Ok(turn) => TurnState::Ready(Start::Turn(turn)),
+            Err(other) if may_overlap && self.lock("changes", id)?.is_ok() => {
+                TurnState::Ready(Start::Next(Next { other, ..next }))
             }
-            Err(other) => Looked::Wait(other),
+            Err(other) => TurnState::Blocked(other),
         })
     }
 
-    /// Waits until a run may begin; `say` is told which run is before it, once for each.
+    /// Waits until a run can start; `on_wait` receives the id of each run that it waits for, once.
     ///
     /// # Errors
-    /// When a lock cannot be used, or others still measure after hours.
-    pub async fn begin(&self, id: &str, beside: bool, say: &Say<'_>) -> Result<Begin, TurnError> {
-        let mut told = BTreeSet::new();
-        let look = async || match self.look(id, beside) {
-            Err(e) => Ok(Err(e)),
-            Ok(Looked::Begin(begin)) => Ok(Ok(begin)),
-            Ok(Looked::Wait(other)) => Err(tell(&mut told, &other, say)),
+    /// When a lock cannot be used, or another run still measures after 8 hours.
+    pub async fn start(&self, id: &str, may_overlap: bool, on_wait: &OnWait<'_>) -> Result<Start, TurnError> {
+        let mut reported = BTreeSet::new();
+        let attempt = || {
+            std::future::ready(match self.try_start(id, may_overlap) {
+                Err(e) => Ok(Err(e)),
+                Ok(TurnState::Ready(start)) => Ok(Ok(start)),
+                Ok(TurnState::Blocked(other)) => Err(report(&mut reported, &other, on_wait)),
+            })
         };
-        wait::until("this run's turn to begin", PATIENCE, EVERY, look).await?
+        wait::until("the turn of this run to start", PATIENCE, PAUSE, attempt).await?
     }
 
-    /// Takes the lock `name` for the run `id`; without it, the id of the run that has it.
+    /// Takes the lock `name` for the run `id`; else returns the id of the run that holds it.
     fn lock(&self, name: &str, id: &str) -> Result<Result<File, String>, TurnError> {
         let path = self.folder.join(name);
         let Some(mut file) = take(&path)? else { return Ok(Err(holder(&path))) };
@@ -140,11 +142,11 @@ impl Turns {
     }
 }
 
-/// Takes the lock on a file, which need not exist, if nobody has it.
+/// Takes the lock on a file, which is created where necessary; `None` when another process holds it.
 fn take(path: &Path) -> Result<Option<File>, TurnError> {
     let failed = |verb| move |source| TurnError::Lock { path: path.to_owned(), verb, source };
     if let Some(folder) = path.parent() {
-        DirBuilder::new().mode(0o700).recursive(true).create(folder).map_err(failed("made"))?;
+        DirBuilder::new().mode(0o700).recursive(true).create(folder).map_err(failed("created"))?;
     }
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
@@ -160,15 +162,15 @@ fn take(path: &Path) -> Result<Option<File>, TurnError> {
 fn holder(path: &Path) -> String {
     match std::fs::read_to_string(path) {
         Ok(id) if !id.is_empty() => id,
-        // It was locked a moment ago.
+        // It was locked a moment ago, and has no id yet.
         Ok(_) | Err(_) => UNKNOWN.to_owned(),
     }
 }
 
-/// Says which run is waited for, once for each, and returns it as the state of the wait.
-fn tell(told: &mut BTreeSet<String>, other: &str, say: &Say<'_>) -> String {
-    if other != UNKNOWN && told.insert(other.to_owned()) {
-        say(other);
+/// Reports a run that is waited for, once, and returns the state of the wait.
+fn report(reported: &mut BTreeSet<String>, other: &str, on_wait: &OnWait<'_>) -> String {
+    if other != UNKNOWN && reported.insert(other.to_owned()) {
+        on_wait(other);
     }
     measures(other)
 }
@@ -178,13 +180,13 @@ fn measures(other: &str) -> String {
 }
 
 impl Next {
-    /// The turn if nobody has it, and then this run shall no longer be next; else, the id of the run that has it.
+    /// The turn, unless another run has it; else the id of that run. The caller then gives up its position as the next run.
     fn measure(&self) -> Result<Result<Turn, String>, TurnError> {
         let measures = match self.turns.lock("measures", &self.id)? {
             Ok(measures) => measures,
             Err(other) => return Ok(Err(other)),
         };
-        // Whoever measured before lets it go as well, a moment later perhaps; without it others would take this run for calm.
+        // The run before may release it a moment later. Without this lock, others would take this run for a quiet one.
         let changes = match self.turns.lock("changes", &self.id)? {
             Ok(changes) => changes,
             Err(other) => return Ok(Err(other)),
@@ -193,40 +195,35 @@ impl Next {
         Ok(Ok(Turn { next, _measures: measures, changes: Some(changes) }))
     }
 
-    /// The run that measures meanwhile.
+    /// The id of the run that measures meanwhile.
     #[must_use]
-    pub fn beside(&self) -> &str {
-        &self.beside
+    pub fn other(&self) -> &str {
+        &self.other
     }
 
     /// Waits for the turn.
     ///
     /// # Errors
-    /// When a lock cannot be used, or the other still measures after hours.
+    /// When a lock cannot be used, or the other run still measures after 8 hours.
     pub async fn turn(self) -> Result<Turn, TurnError> {
-        let wait = async {
-            let mut looks = tokio::time::interval(EVERY);
-            loop {
-                looks.tick().await;
-                if let Ok(turn) = self.measure()? {
-                    return Ok(turn);
-                }
-            }
+        let attempt = || {
+            std::future::ready(match self.measure() {
+                Err(e) => Ok(Err(e)),
+                Ok(Ok(turn)) => Ok(Ok(turn)),
+                Ok(Err(other)) => Err(measures(&other)),
+            })
         };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
-            let condition = "this run's turn to measure".to_owned();
-            Err(Timeout { condition, waited: PATIENCE, last: measures(&self.beside) }.into())
-        })
+        wait::until("the turn of this run to measure", PATIENCE, PAUSE, attempt).await?
     }
 }
 
 impl Turn {
-    /// Nothing more is done to the cluster of this run: another may make itself ready.
-    pub fn calm(&mut self) {
+    /// This run no longer changes its cluster: another one can prepare.
+    pub fn quiet(&mut self) {
         self.changes = None;
     }
 
-    /// Whether another run is next.
+    /// Whether another run waits for the turn.
     ///
     /// # Errors
     /// When a lock cannot be used.
@@ -240,95 +237,92 @@ mod tests {
     use super::*;
 
     /// A process that another test is starting holds copies of all locks for a moment.
-    async fn begin(turns: &Turns, id: &str) -> Begin {
-        let soon = turns.begin(id, true, &|_| ());
-        tokio::time::timeout(Duration::from_secs(5), soon).await.expect("it may begin").unwrap()
+    async fn start(turns: &Turns, id: &str) -> Start {
+        let soon = turns.start(id, true, &|_| ());
+        tokio::time::timeout(Duration::from_secs(5), soon).await.expect("it can start").unwrap()
     }
 
-    fn waits_for(turns: &Turns, id: &str, beside: bool) -> String {
-        match turns.look(id, beside).unwrap() {
-            Looked::Wait(other) => other,
-            Looked::Begin(begin) => panic!("{id} begins: {begin:?}"),
+    fn waits_for(turns: &Turns, id: &str, may_overlap: bool) -> String {
+        match turns.try_start(id, may_overlap).unwrap() {
+            TurnState::Blocked(other) => other,
+            TurnState::Ready(start) => panic!("{id} starts: {start:?}"),
         }
     }
 
     #[tokio::test]
-    async fn one_measures_and_one_is_next_once_the_first_is_calm() {
+    async fn one_run_measures_and_one_is_next_once_the_first_is_quiet() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
-        let Begin::Turn(mut first) = begin(&turns, "first").await else { panic!("nobody else is there") };
+        let Start::Turn(mut first) = start(&turns, "first").await else { panic!("no other run exists") };
         assert_eq!(waits_for(&turns, "second", true), "first");
-        first.calm();
+        first.quiet();
         assert!(!first.is_awaited().unwrap());
-        let Begin::Next(second) = begin(&turns, "second").await else { panic!("first still measures") };
+        let Start::Next(second) = start(&turns, "second").await else { panic!("first still measures") };
         assert!(first.is_awaited().unwrap());
         assert_eq!(waits_for(&turns, "third", true), "second");
         drop(first);
-        assert_eq!(waits_for(&turns, "third", true), "second", "nobody overtakes the one that is next");
+        assert_eq!(waits_for(&turns, "third", true), "second", "the next run cannot be overtaken");
         let second = second.turn().await.unwrap();
-        assert_eq!(waits_for(&turns, "third", true), "second", "the second has not come to its calm");
+        assert_eq!(waits_for(&turns, "third", true), "second", "the second is not quiet");
         drop(second);
-        assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)));
+        assert!(matches!(start(&turns, "third").await, Start::Turn(_)));
     }
 
     #[tokio::test]
-    async fn no_turn_is_had_while_another_still_changes() {
+    async fn there_is_no_turn_while_another_run_changes_its_cluster() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
         let changes = turns.lock("changes", "first").unwrap().unwrap();
         assert_eq!(waits_for(&turns, "second", true), "first");
         drop(changes);
-        assert!(matches!(begin(&turns, "second").await, Begin::Turn(_)));
+        assert!(matches!(start(&turns, "second").await, Start::Turn(_)));
     }
 
     #[tokio::test]
-    async fn what_cannot_be_held_back_begins_with_its_turn() {
+    async fn run_without_cpu_weight_starts_with_its_turn() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
-        let Begin::Turn(mut first) = begin(&turns, "first").await else { panic!("nobody else is there") };
-        first.calm();
+        let Start::Turn(mut first) = start(&turns, "first").await else { panic!("no other run exists") };
+        first.quiet();
         assert_eq!(waits_for(&turns, "second", false), "first");
         drop(first);
-        let second = turns.begin("second", false, &|_| ()).await.unwrap();
-        assert!(matches!(second, Begin::Turn(_)));
+        let second = turns.start("second", false, &|_| ()).await.unwrap();
+        assert!(matches!(second, Start::Turn(_)));
     }
 
     #[tokio::test]
-    async fn a_run_that_waits_is_told_once_for_whom() {
+    async fn run_that_waits_gets_the_id_of_the_other_once() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
-        let first = begin(&turns, "first").await;
-        let told = std::sync::Mutex::new(Vec::new());
-        let say = |other: &str| told.lock().unwrap().push(other.to_owned());
-        let waits = tokio::time::timeout(3 * EVERY, turns.begin("second", true, &say)).await;
-        assert!(waits.is_err(), "it begins beside the first");
-        assert_eq!(*told.lock().unwrap(), ["first"]);
+        let first = start(&turns, "first").await;
+        let reported = std::sync::Mutex::new(Vec::new());
+        let on_wait = |other: &str| reported.lock().unwrap().push(other.to_owned());
+        let waits = tokio::time::timeout(3 * PAUSE, turns.start("second", true, &on_wait)).await;
+        assert!(waits.is_err(), "it starts while the first measures");
+        assert_eq!(*reported.lock().unwrap(), ["first"]);
         drop(first);
-        begin(&turns, "third").await;
+        start(&turns, "third").await;
     }
 
     #[test]
-    fn runs_that_take_turns_before_it_are_told_once_each() {
-        let (mut told, said) = (BTreeSet::new(), std::sync::Mutex::new(Vec::new()));
+    fn each_run_before_it_is_reported_once() {
+        let (mut reported, calls) = (BTreeSet::new(), std::sync::Mutex::new(Vec::new()));
         for other in ["first", UNKNOWN, "second", "first", UNKNOWN, "second"] {
-            tell(&mut told, other, &|other: &str| said.lock().unwrap().push(other.to_owned()));
+            report(&mut reported, other, &|other: &str| calls.lock().unwrap().push(other.to_owned()));
         }
-        assert_eq!(*said.lock().unwrap(), ["first", "second"]);
+        assert_eq!(*calls.lock().unwrap(), ["first", "second"]);
     }
 
     #[tokio::test]
-    async fn who_gives_up_is_no_longer_next() {
+    async fn run_that_gives_up_is_no_longer_next() {
         let state = tempfile::tempdir().unwrap();
         let turns = Turns::new(state.path());
-        let Begin::Turn(mut first) = begin(&turns, "first").await else { panic!("nobody else is there") };
-        first.calm();
-        let Begin::Next(second) = begin(&turns, "second").await else { panic!("first still measures") };
-        assert_eq!(second.beside(), "first");
-        assert!(
-            tokio::time::timeout(3 * EVERY, second.turn()).await.is_err(),
-            "it measures beside the first"
-        );
+        let Start::Turn(mut first) = start(&turns, "first").await else { panic!("no other run exists") };
+        first.quiet();
+        let Start::Next(second) = start(&turns, "second").await else { panic!("first still measures") };
+        assert_eq!(second.other(), "first");
+        assert!(tokio::time::timeout(3 * PAUSE, second.turn()).await.is_err(), "both measure");
         drop(first);
-        assert!(matches!(begin(&turns, "third").await, Begin::Turn(_)));
+        assert!(matches!(start(&turns, "third").await, Start::Turn(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! From a query's bytes to an answer's bytes.
+//! Parses queries and builds answers.
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::A;
@@ -6,10 +6,10 @@ use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::zone::{Found, Zone};
 
-/// Short, since Services come and go while a run is measured.
+/// Short, since Services change during a run.
 const TTL: u32 = 5;
 
-/// Answers one query; `None` when it cannot even be read.
+/// Answers one query; `None` when it is malformed.
 pub(super) fn answer(zone: &Zone, query: &[u8]) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).ok()?;
     let mut response = Message::response(query.metadata.id, query.metadata.op_code);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_foreign_names_are_told_apart() {
+    fn unknown_and_foreign_names_differ() {
         let code = |name| ask(name, RecordType::A).metadata.response_code;
         assert_eq!(code("no.ns.svc.cluster.local."), ResponseCode::NXDomain);
         assert_eq!(code("example.org."), ResponseCode::Refused);

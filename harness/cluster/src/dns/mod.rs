@@ -1,7 +1,7 @@
-//! The cluster's DNS: names of Services and of the pods behind headless ones, from the API server.
+//! The DNS server of a cluster: names of Services, and of the pods of headless Services, from the API server.
 //!
-//! Our own small server instead of CoreDNS: it is in the image that every node has already, so that no further
-//! component is built and no further memory is spent, and it knows no other zone that it could leak queries to.
+//! It replaces CoreDNS: it is part of an image that every node has already, so that no further component is built, and it
+//! never forwards a query to another zone.
 
 mod answer;
 mod objects;
@@ -11,12 +11,14 @@ mod zone;
 pub use objects::objects;
 pub use role::run;
 
-/// The name by which an image holds this role, argv\[0\].
+/// The name of this role in an image, argv\[0\].
 pub const ROLE: &str = "cluster-dns";
 /// Namespace of its objects.
 pub const NAMESPACE: &str = "kube-system";
 /// Name of its Deployment and Service.
 pub const NAME: &str = "kube-dns";
+/// Address of its Service.
+pub(crate) const ADDRESS: &str = "10.96.0.10";
 /// Port of the server in its pod.
 const PORT: u16 = 53;
 /// The zone.

@@ -3,8 +3,7 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{NAME, PORT, ROLE};
-use crate::sandbox::DNS_ADDRESS;
+use super::{ADDRESS, NAME, PORT, ROLE};
 
 /// Objects to apply, in order; `image` holds the role.
 #[must_use]
@@ -47,7 +46,7 @@ pub fn objects(image: &str) -> Vec<DynamicObject> {
         json!({"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": {"name": NAME},
                "roleRef": role, "subjects": [account]}),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
-               "spec": {"clusterIP": DNS_ADDRESS, "selector": labels, "ports": ports(false)}}),
+               "spec": {"clusterIP": ADDRESS, "selector": labels, "ports": ports(false)}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
                "spec": {"replicas": 1, "selector": {"matchLabels": labels},
                         "template": {"metadata": {"labels": labels}, "spec": pod}}}),

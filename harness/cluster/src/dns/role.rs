@@ -1,4 +1,4 @@
-//! The server's process, in a pod.
+//! The process of the server, in a pod.
 
 use std::fmt::Debug;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use super::{PORT, answer};
 
 type Shared = Arc<RwLock<Zone>>;
 
-/// Serves until it is told to end.
+/// Serves until it gets a signal to end.
 #[must_use]
 pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -1,4 +1,4 @@
-//! The names that exist, kept from what the API server tells.
+//! The names that exist, from the objects of the API server.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 
 use super::DOMAIN;
 
-/// What is known of a name.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It exists; it may have no IPv4 address.

@@ -1,15 +1,17 @@
-//! What a kind cluster needs of the machine.
+//! What a kind cluster needs on this machine.
 
-use super::{OWN_IMAGES, docker};
-use crate::doctor::{Check, State, check};
+use super::boot::OWN_IMAGES;
+use super::docker;
+use crate::components::{Component, Components};
+use crate::doctor::{Check, State, check, component};
 
 /// Bit of CAP_SYS_RESOURCE in a set of capabilities.
 const SYS_RESOURCE: u32 = 24;
 
-/// Looks at Docker and at the node image.
-pub(crate) async fn examine() -> Vec<Check> {
+/// Checks Docker, the node image and kind.
+pub(super) async fn examine(components: &Components) -> Vec<Check> {
     let docker = match docker::version().await {
-        Ok(version) => check("docker", State::Fine, format!("version {version} answers")),
+        Ok(version) => check("docker", State::Fine, format!("version {version} responds")),
         Err(e) => check("docker", State::Missing, e.to_string()),
     };
     let mut checks = vec![docker];
@@ -24,9 +26,10 @@ pub(crate) async fn examine() -> Vec<Check> {
         _ => check(
             "node image",
             State::Note,
-            "kind pulls its own; without a registry, ci/kind-node-image makes one",
+            "kind pulls its default image; without a registry, ci/kind-node-image makes one",
         ),
     });
+    checks.push(component(components, Component::Kind).await);
     checks
 }
 
@@ -44,9 +47,9 @@ mod tests {
 
     #[rstest]
     #[case::all("CapBnd:\t000001ffffffffff\n", false)]
-    #[case::without_it("CapBnd:\t000001fffeffffff\n", true)]
-    #[case::kernel_does_not_say("", false)]
-    fn missing_capability_is_seen(#[case] status: &str, #[case] lacks: bool) {
+    #[case::missing("CapBnd:\t000001fffeffffff\n", true)]
+    #[case::unknown("", false)]
+    fn missing_capability_is_found(#[case] status: &str, #[case] lacks: bool) {
         assert_eq!(lacks_sys_resource(status), lacks);
     }
 }

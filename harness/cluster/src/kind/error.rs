@@ -1,34 +1,36 @@
-//! What can be wrong with a kind cluster, each with its remedy.
+//! The errors of kind clusters, each with its remedy.
 
 use std::path::PathBuf;
 
-use super::version::OLDEST;
+use super::shape::UnknownShape;
 use crate::client::ClientError;
 use crate::components::ComponentError;
+use crate::error::ProviderError;
 use crate::images::ImageError;
 use crate::ledger::LedgerError;
+use crate::release::OLDEST_KIND;
 use crate::spawn::CommandError;
 use crate::wait;
 
-/// What a control plane and the pods of a run take, bytes.
+/// Memory that a control plane and the pods of a run need, bytes.
 pub(super) const MEMORY: u64 = 2 << 30;
 
-/// A kind cluster could not be brought up, used or taken down.
+/// A kind cluster could not be booted, used or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    /// There is no `docker`.
+    /// `docker` is not installed.
     #[error("docker is not installed, and kind needs it; install it with: apt-get install docker.io")]
     NoDocker,
-    /// The daemon does not answer.
-    #[error("Docker does not answer; start it with `systemctl start docker`, or `ci/docker/start PIDFILE`")]
-    DockerSilent(#[source] CommandError),
+    /// The daemon does not respond.
+    #[error("Docker does not respond; start it with `systemctl start docker`, or `ci/docker/start PIDFILE`")]
+    DockerUnreachable(#[source] CommandError),
     /// The machine is too small.
-    #[error("{available_mib} MiB of memory are available, and a kind cluster needs {} MiB; end what uses it", MEMORY >> 20)]
+    #[error("{available_mib} MiB of memory are available, and a kind cluster needs {} MiB; stop other programs", MEMORY >> 20)]
     Memory {
-        /// What is available, MiB.
+        /// Available memory, MiB.
         available_mib: u64,
     },
-    /// The node image is not here and cannot be had.
+    /// The node image is not on this machine and cannot be pulled.
     #[error(
         "the node image {image} is not on this machine and cannot be pulled; make one with ci/kind-node-image, or \
          name another with --kind-image"
@@ -36,22 +38,22 @@ pub enum KindError {
     NoImage {
         /// The image.
         image: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: CommandError,
     },
-    /// The network that nodes shall join is not there.
+    /// The network that the nodes must join does not exist.
     #[error(
         "Docker has no network {network}; make it with `docker network create {network}`, or leave --docker-network out"
     )]
     NoNetwork {
         /// The network.
         network: String,
-        /// Docker's words.
+        /// The error of Docker.
         #[source]
         source: CommandError,
     },
-    /// Nodes do not look for mirrors.
+    /// The nodes do not support mirrors.
     #[error(
         "the containerd of node {node} has no folder for --registry-mirror; name a node image of kind v0.27 or newer \
          with --kind-image, or make one with ci/kind-node-image"
@@ -62,15 +64,15 @@ pub enum KindError {
     },
     /// kind cannot be used.
     #[error(
-        "{} says that it is {said:?}, and {OLDEST} or newer is needed; put a newer one in its place, or take it away: \
-         where Go is installed, seatrial builds its own",
+        "{} has version {version:?}, and {OLDEST_KIND} or newer is needed; upgrade it, or remove it: where Go is \
+         installed, seatrial builds its own",
         path.display()
     )]
     Old {
-        /// Where it is.
+        /// The program.
         path: PathBuf,
-        /// What it says about itself.
-        said: String,
+        /// Its version output.
+        version: String,
     },
     /// The kubelet of the nodes is older than the cgroups of this machine.
     #[error(
@@ -81,6 +83,9 @@ pub enum KindError {
         /// The node image.
         image: String,
     },
+    /// There is no such configuration.
+    #[error(transparent)]
+    Shape(#[from] UnknownShape),
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -90,21 +95,21 @@ pub enum KindError {
     /// An image could not be written.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A file could not be had.
+    /// A file could not be used.
     #[error("{what}")]
     Io {
-        /// What was being done.
+        /// What failed.
         what: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
     /// kind failed.
     #[error("kind could not make the cluster; logs of its nodes are in {}", logs.display())]
     Create {
-        /// Where logs are.
+        /// The folder of the logs.
         logs: PathBuf,
-        /// kind's words.
+        /// The error of kind.
         #[source]
         source: CommandError,
     },
@@ -112,31 +117,45 @@ pub enum KindError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The host outside has no address.
-    #[error("Docker says that the address of the host outside is {address:?}")]
+    #[error(
+        "Docker reports {address:?} as the address of the host outside of the cluster, which is no IP address"
+    )]
     Outside {
-        /// What it says.
+        /// What Docker reports.
         address: String,
     },
     /// The API cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The nodes did not say where their pods live.
-    #[error("the nodes of the new cluster cannot be read")]
+    /// The nodes could not be listed.
+    #[error("the nodes of the new cluster could not be listed")]
     Nodes(#[source] Box<kube::Error>),
-    /// The API server refused something.
+    /// CoreDNS could not be removed.
     #[error("CoreDNS could not be removed from the new cluster")]
     CoreDns(#[source] Box<kube::Error>),
-    /// Something of it is still there.
+    /// Something was not removed in time.
     #[error(transparent)]
     Timeout(#[from] wait::Timeout),
     /// There is no such node.
     #[error("the cluster has no node {node}; it has {known}")]
     NoNode {
-        /// What was asked for.
+        /// The requested node.
         node: String,
-        /// What there is.
+        /// The nodes of the cluster.
         known: String,
     },
+    /// The cluster is kept.
+    #[error("cluster {id} is kept; take it down with `seatrial cluster down {id}`")]
+    Kept {
+        /// The cluster.
+        id: String,
+    },
+}
+
+impl From<KindError> for ProviderError {
+    fn from(error: KindError) -> Self {
+        Self::new(error)
+    }
 }
 
 pub(super) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> KindError {

@@ -1,304 +1,218 @@
-//! A cluster of the `kind` tool: nodes that are Docker containers, made by kubeadm.
+//! Clusters of the `kind` tool: their nodes are Docker containers, created by kubeadm.
 //!
-//! kind makes it, and nothing else of kind is needed afterwards: containers are found by the label that kind gives
-//! them, and removed by Docker. The name of the cluster and of its network holds the id of the ledger's entry, so that
-//! no other kind cluster is ever listed, used or removed.
+//! kind only creates the cluster. Containers are found by the label that kind gives them, and removed with Docker. The name
+//! of the cluster and of its network contains the id of the ledger entry, so that no other kind cluster is ever listed, used
+//! or removed.
 
+mod boot;
+mod cluster;
 mod docker;
 mod doctor;
 mod error;
-mod mirror;
+mod mirrors;
 mod network;
 mod outside;
 mod shape;
 mod version;
 
-use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, DeleteParams};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
-pub(crate) use doctor::examine;
-pub use error::KindError;
-use error::{MEMORY, io};
-pub use mirror::{BadMirror, Mirror};
-pub use shape::{Shape, UnknownShape};
-pub(crate) use version::{OLDEST, will_do};
-
-use crate::clock;
+use self::cluster::KindShell;
+pub use self::error::KindError;
+pub use self::shape::{Shape, UnknownShape};
 use crate::components::{Component, Components};
-use crate::images::{Image, write_archive};
-use crate::ledger::{Entry, Held, Ledger, write_private};
-use crate::outside::Outside;
-use crate::sandbox::{API_INSIDE, Cni, Executed};
-use crate::spawn::Run;
+use crate::error::ProviderError;
+use crate::exec::NodeShell;
+use crate::ledger::{Entry, Ledger};
+use crate::mirror::Mirror;
+use crate::options::{OptionError, ProviderOptions};
+use crate::provider::{BootContext, Capabilities, Cluster, Progress, Provider};
+use crate::registration::Registration;
+use crate::request::{ClusterRequest, Cni};
 
-/// The provider's name in the ledger.
-pub(crate) const PROVIDER: &str = "kind";
-/// The repository of node images that `ci/kind-node-image` makes.
-const OWN_IMAGES: &str = "seatrial/node";
-const LOCK: &str = "the ledger's lock could not be shared with kind";
+/// The name of the provider.
+const NAME: &str = "kind";
+/// The options of the provider.
+const OPTIONS: [&str; 4] = ["--dual-stack", "--kind-config", "--docker-network", "--registry-mirror"];
+/// How long a kind that is still running may take to end.
+const ENDED: Duration = Duration::from_secs(60);
+/// The message when a command cannot get the lock.
+const LOCK: &str = "the lock of the ledger entry could not be passed to a command";
 
-/// What a kind cluster shall be.
-#[derive(Clone, Debug)]
-pub struct KindRequest {
-    /// Cluster id, also part of names of everything that it makes.
-    pub id: String,
-    /// Its configuration.
-    pub shape: Shape,
-    /// Who gives pods their network.
-    pub cni: Cni,
-    /// The node image; without one, the newest that `ci/kind-node-image` has made, else kind's own choice.
+/// The entry of the registry.
+pub(crate) const REGISTRATION: Registration = Registration {
+    name: NAME,
+    summary: "Docker containers, created by kind",
+    from_options: |options| Ok(Arc::new(KindProvider::from_options(options)?)),
+    from_entry: |_| Ok(Arc::new(KindProvider::default())),
+    examine: |components| doctor::examine(components).boxed(),
+};
+
+/// Makes clusters with kind.
+#[derive(Clone, Debug, Default)]
+pub struct KindProvider {
+    /// The configuration; without one, a standard configuration that suits the request.
+    pub shape: Option<Shape>,
+    /// Whether clusters have IPv6 addresses in addition to IPv4, whatever the request says.
+    pub dual_stack: bool,
+    /// The node image; without one, that of the request, else the newest that `ci/kind-node-image` made, else the default
+    /// of kind.
     pub image: Option<String>,
-    /// A Docker network that is there, for its nodes to join; without one they get one of their own.
+    /// An existing Docker network for the nodes to join; without one, they get their own.
     pub network: Option<String>,
-    /// Registries that its nodes ask before others.
+    /// Registries from which nodes pull before others.
     pub mirrors: Vec<Mirror>,
-    /// A folder for logs; it is made where there is none, and something to write.
-    pub logs: PathBuf,
-    /// Images to load into every node.
-    pub images: Vec<Image>,
-    /// Archives of further images, OCI's or Docker's, loaded into each node.
-    pub archives: Vec<PathBuf>,
 }
 
-/// A kind cluster. Its containers outlive this process: [`collect`] removes what is left of a dead one.
-#[derive(Debug)]
-pub struct Kind {
-    entry: Entry,
-    held: Held,
-    nodes: Vec<String>,
-    control_plane: String,
-    outside: Option<Outside>,
-}
-
-impl Kind {
-    /// Makes a cluster; returns when its API answers and its nodes have registered.
-    ///
-    /// When it fails, everything of it is removed. When the future is dropped, [`collect`] does that.
+impl KindProvider {
+    /// Checks the options and keeps those of kind.
     ///
     /// # Errors
-    /// When Docker, kind, memory or the node image is missing, or a node does not come up.
-    pub async fn boot(
-        request: KindRequest,
-        components: &Components,
-        ledger: &Ledger,
-        progress: &(dyn Fn(String) + Sync),
-    ) -> Result<Self, KindError> {
-        docker::version().await?;
-        enough_memory()?;
-        request.image.as_deref().map_or(Ok(()), version::check_node)?;
-        let kind = components.resolve(Component::Kind, progress).await?;
-        version::check(&kind).await?;
-        if let Some(network) = &request.network {
-            docker::check_network(network).await?;
+    /// When an option is not kind's, or the configuration cannot be read.
+    pub fn from_options(options: &ProviderOptions) -> Result<Self, OptionError> {
+        if options.api_port != 0 {
+            return Err(OptionError(
+                "--api-port is for the sandbox; for kind, set networking.apiServerPort in a file and name it with \
+                 --kind-config"
+                    .to_owned(),
+            ));
         }
-        let image = node_image(request.image.as_deref()).await?;
-        let entry = Entry::kind(&request.id, request.shape.nodes());
-        let held = ledger.enter(&entry)?;
-        let mut cluster =
-            Self { entry, held, nodes: Vec::new(), control_plane: String::new(), outside: None };
-        match cluster.create(&kind, image.as_deref(), &request, progress).await {
-            Ok(()) => Ok(cluster),
-            Err(e) => {
-                cluster.destroy().await?;
-                Err(e)
-            }
+        options.only(NAME, &OPTIONS)?;
+        let shape = options.kind_config.as_deref().map(Shape::named).transpose();
+        Ok(Self {
+            shape: shape.map_err(|e| OptionError(e.to_string()))?,
+            dual_stack: options.dual_stack,
+            image: options.kind_image.clone(),
+            network: options.docker_network.clone(),
+            mirrors: options.registry_mirrors.clone(),
+        })
+    }
+
+    /// The configuration for a request.
+    fn shape(&self, request: &ClusterRequest) -> Result<Shape, UnknownShape> {
+        if let Some(shape) = &self.shape {
+            return Ok(shape.clone());
         }
-    }
-
-    async fn create(
-        &mut self,
-        kind: &Path,
-        image: Option<&str>,
-        request: &KindRequest,
-        progress: &(dyn Fn(String) + Sync),
-    ) -> Result<(), KindError> {
-        let (name, folder) = (name(&self.entry.id), self.held.folder().to_owned());
-        let (config, kubeconfig) = (folder.join("kind.yaml"), self.kubeconfig());
-        // One of its own can be removed without a look at other clusters.
-        let network = request.network.as_deref().unwrap_or(&name);
-        write_private(&config, request.shape.text.as_bytes())
-            .map_err(io("kind's configuration could not be written"))?;
-        progress(format!("kind makes the nodes from {}", image.unwrap_or("its own image")));
-        let create = Run::new(kind)
-            .args(["create", "cluster", "--retain", "--name", &name])
-            .args([OsStr::new("--config"), config.as_os_str()])
-            .args([OsStr::new("--kubeconfig"), kubeconfig.as_os_str()])
-            .args(image.into_iter().flat_map(|image| ["--image", image]))
-            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)
-            // While kind or a docker command of it lives, the entry is alive, even when this process is not.
-            .holding(self.held.share_lock().map_err(io(LOCK))?)
-            .map_err(io(LOCK))?;
-        if let Err(source) = create.output().await {
-            let logs = request.logs.join("kind");
-            // What can be saved is; the error is kind's own either way.
-            let export = Run::new(kind).args(["export", "logs", "--name", &name]).args([&logs]);
-            if let Err(e) = export.output().await {
-                tracing::debug!(error = %e, "the logs are incomplete");
-            }
-            return Err(KindError::Create { logs, source });
-        }
-        let private = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&kubeconfig, private)
-            .map_err(io("the kubeconfig of the new cluster cannot be used"))?;
-        let control_planes = docker::containers(&name, Some("control-plane")).await?;
-        let balancer = docker::containers(&name, Some("external-load-balancer")).await?;
-        let front = balancer.first().or(control_planes.first()).cloned().unwrap_or_default();
-        self.control_plane = docker::address(&front).await?;
-        self.nodes = control_planes;
-        self.nodes.extend(docker::containers(&name, Some("worker")).await?);
-        mirror::lay(&self.nodes, &request.mirrors).await?;
-        if let Some(layer) = request.images.first().and_then(|image| image.layers.first()) {
-            self.outside = Some(outside::start(&name, network, layer.file(), &self.held).await?);
-        }
-        progress("loading the images into the nodes".to_owned());
-        let archive = folder.join("images.tar");
-        write_archive(&archive, &request.images)?;
-        for archive in std::iter::once(&archive).chain(&request.archives) {
-            let imports = self.nodes.iter().map(|node| docker::import(node, archive));
-            futures_util::future::try_join_all(imports).await?;
-        }
-        std::fs::remove_file(&archive).map_err(io("the archive of the images could not be removed"))?;
-        let client = crate::client(&kubeconfig).await?;
-        self.entry.api = api_address(&kubeconfig)?;
-        self.entry.nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        self.held.write(&self.entry)?;
-        if request.cni == Cni::Bridge {
-            network::lay(&client).await?;
-        }
-        remove_core_dns(client).await
-    }
-
-    /// Cluster id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.entry.id
-    }
-
-    /// The kubeconfig of its administrator, readable by this user only.
-    #[must_use]
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.held.folder().join("kubeconfig")
-    }
-
-    /// Names of its nodes, which are those of their containers.
-    #[must_use]
-    pub fn nodes(&self) -> Vec<String> {
-        self.nodes.clone()
-    }
-
-    /// Address under which pods and agents reach the API server without any service translation.
-    #[must_use]
-    pub fn api_inside(&self) -> (String, u16) {
-        (self.control_plane.clone(), API_INSIDE.1)
-    }
-
-    /// The host outside of it, on the network of its nodes.
-    pub(crate) fn outside(&self) -> Option<Outside> {
-        self.outside.clone()
-    }
-
-    /// Lets it outlive this process; it is then removed by [`down`].
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn release(mut self) -> Result<(), KindError> {
-        self.entry.kept = true;
-        Ok(self.held.write(&self.entry)?)
-    }
-
-    /// Takes it down: when this returns no container, volume, network or file of it is left.
-    ///
-    /// # Errors
-    /// When something is still there after the deadline; `seatrial gc` tries again.
-    pub async fn destroy(self) -> Result<(), KindError> {
-        remove(&self.entry, self.held).await
+        let standard = match request.cni {
+            _ if self.dual_stack || request.dual_stack => "dual-stack",
+            Cni::Bridge => "kube-proxy",
+            Cni::None => "two-node",
+        };
+        Ok(Shape::named(standard)?.with_nodes(request.nodes))
     }
 }
 
-/// The name of kind's cluster, and of the network that is its own.
-fn name(id: &str) -> String {
+impl Provider for KindProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            chooses_kubernetes: self.image.is_none(),
+            pulls_images: true,
+            fixed_nodes: self.shape.is_some(),
+            lives_unlocked: true,
+            ..Capabilities::MADE
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut words = vec!["--provider".to_owned(), NAME.to_owned()];
+        words.extend(self.dual_stack.then(|| "--dual-stack".to_owned()));
+        let options = [
+            ("--kind-config", self.shape.as_ref().map(|shape| shape.name.clone())),
+            ("--kind-image", self.image.clone()),
+            ("--docker-network", self.network.clone()),
+        ];
+        let mirrors = self.mirrors.iter().map(|mirror| ("--registry-mirror", Some(mirror.to_string())));
+        for (option, value) in options.into_iter().chain(mirrors) {
+            words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
+        }
+        words
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        components: &'a Components,
+        progress: &'a Progress<'a>,
+    ) -> BoxFuture<'a, Result<Duration, ProviderError>> {
+        async move { Ok(components.build_missing(&[Component::Kind], progress).await?) }.boxed()
+    }
+
+    fn boot<'a>(
+        &'a self,
+        request: ClusterRequest,
+        context: BootContext<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ProviderError>> {
+        async move { Ok(Box::new(boot::boot(self, request, context).await?) as Box<dyn Cluster>) }.boxed()
+    }
+
+    fn collect<'a>(&'a self, ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(collect(ledger, id).await?) }.boxed()
+    }
+
+    fn down<'a>(&'a self, ledger: &'a Ledger, entry: &'a Entry) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move {
+            docker::remove(&cluster_name(&entry.id)).await?;
+            ledger.abandon(entry).map_err(KindError::from)?;
+            Ok(collect(ledger, &entry.id).await?)
+        }
+        .boxed()
+    }
+
+    fn shell(&self, _ledger: &Ledger, entry: &Entry) -> Option<Arc<dyn NodeShell>> {
+        Some(Arc::new(KindShell::new(&entry.id)))
+    }
+}
+
+/// The name of the kind cluster, and of its own network.
+fn cluster_name(id: &str) -> String {
     format!("seatrial-{id}")
 }
 
-fn enough_memory() -> Result<(), KindError> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    // Where the kernel does not say, Docker will.
-    let Some(kib) = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()) else {
-        return Ok(());
-    };
-    if kib << 10 >= MEMORY { Ok(()) } else { Err(KindError::Memory { available_mib: kib >> 10 }) }
-}
-
-/// The image that was asked for, which is pulled if it must be, or our own; `None` leaves the choice to kind.
-async fn node_image(asked: Option<&str>) -> Result<Option<String>, KindError> {
-    let Some(image) = asked else { return Ok(docker::newest(OWN_IMAGES).await?) };
-    if !docker::has_image(image).await {
-        docker::pull(image).await.map_err(|source| KindError::NoImage { image: image.to_owned(), source })?;
+/// Removes what a dead cluster has left, once no kind works on it any more.
+async fn collect(ledger: &Ledger, id: &str) -> Result<(), KindError> {
+    let Some(held) = ledger.wait_unlocked(id, ENDED).await? else { return Ok(()) };
+    let entry = held.read()?;
+    if entry.kept {
+        return Err(KindError::Kept { id: entry.id });
     }
-    Ok(Some(image.to_owned()))
+    cluster::remove(&entry, held).await
 }
 
-fn api_address(kubeconfig: &Path) -> Result<String, KindError> {
-    let text = std::fs::read_to_string(kubeconfig)
-        .map_err(io("the kubeconfig of the new cluster cannot be used"))?;
-    let server = text.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
-    Ok(server.unwrap_or_default().to_owned())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Every cluster of a run has the same DNS server, ours; kubeadm's would answer beside it.
-async fn remove_core_dns(client: kube::Client) -> Result<(), KindError> {
-    let api: Api<Deployment> = Api::namespaced(client, "kube-system");
-    match api.delete("coredns", &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(e) => Err(KindError::CoreDns(Box::new(e))),
+    #[test]
+    fn arguments_name_provider_and_options() {
+        let options = ProviderOptions {
+            kind_config: Some("kube-proxy".to_owned()),
+            kind_image: Some("i".to_owned()),
+            docker_network: Some("lab".to_owned()),
+            registry_mirrors: ["docker.io=http://a", "quay.io=http://b"].map(|m| m.parse().unwrap()).into(),
+            ..ProviderOptions::default()
+        };
+        let provider = KindProvider::from_options(&options).unwrap();
+        let expected = "--provider kind --kind-config kube-proxy --kind-image i --docker-network lab \
+                        --registry-mirror docker.io=http://a --registry-mirror quay.io=http://b";
+        assert_eq!(provider.arguments().join(" "), expected);
+        assert!(provider.capabilities().fixed_nodes && !provider.capabilities().chooses_kubernetes);
     }
-}
 
-/// Removes everything of a cluster, its entry last.
-async fn remove(entry: &Entry, held: Held) -> Result<(), KindError> {
-    docker::remove(&name(&entry.id)).await?;
-    Ok(held.remove()?)
-}
-
-/// Runs a command in a node, as root.
-///
-/// # Errors
-/// When the cluster has no such node or the command fails.
-pub async fn exec(entry: &Entry, node: &str, argv: &[&str]) -> Result<Executed, KindError> {
-    let nodes = docker::containers(&name(&entry.id), None).await?;
-    if !nodes.iter().any(|known| known == node) {
-        return Err(KindError::NoNode { node: node.to_owned(), known: nodes.join(", ") });
+    #[tokio::test]
+    async fn kept_cluster_is_not_collected() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let held = ledger.enter(&Entry::new(NAME, "one", 2)).unwrap();
+        held.write(&Entry { kept: true, ..held.read().unwrap() }).unwrap();
+        drop(held);
+        let error = collect(&ledger, "one").await.unwrap_err();
+        assert_eq!(error.to_string(), "cluster one is kept; take it down with `seatrial cluster down one`");
     }
-    let started_ns = clock::monotonic_ns();
-    let output = docker::exec(node, argv).await?;
-    Ok(Executed { started_ns, ended_ns: clock::monotonic_ns(), output })
-}
-
-/// Removes what a dead cluster has left; waits for a kind that is still at work on it.
-///
-/// # Errors
-/// When somebody holds it after the deadline, or something cannot be removed.
-pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), KindError> {
-    let held = ledger.wait_dead(id, Duration::from_secs(60)).await?;
-    match held {
-        Some(held) => remove(&held.read()?, held).await,
-        None => Ok(()),
-    }
-}
-
-/// Ends a cluster, kept or not, and removes it.
-///
-/// # Errors
-/// When something of it cannot be removed.
-pub async fn down(ledger: &Ledger, entry: &Entry) -> Result<(), KindError> {
-    docker::remove(&name(&entry.id)).await?;
-    ledger.abandon(entry)?;
-    collect(ledger, &entry.id).await
 }

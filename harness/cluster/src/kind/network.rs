@@ -1,4 +1,4 @@
-//! A plain network for a bare kind cluster: a wire for each pod, a route for each node.
+//! A plain pod network for a bare kind cluster: a veth pair per pod, a route per node.
 
 use std::net::IpAddr;
 
@@ -6,15 +6,16 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use serde_json::json;
 
-use super::{KindError, docker};
+use super::docker;
+use super::error::KindError;
 
-/// Where a node's pods live, in each family that it has.
-struct Place {
+/// The pod ranges of a node, one per address family.
+struct PodRanges {
     node: String,
     families: Vec<Family>,
 }
 
-/// A node's own address, and those of its pods.
+/// The address of a node and the range of its pods, in one family.
 struct Family {
     address: IpAddr,
     pods: String,
@@ -26,16 +27,16 @@ impl Family {
     }
 }
 
-impl Place {
+impl PodRanges {
     fn of(node: Node) -> Option<Self> {
         let addresses = node.status?.addresses?.into_iter().filter(|own| own.type_ == "InternalIP");
         let addresses: Vec<IpAddr> = addresses.filter_map(|own| own.address.parse().ok()).collect();
-        let of = |pods: String| {
+        let family = |pods: String| {
             let ipv6 = pods.contains(':');
             let address = *addresses.iter().find(|address| address.is_ipv6() == ipv6)?;
             Some(Family { address, pods })
         };
-        let families = node.spec?.pod_cidrs?.into_iter().filter_map(of).collect();
+        let families = node.spec?.pod_cidrs?.into_iter().filter_map(family).collect();
         Some(Self { node: node.metadata.name?, families })
     }
 
@@ -58,19 +59,19 @@ impl Place {
     }
 }
 
-/// Lays it on every node; the kubelets find it and become Ready.
-pub(super) async fn lay(client: &kube::Client) -> Result<(), KindError> {
+/// Writes the CNI configuration and the routes to every node; the nodes then become Ready.
+pub(super) async fn write(client: &kube::Client) -> Result<(), KindError> {
     let api: Api<Node> = Api::all(client.clone());
     let nodes = api.list(&ListParams::default()).await.map_err(|e| KindError::Nodes(Box::new(e)))?;
-    let places: Vec<Place> = nodes.into_iter().filter_map(Place::of).collect();
-    for place in &places {
-        let others = places.iter().filter(|other| other.node != place.node);
+    let nodes: Vec<PodRanges> = nodes.into_iter().filter_map(PodRanges::of).collect();
+    for ranges in &nodes {
+        let others = nodes.iter().filter(|other| other.node != ranges.node);
         for family in others.flat_map(|other| &other.families) {
             let route = ["ip", "route", "replace", &family.pods, "via", &family.address.to_string()];
-            docker::exec(&place.node, &route).await?;
+            docker::exec(&ranges.node, &route).await?;
         }
-        let write = r#"printf %s "$1" >/etc/cni/net.d/10-seatrial.conflist"#;
-        docker::exec(&place.node, &["sh", "-c", write, "sh", &place.plugins()]).await?;
+        let script = r#"printf %s "$1" >/etc/cni/net.d/10-seatrial.conflist"#;
+        docker::exec(&ranges.node, &["sh", "-c", script, "sh", &ranges.plugins()]).await?;
     }
     Ok(())
 }
@@ -85,10 +86,10 @@ mod tests {
     #[rstest]
     #[case::one_family(&["10.244.0.0/24"], &["0.0.0.0/0"])]
     #[case::both(&["10.244.0.0/24", "fd00:10:244::/64"], &["0.0.0.0/0", "::/0"])]
-    fn pods_get_an_address_and_a_way_out_of_each_family(#[case] pods: &[&str], #[case] out: &[&str]) {
+    fn pods_get_an_address_and_a_default_route_of_each_family(#[case] pods: &[&str], #[case] out: &[&str]) {
         let addresses = ["172.18.0.2", "fc00::2"].map(|ip| json!({"type": "InternalIP", "address": ip}));
         let node = json!({"metadata": {"name": "n"}, "spec": {"podCIDRs": pods}, "status": {"addresses": addresses}});
-        let place = Place::of(serde_json::from_value(node).unwrap()).unwrap();
+        let place = PodRanges::of(serde_json::from_value(node).unwrap()).unwrap();
         let reached: Vec<_> = place.families.iter().map(|family| family.address.to_string()).collect();
         assert_eq!(reached, ["172.18.0.2", "fc00::2"][..pods.len()]);
         let plugins: Value = serde_json::from_str(&place.plugins()).unwrap();

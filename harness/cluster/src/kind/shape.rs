@@ -1,4 +1,4 @@
-//! What a kind cluster looks like: the named configurations of `kind-configs`, or a file of the user's.
+//! Configurations of kind clusters: the named ones in `kind-configs`, or a file of the user.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ const NAMED: [(&str, &str); 3] = [
 ];
 const WORKER: &str = "- role: worker\n";
 
-/// A configuration was asked for that cannot be had.
+/// There is no such configuration.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no file and no kind configuration {name}; name a file, or one of {}", names())]
+#[error("{name} is neither a file nor a kind configuration; name a file, or one of {}", names())]
 pub struct UnknownShape {
     name: String,
     #[source]
@@ -25,6 +25,8 @@ fn names() -> String {
 /// A configuration of a kind cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// Its name, or its path.
+    pub(super) name: String,
     /// The configuration as kind reads it.
     pub(super) text: String,
 }
@@ -36,27 +38,28 @@ impl Shape {
     /// When there is neither.
     pub fn named(name: &str) -> Result<Self, UnknownShape> {
         if let Some((_, text)) = NAMED.iter().find(|(known, _)| *known == name) {
-            return Ok(Self { text: (*text).to_owned() });
+            return Ok(Self { name: name.to_owned(), text: (*text).to_owned() });
         }
         match std::fs::read_to_string(Path::new(name)) {
-            Ok(text) => Ok(Self { text }),
+            Ok(text) => Ok(Self { name: name.to_owned(), text }),
             Err(source) => Err(UnknownShape { name: name.to_owned(), source }),
         }
     }
 
-    /// The same with as many nodes, by workers at the end of the list; at least the control plane.
+    /// The same configuration with this number of nodes: a control plane, and workers at the end of the list.
     #[must_use]
     pub fn with_nodes(&self, nodes: u8) -> Self {
         let text = self.text.trim_end_matches(WORKER);
-        Self { text: format!("{text}{}", WORKER.repeat(usize::from(nodes.saturating_sub(1)))) }
+        let workers = WORKER.repeat(usize::from(nodes.saturating_sub(1)));
+        Self { name: self.name.clone(), text: format!("{text}{workers}") }
     }
 
-    /// How many nodes it has.
+    /// The number of nodes.
     #[must_use]
     pub fn nodes(&self) -> u32 {
         let lines = self.text.lines().map(|line| line.trim_start_matches([' ', '-']));
         let nodes = lines.filter(|line| line.starts_with("role:")).count();
-        // Without a list of nodes, kind makes one.
+        // Without a list of nodes, kind creates one.
         u32::try_from(nodes).unwrap_or(u32::MAX).max(1)
     }
 }
@@ -68,10 +71,10 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::alone(1)]
+    #[case::one(1)]
     #[case::as_in_the_file(2)]
     #[case::more(4)]
-    fn default_has_as_many_nodes_as_asked_for(#[case] nodes: u8) {
+    fn default_has_the_requested_number_of_nodes(#[case] nodes: u8) {
         let shape = Shape::named("two-node").unwrap().with_nodes(nodes);
         assert_eq!(shape.nodes(), u32::from(nodes), "{}", shape.text);
         assert_eq!(shape.text.matches("role: control-plane").count(), 1);
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_name_is_refused_with_those_there_are() {
+    fn unknown_name_is_refused_and_the_known_ones_are_listed() {
         let error = Shape::named("no-such-shape").unwrap_err().to_string();
         assert!(
             error.contains("no-such-shape") && error.contains("two-node, kube-proxy, dual-stack"),

@@ -1,6 +1,6 @@
-//! One cgroup for everything of a cluster, in every hierarchy, and cgroup namespaces rooted at it.
+//! One cgroup for all processes of a cluster, in every hierarchy, and cgroup namespaces rooted at it.
 //!
-//! Works with cgroup v1 (also beside an unused v2 mount, the "hybrid" layout) and with cgroup v2.
+//! Works with cgroup v1 (also with an unused v2 mount, the "hybrid" layout) and with cgroup v2.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ enum Kind {
 }
 
 impl Hierarchy {
-    /// The file that holds a cgroup's weight, and the weight of one that has no say; none where there are no weights.
+    /// The file with the weight of a cgroup, and the default weight; `None` in a hierarchy without weights.
     fn weights(&self) -> Option<(&'static str, u32)> {
         match &self.kind {
             Kind::V1 { controllers } if controllers.split(',').any(|c| c == "cpu") => {
@@ -57,13 +57,13 @@ fn parse_mountinfo(text: &str) -> Vec<Hierarchy> {
             _ => None,
         }
     };
-    // A mount that a later one has covered is still listed: the last of a place is the one that is seen.
+    // A covered mount is still listed: the last mount at a path is the visible one.
     let seen: BTreeMap<PathBuf, Hierarchy> =
         text.lines().filter_map(parse).map(|hierarchy| (hierarchy.path.clone(), hierarchy)).collect();
     seen.into_values().collect()
 }
 
-/// Makes the cgroup `name` below the current root in every hierarchy.
+/// Creates the cgroup `name` below the current root in every hierarchy.
 pub(crate) fn make(name: &str) -> io::Result<()> {
     for hierarchy in hierarchies()? {
         if hierarchy.kind == Kind::V2 {
@@ -74,10 +74,10 @@ pub(crate) fn make(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the cgroup `name` below the current root in every hierarchy and moves this process into it.
+/// Creates the cgroup `name` below the current root in every hierarchy and moves this process into it.
 ///
-/// In v2 the process goes on into a leaf, `name/init`, after `enter_namespace` has made `name` the root, since a
-/// cgroup that hands controllers to its children may hold no process itself.
+/// In v2, `enter_namespace` then moves the process into a leaf, `name/init`, since a cgroup that delegates controllers to its
+/// children cannot contain a process itself.
 pub(crate) fn enter(name: &str) -> io::Result<()> {
     make(name)?;
     for hierarchy in hierarchies()? {
@@ -94,7 +94,7 @@ pub(crate) fn enter(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the current cgroup the root of a new cgroup namespace and leaves room for children (v2).
+/// Makes the current cgroup the root of a new cgroup namespace, and prepares it for children (v2).
 pub(crate) fn enter_namespace(name: &str) -> io::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)?;
     for hierarchy in hierarchies()?.into_iter().filter(|h| h.kind == Kind::V2) {
@@ -106,17 +106,17 @@ pub(crate) fn enter_namespace(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a cgroup, when it is not there, and gives it so many eighths of the processor time of one that has no say.
+/// Creates a cgroup where necessary, and sets its weight, in eighths of the default weight.
 ///
-/// What measures must not wait for what is only machinery: without weights every thread of the control plane counts
-/// as much as a whole node, and probes come tens of milliseconds late whenever agents restart.
+/// Without weights, every thread of the control plane counts as much as a whole node, and probes are tens of milliseconds late
+/// whenever agents restart.
 pub(crate) fn weigh(name: &str, eighths: u32) -> io::Result<()> {
     for hierarchy in hierarchies()? {
         let Some((file, one)) = hierarchy.weights() else { continue };
         let cgroup = hierarchy.path.join(name);
         folder(&cgroup)?;
         let file = cgroup.join(file);
-        // Where nobody handed the controller down there is no such file: weights are a help, not a need.
+        // The file does not exist where the controller is not delegated. Weights are optional.
         if file.exists() {
             write(&file, &(eighths * one / 8).to_string())?;
         }
@@ -124,7 +124,7 @@ pub(crate) fn weigh(name: &str, eighths: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether cgroups made below the current root can be given weights.
+/// Whether cgroups below the current root can have weights.
 pub(crate) fn can_weigh() -> bool {
     let weighs = |hierarchy: &Hierarchy| match hierarchy.kind {
         Kind::V1 { .. } => hierarchy.weights().is_some(),
@@ -136,7 +136,7 @@ pub(crate) fn can_weigh() -> bool {
     hierarchies().is_ok_and(|hierarchies| hierarchies.iter().any(weighs))
 }
 
-/// Hands every controller of a v2 cgroup to its children.
+/// Delegates every controller of a v2 cgroup to its children.
 fn delegate(cgroup: &Path) -> io::Result<()> {
     let controllers = fs::read_to_string(cgroup.join("cgroup.controllers"))?;
     for controller in controllers.split_whitespace() {
@@ -145,7 +145,7 @@ fn delegate(cgroup: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the hierarchies anew at the same places, as this cgroup namespace sees them, over a fresh sysfs.
+/// Mounts the hierarchies again at the same paths, as this cgroup namespace sees them, over a new sysfs.
 pub(crate) fn remount() -> io::Result<()> {
     let hierarchies = hierarchies()?;
     file_system("sysfs", Path::new("/sys"), "")?;
@@ -164,7 +164,7 @@ pub(crate) fn remount() -> io::Result<()> {
     Ok(())
 }
 
-/// Memory of a cgroup and its children that belongs to processes and tmpfs, page cache left out, bytes.
+/// Memory of the processes and the tmpfs of a cgroup and its children, without page cache, bytes.
 pub(crate) fn memory(name: &str) -> Option<u64> {
     let hierarchies = hierarchies().ok()?;
     let memory = hierarchies.iter().find_map(|h| match &h.kind {
@@ -180,7 +180,7 @@ pub(crate) fn memory(name: &str) -> Option<u64> {
     Some(keys.iter().filter_map(|key| value(&format!("{key} "))).sum())
 }
 
-/// Removes a cgroup and its children everywhere; `Ok(false)` while a process is still in one of them.
+/// Removes a cgroup and its children in every hierarchy; `Ok(false)` while one of them still has a process.
 pub(crate) fn remove(name: &str) -> io::Result<bool> {
     let mut gone = true;
     for hierarchy in hierarchies()? {

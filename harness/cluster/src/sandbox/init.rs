@@ -1,7 +1,7 @@
 //! From a process on the host to the first process of a PID namespace.
 //!
-//! `outer` enters the namespaces and waits; `init` is process 1 inside, mounts what all share, and reaps orphans; the
-//! supervisor is its one child. When any of the three ends, the kernel ends everything in the sandbox.
+//! `outer` enters the namespaces and waits; `init` is process 1 inside, creates the shared mounts, and reaps orphans; the
+//! supervisor is its only child. When any of the three ends, the kernel ends everything in the sandbox.
 
 use std::io;
 use std::path::Path;
@@ -16,9 +16,9 @@ use super::cgroup;
 use super::mounts::{file_system, propagation};
 use crate::spawn::this_program;
 
-/// Enters the cluster's cgroup, whose weight the host side looks after, and namespaces, starts `init`, and waits for it.
+/// Enters the cgroup of the cluster, whose weight the host side sets, and the namespaces; starts `init` and waits for it.
 pub(super) fn outer(cgroup: &str) -> io::Result<ExitCode> {
-    // A Ctrl-C at the terminal is for the command, which then takes the sandbox down in order.
+    // At Ctrl-C in the terminal, the command ends the sandbox in order.
     nix::unistd::setsid()?;
     cgroup::enter(cgroup)?;
     cgroup::enter_namespace(cgroup)?;

@@ -1,10 +1,13 @@
-//! A real multi-node cluster in namespaces of this machine, without a container engine on the host.
+//! Multi-node clusters in namespaces of this machine, without a container engine on the host.
 //!
-//! `host` is this side of it; `init`, `supervisor`, `node`, `node_role` and `outside` run inside.
+//! `boot`, `cluster` and `shell` are the host side; `init`, `supervisor`, `node`, `node_role` and `outside` run inside.
 
+mod boot;
 mod cgroup;
+mod cluster;
+mod doctor;
+mod error;
 mod fds;
-mod host;
 mod init;
 mod mounts;
 mod netfilter;
@@ -12,22 +15,117 @@ mod node;
 mod node_config;
 mod node_role;
 mod outside;
+mod prepare;
+mod report;
+mod shell;
 mod spec;
 mod supervisor;
-mod weight;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub use host::{Executed, Sandbox, SandboxError, SandboxRequest, collect, down, exec, set_dormant};
-pub use spec::Cni;
-pub(crate) use spec::DNS_ADDRESS;
-pub use weight::{Share, Weight, can_weigh};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
-/// Address under which pods and agents reach the API server without any service translation.
-pub const API_INSIDE: (&str, u16) = (spec::CONTROL_PLANE, spec::API_PORT);
+pub use self::error::SandboxError;
+use self::shell::SandboxShell;
+pub use self::shell::{exec, set_dormant};
+use crate::components::{Component, Components};
+use crate::doctor::Check;
+use crate::error::ProviderError;
+use crate::exec::NodeShell;
+use crate::ledger::{Entry, Ledger};
+use crate::options::{OptionError, ProviderOptions};
+use crate::provider::{BootContext, Capabilities, Cluster, Progress, Provider};
+use crate::registration::Registration;
+use crate::request::ClusterRequest;
 
-/// A part that this program plays in a process of its own; recognised by the process's name, argv\[0\].
+/// The name of the provider.
+const NAME: &str = "sandbox";
+
+/// Address and port at which pods and agents reach the API server without any Service translation.
+const API_INSIDE: (&str, u16) = (spec::CONTROL_PLANE, spec::API_PORT);
+
+/// The entry of the registry.
+pub(crate) const REGISTRATION: Registration = Registration {
+    name: NAME,
+    summary: "in namespaces of this machine, without a container engine",
+    from_options: |options| Ok(Arc::new(SandboxProvider::from_options(options)?)),
+    from_entry: |_| Ok(Arc::new(SandboxProvider::default())),
+    examine: |components| doctor::examine(components).boxed(),
+};
+
+/// Makes clusters in namespaces of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SandboxProvider {
+    /// Port of the API server on 127.0.0.1; 0 for any.
+    pub api_port: u16,
+    /// Whether clusters have IPv6 addresses in addition to IPv4, whatever the request says.
+    pub dual_stack: bool,
+}
+
+impl SandboxProvider {
+    /// Checks the options and keeps those of the sandbox.
+    ///
+    /// # Errors
+    /// When an option is not the sandbox's.
+    pub fn from_options(options: &ProviderOptions) -> Result<Self, OptionError> {
+        options.only(NAME, &["--api-port", "--dual-stack"])?;
+        Ok(Self { api_port: options.api_port, dual_stack: options.dual_stack })
+    }
+}
+
+impl Provider for SandboxProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { cpu_weight: cgroup::can_weigh(), ..Capabilities::MADE }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let port = (self.api_port != 0).then(|| ["--api-port".to_owned(), self.api_port.to_string()]);
+        let dual_stack = self.dual_stack.then(|| "--dual-stack".to_owned());
+        dual_stack.into_iter().chain(port.into_iter().flatten()).collect()
+    }
+
+    fn missing(&self) -> Vec<Check> {
+        doctor::missing()
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        components: &'a Components,
+        progress: &'a Progress<'a>,
+    ) -> BoxFuture<'a, Result<Duration, ProviderError>> {
+        async move { Ok(components.build_missing(&Component::CLUSTER, progress).await?) }.boxed()
+    }
+
+    fn boot<'a>(
+        &'a self,
+        request: ClusterRequest,
+        context: BootContext<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ProviderError>> {
+        async move { Ok(Box::new(boot::boot(self, request, context).await?) as Box<dyn Cluster>) }.boxed()
+    }
+
+    fn collect<'a>(&'a self, ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(cluster::collect(ledger, id).await?) }.boxed()
+    }
+
+    fn down<'a>(&'a self, ledger: &'a Ledger, entry: &'a Entry) -> BoxFuture<'a, Result<(), ProviderError>> {
+        async move { Ok(cluster::down(ledger, entry).await?) }.boxed()
+    }
+
+    fn shell(&self, ledger: &Ledger, entry: &Entry) -> Option<Arc<dyn NodeShell>> {
+        Some(Arc::new(SandboxShell { folder: ledger.folder(&entry.id) }))
+    }
+}
+
+/// A role of this program in a separate process, selected by the name of the process, argv\[0\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Enters the namespaces and waits.
@@ -61,7 +159,7 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// Plays the role. To be called before the process has a second thread: namespaces belong to threads.
+    /// Plays the role. Namespaces belong to threads, so the process must have only one when this is called.
     #[must_use]
     pub fn run(self, args: &[OsString]) -> ExitCode {
         let name = args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
@@ -74,7 +172,7 @@ impl Role {
         };
         ended.unwrap_or_else(|e| {
             let message = format!("{}: {e}", self.name());
-            supervisor::report(&spec::Report::Failed { message });
+            report::send(&spec::Report::Failed { message });
             ExitCode::FAILURE
         })
     }

@@ -1,4 +1,4 @@
-//! Mounting and small files, with errors that name the place.
+//! Mounts and small files, with errors that name the path.
 
 use std::fmt::Display;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::MsFlags;
 
-/// An error that says what it is about.
+/// Adds to an error what failed.
 pub(super) fn about<E: Into<io::Error>>(what: impl Display) -> impl FnOnce(E) -> io::Error {
     move |e| {
         let e = e.into();
@@ -21,7 +21,7 @@ pub(super) fn file_system(kind: &str, target: &Path, data: &str) -> io::Result<(
         .map_err(about(format!("mounting {kind} at {} with {data:?}", target.display())))
 }
 
-/// Shows `source` at `target`.
+/// Binds `source` to `target`.
 pub(super) fn bind(source: &Path, target: &Path) -> io::Result<()> {
     let none: Option<&str> = None;
     nix::mount::mount(Some(source), target, none, MsFlags::MS_BIND, none).map_err(about(format!(
@@ -31,16 +31,16 @@ pub(super) fn bind(source: &Path, target: &Path) -> io::Result<()> {
     )))
 }
 
-/// Changes how mounts and unmounts of the whole tree spread to other mount namespaces.
+/// Changes how mounts and unmounts of the whole tree propagate to other mount namespaces.
 pub(super) fn propagation(flag: MsFlags) -> io::Result<()> {
     let none: Option<&str> = None;
     nix::mount::mount(none, "/", none, MsFlags::MS_REC | flag, none)
         .map_err(about(format!("setting the mount propagation {flag:?}")))
 }
 
-/// Makes a folder and all above it.
+/// Creates a folder and its parents.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path).map_err(about(format!("making {}", path.display())))
+    std::fs::create_dir_all(path).map_err(about(format!("creating {}", path.display())))
 }
 
 /// Writes a small file.

@@ -1,7 +1,7 @@
-//! Switches an nftables table of this network namespace on and off in one message to the kernel.
+//! Enables and disables an nftables table of this network namespace in one message to the kernel.
 //!
-//! `nft` takes tens of milliseconds to start, read the ruleset and commit; this takes tens of microseconds, so
-//! that the moment from which rules are in force is known that exactly.
+//! `nft` takes tens of milliseconds to start, read the ruleset and commit. This takes tens of microseconds, so that the time
+//! at which rules take effect is known with that precision.
 
 use std::io::{Error, ErrorKind};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -26,7 +26,7 @@ const DORMANT: u32 = 1;
 /// Length of a netlink header.
 const HEADER: usize = 16;
 
-/// Puts the rules of an existing table of the family `inet` out of force, or in force again.
+/// Disables the rules of an existing table of the family `inet`, or enables them again.
 ///
 /// # Errors
 /// When there is no such table, or the kernel refuses.
@@ -76,7 +76,7 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads the kernel's answer; 0 is its word for "done".
+/// Reads the response of the kernel; 0 means success.
 fn acknowledged(socket: &OwnedFd) -> std::io::Result<()> {
     let mut bytes = [0; 4096];
     let length = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::empty())?;
@@ -87,7 +87,10 @@ fn acknowledged(socket: &OwnedFd) -> std::io::Result<()> {
             0 => Ok(()),
             code => Err(Error::from_raw_os_error(-code)),
         },
-        _ => Err(Error::new(ErrorKind::InvalidData, "the kernel's answer to a change of rules is unknown")),
+        _ => Err(Error::new(
+            ErrorKind::InvalidData,
+            "the response of the kernel to a change of rules is unknown",
+        )),
     }
 }
 
@@ -96,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_three_aligned_messages_and_names_the_table() {
+    fn batch_has_three_aligned_messages_and_names_the_table() {
         let bytes = batch("faults", true);
         let mut kinds = Vec::new();
         let mut at = 0;
         while at < bytes.len() {
             let length = u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-            assert_eq!(length % 4, 0, "the next message begins at a multiple of four");
+            assert_eq!(length % 4, 0, "messages start at multiples of four");
             kinds.push(u16::from_ne_bytes(bytes[at + 4..at + 6].try_into().unwrap()));
             at += length;
         }

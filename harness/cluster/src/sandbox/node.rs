@@ -1,4 +1,4 @@
-//! A node as the supervisor sees it: a process of its own in namespaces of its own.
+//! A node from the supervisor: a process in its own namespaces.
 
 use std::process::Stdio;
 
@@ -6,8 +6,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
+use super::report;
 use super::spec::{NodeSpec, NodeStart, Report, Spec};
-use super::supervisor::report;
 use crate::spawn::{Run, this_program};
 
 /// A started node.
@@ -18,7 +18,7 @@ pub(super) struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts the node's process, wires it to the bridge, and lets it bring containerd up.
+    /// Starts the process of the node, connects it to the bridge, and lets it start containerd.
     pub(super) async fn start(
         spec: &Spec,
         node: &NodeSpec,
@@ -35,15 +35,15 @@ impl NodeProcess {
         command.arg(&name).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = Command::from(command).spawn().map_err(failed("could not be started"))?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("both were asked for");
+            unreachable!("both are pipes");
         };
         let mut reports = BufReader::new(stdout).lines();
-        match next_report(&mut reports).await {
+        match report::next(&mut reports).await {
             Some(Report::Entered) => {}
             other => return Err(format!("{name}: did not enter its namespaces: {other:?}")),
         }
         let process = child.id().ok_or_else(|| format!("{name}: ended at once"))?;
-        wire(&format!("veth{index}"), process).await?;
+        connect(&format!("veth{index}"), process).await?;
         let start = serde_json::to_string(&NodeStart {
             node: node.clone(),
             index,
@@ -59,32 +59,26 @@ impl NodeProcess {
         stdin
             .write_all(format!("{start}\n").as_bytes())
             .await
-            .map_err(failed("could not be told to start"))?;
+            .map_err(failed("did not read its specification"))?;
         follow(name.clone(), child, reports, failures.clone());
         Ok(Self { name, stdin })
     }
 
-    /// Tells the node that the API server answers, so that the kubelet need not try in vain.
+    /// Signals that the API server responds, so that the kubelet does not start too early.
     pub(super) async fn api_is_up(&mut self) -> Result<(), String> {
         self.stdin.write_all(b"api\n").await.map_err(|e| format!("{}: {e}", self.name))
     }
 }
 
-/// Joins the network namespace of a process to the bridge, where its end of the link has this name.
-pub(super) async fn wire(link: &str, process: u32) -> Result<(), String> {
+/// Connects the network namespace of a process to the bridge; `link` names the end at the bridge.
+pub(super) async fn connect(link: &str, process: u32) -> Result<(), String> {
     let batch =
         format!("link add {link} type veth peer name eth0 netns {process}\nlink set {link} master br0 up\n");
     Run::new("ip").args(["-batch", "-"]).stdin(batch).output().await.map_err(|e| e.to_string())?;
     Ok(())
 }
 
-/// Reads the next report of a process; `None` when it has ended.
-pub(super) async fn next_report(reports: &mut Lines<BufReader<ChildStdout>>) -> Option<Report> {
-    let line = reports.next_line().await.ok()??;
-    serde_json::from_str(&line).ok()
-}
-
-/// Hands the reports of a process on, and says when it fails or ends.
+/// Forwards the reports of a process, and reports a failure when it fails or ends.
 pub(super) fn follow(
     name: String,
     mut child: Child,
@@ -93,10 +87,10 @@ pub(super) fn follow(
 ) {
     tokio::spawn(async move {
         let mut reason = None;
-        while let Some(node_report) = next_report(&mut reports).await {
+        while let Some(node_report) = report::next(&mut reports).await {
             match node_report {
                 Report::Progress { message } => {
-                    report(&Report::Progress { message: format!("{name}: {message}") });
+                    report::send(&Report::Progress { message: format!("{name}: {message}") });
                 }
                 Report::Failed { message } => reason = Some(message),
                 Report::Entered | Report::Up => {}

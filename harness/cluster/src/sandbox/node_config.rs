@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::spec::{API_PORT, CONTROL_PLANE, Cni, DNS_ADDRESS, NodeSpec, NodeStart};
+use super::spec::{API_PORT, CONTROL_PLANE, NodeSpec, NodeStart};
+use crate::dns;
+use crate::request::Cni;
 
 pub(super) const CONTAINERD_CONFIG: &str = "/run/seatrial/containerd.toml";
 pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 const KUBELET_CONFIG: &str = "/run/seatrial/kubelet.json";
 const KUBECONFIG: &str = "/run/seatrial/kubelet.kubeconfig";
-/// Where containerd looks up registries.
+/// The folder in which containerd looks up registries.
 const REGISTRIES: &str = "/run/seatrial/registries";
-/// A registry that refuses; containerd 1.6 does not read a file without a `host`.
+/// A registry that refuses connections; containerd 1.6 ignores a file without a `host`.
 const NO_REGISTRY: &str = "server = \"http://127.0.0.1:1\"\n\n[host.\"http://127.0.0.1:1\"]\n";
 const RESOLV_CONF: &str = "/run/seatrial/resolv.conf";
 
@@ -21,12 +23,12 @@ pub(crate) fn address(index: u8) -> String {
     format!("10.250.0.{}", 10 + index)
 }
 
-/// Its second address, where the cluster has two families.
+/// Its IPv6 address, in a dual-stack cluster.
 pub(crate) fn ipv6_address(index: u8) -> String {
     format!("fd00:10:250::{}", 10 + index)
 }
 
-/// Pod addresses of a node when pods are on a plain bridge, of IPv4 and of IPv6.
+/// Pod ranges of a node when pods are on a plain bridge, IPv4 and IPv6.
 pub(super) fn bridge_subnets(index: u8) -> [String; 2] {
     [format!("10.244.{index}.0/24"), format!("fd00:10:244:{index}::/64")]
 }
@@ -58,7 +60,7 @@ pub(super) fn files(start: &NodeStart) -> Vec<(PathBuf, String)> {
         ("/run/seatrial/ca.crt".into(), start.ca.clone()),
         ("/run/seatrial/kubelet.crt".into(), start.node.server.cert.clone()),
         ("/run/seatrial/kubelet.key".into(), start.node.server.key.clone()),
-        // What was not side-loaded is nowhere: a pull is refused at once, and nothing leaves the sandbox for it.
+        // An image that was not loaded cannot be pulled: the pull is refused at once and sends nothing out of the sandbox.
         (format!("{REGISTRIES}/_default/hosts.toml").into(), NO_REGISTRY.to_owned()),
         (RESOLV_CONF.into(), "options timeout:1 attempts:1\n".to_owned()),
     ];
@@ -114,7 +116,7 @@ fn kubelet() -> String {
         "tlsCertFile": "/run/seatrial/kubelet.crt",
         "tlsPrivateKeyFile": "/run/seatrial/kubelet.key",
         "clusterDomain": "cluster.local",
-        "clusterDNS": [DNS_ADDRESS],
+        "clusterDNS": [dns::ADDRESS],
         "resolvConf": RESOLV_CONF,
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
@@ -160,7 +162,7 @@ mod tests {
     #[rstest]
     #[case::one_family(1, &["0.0.0.0/0"])]
     #[case::both(2, &["0.0.0.0/0", "::/0"])]
-    fn pods_on_a_bridge_get_an_address_and_a_way_out_of_each_family(
+    fn pods_on_a_bridge_get_an_address_and_a_default_route_of_each_family(
         #[case] families: usize,
         #[case] out: &[&str],
     ) {

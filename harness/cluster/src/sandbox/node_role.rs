@@ -1,4 +1,4 @@
-//! A node from the inside: its own network and mounts, a real containerd and a real kubelet.
+//! A node from the inside: its own network and mounts, containerd and kubelet.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,21 +11,26 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use super::mounts::{bind, file_system, folder, propagation, write};
-use super::spec::{CONTROL_PLANE, CONTROL_PLANE_IPV6, Cni, NodeReply, NodeRequest, NodeStart, Report};
-use super::supervisor::{report, watch};
+use super::report::{progress, send, watch};
+use super::spec::{CONTROL_PLANE, CONTROL_PLANE_IPV6, NodeReply, NodeRequest, NodeStart, Report};
 use super::{cgroup, netfilter, node_config};
-use crate::ledger::write_private;
+use crate::request::Cni;
 use crate::spawn::{Daemon, Log, Run};
-use crate::{clock, wait};
+use crate::{accept, clock, private_file, wait};
 
-/// Weight of a node beside each thread of the control plane, eighths.
+/// Weight of a node relative to a thread of the control plane, eighths.
 pub(super) const NODE_WEIGHT: u32 = 8 * 8;
-/// Where containerd puts its containers.
+/// The cgroup in which containerd puts its containers.
 const PODS: &str = "k8s.io";
-/// Weight of a node's pods beside each thread of its containerd and its kubelet, eighths.
+/// Weight of the pods of a node relative to a thread of its containerd and its kubelet, eighths.
 const PODS_WEIGHT: u32 = 100 * 8;
 
-/// The node's process; single-threaded until it has entered its namespaces.
+/// How long the import of an archive of images may take.
+const IMPORT: Duration = Duration::from_secs(20 * 60);
+/// How long a command of the host side may run: a measurement takes hours.
+const EXEC: Duration = Duration::from_secs(24 * 3_600);
+
+/// The process of a node; single-threaded until it has entered its namespaces.
 pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {
     cgroup::enter(name)?;
     cgroup::enter_namespace(name)?;
@@ -35,12 +40,12 @@ pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {
     nix::unistd::sethostname(name)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        report(&Report::Entered);
+        send(&Report::Entered);
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         let Some(line) = lines.next_line().await? else { return Ok(ExitCode::FAILURE) };
         let start: NodeStart = serde_json::from_str(&line)?;
         let api = async {
-            // The supervisor's end of the pipe closes only when the whole sandbox ends.
+            // The supervisor closes its end of the pipe only when the whole sandbox ends.
             match lines.next_line().await {
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => std::future::pending().await,
@@ -50,17 +55,17 @@ pub(super) fn node(name: &str) -> std::io::Result<ExitCode> {
             Ok(ended) => ended,
             Err(e) => e.to_string(),
         };
-        report(&Report::Failed { message });
+        send(&Report::Failed { message });
         Ok(ExitCode::FAILURE)
     })
 }
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Brings the node up and returns only when one of its programs has ended.
+/// Starts the node; returns only when one of its programs has ended.
 async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String, Failure> {
     let log = |program: &str| Log::create(start.logs.join(format!("{}-{program}.log", start.node.name)));
-    // Opened before the mounts below can hide their folder.
+    // Opened before the mounts below hide their folder.
     let (containerd_log, kubelet_log) = (log("containerd")?, log("kubelet")?);
     let socket = UnixListener::bind(&start.socket)?;
     mounts()?;
@@ -77,25 +82,26 @@ async fn run(start: &NodeStart, api: impl Future<Output = ()>) -> Result<String,
         for archive in &start.images {
             import(archive).await?;
         }
-        report(&Report::Progress { message: "containerd is up, images are loaded".to_owned() });
+        progress("containerd is up, images are loaded");
         Ok::<_, Failure>(())
     };
     tokio::try_join!(images, async {
         api.await;
         Ok(())
     })?;
-    let kubelet = start.programs.get("kubelet").ok_or("kubelet is not among the programs")?;
+    let kubelet = start.programs.get("kubelet").ok_or("the program kubelet is missing")?;
     watch(
         Daemon::start("kubelet", kubelet, &node_config::kubelet_args(&start.node), &kubelet_log)?,
         failures,
     );
-    failed.recv().await.ok_or_else(|| "nothing is watched".into())
+    failed.recv().await.ok_or_else(|| "no program is watched".into())
 }
 
-/// Loads an archive of images into this node's containerd.
+/// Loads an archive of images into the containerd of this node.
 async fn import(archive: &Path) -> Result<(), Failure> {
     let archive = archive.to_string_lossy();
-    Run::new("ctr").args(["-n", "k8s.io", "images", "import", &archive]).output().await?;
+    let import = ["-n", "k8s.io", "images", "import", &archive];
+    Run::new("ctr").args(import).within(IMPORT).output().await?;
     Ok(())
 }
 
@@ -108,7 +114,7 @@ async fn containerd_is_up() -> Result<(), Failure> {
     Ok(wait::until("containerd to listen", deadline, Duration::from_millis(5), probe).await?)
 }
 
-/// Gives the node its own `/run`, `/etc`, `/opt`, `/var`, `/sys` and BPF file system; the rest is the host's.
+/// Gives the node its own `/run`, `/etc`, `/opt`, `/var`, `/sys` and BPF file system; everything else is that of the host.
 fn mounts() -> std::io::Result<()> {
     propagation(MsFlags::MS_PRIVATE)?;
     file_system("tmpfs", Path::new("/run"), "mode=755")?;
@@ -123,11 +129,11 @@ fn mounts() -> std::io::Result<()> {
     cgroup::remount()?;
     file_system("bpf", Path::new("/sys/fs/bpf"), "")?;
     guard_kernel_settings()?;
-    // Volumes with mount propagation need a shared peer group, this namespace's own.
+    // Volumes with mount propagation need a shared peer group of this namespace.
     propagation(MsFlags::MS_SHARED)
 }
 
-/// Shows the kubelet the kernel settings that it wants, so that it does not change the host's.
+/// Shows the kubelet the kernel settings that it requires, so that it does not change those of the host.
 fn guard_kernel_settings() -> std::io::Result<()> {
     let settings = [
         ("vm/overcommit_memory", "1"),
@@ -157,7 +163,7 @@ async fn network(start: &NodeStart) -> Result<(), Failure> {
         start.node.address
     );
     if let Some(ipv6) = &start.node.ipv6 {
-        // Nobody else has it: no need to find out for a second.
+        // The address is unique: duplicate detection would only take a second.
         writeln!(batch, "addr add {ipv6}/64 dev eth0 nodad\nroute add default via {CONTROL_PLANE_IPV6}")?;
     }
     if start.cni == Cni::Bridge {
@@ -182,9 +188,9 @@ fn files(start: &NodeStart) -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        write_private(&path, text.as_bytes())?;
+        private_file::write(&path, text.as_bytes())?;
     }
-    // The plugins that every runtime needs (loopback), beside those that the subject will install.
+    // The plugins that every runtime needs (loopback); the subject installs its own into the same folder.
     std::fs::create_dir_all("/opt/cni/bin")?;
     for plugin in std::fs::read_dir("/usr/lib/cni")? {
         let plugin = plugin?;
@@ -196,15 +202,15 @@ fn files(start: &NodeStart) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Does in the node's namespaces what the host side asks for, one request a connection.
-async fn serve(socket: UnixListener) -> std::io::Result<()> {
+/// Serves requests of the host side in the namespaces of the node, one per connection.
+async fn serve(socket: UnixListener) {
     loop {
-        let (stream, _) = socket.accept().await?;
-        tokio::spawn(answer(stream));
+        let (stream, _) = accept::next(|| socket.accept()).await;
+        tokio::spawn(respond(stream));
     }
 }
 
-async fn answer(mut stream: UnixStream) -> std::io::Result<()> {
+async fn respond(mut stream: UnixStream) -> std::io::Result<()> {
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     let request: NodeRequest = serde_json::from_str(&text)?;
@@ -221,7 +227,7 @@ async fn answer(mut stream: UnixStream) -> std::io::Result<()> {
 
 async fn exec(argv: &[String], stdin: Option<String>) -> Result<String, String> {
     let (program, args) = argv.split_first().ok_or("an empty command")?;
-    let mut run = Run::new(program).args(args);
+    let mut run = Run::new(program).args(args).within(EXEC);
     if let Some(stdin) = stdin {
         run = run.stdin(stdin);
     }

@@ -1,4 +1,4 @@
-//! What the host side tells the sandbox to be, and what the sandbox answers: one JSON object a line.
+//! The specification that the host side sends into the sandbox, and the reports that come back: one JSON object per line.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::pki::Identity;
+use crate::request::Cni;
 
-/// Cluster address of the control plane, on the sandbox's own bridge.
+/// Address of the control plane, on the bridge of the sandbox.
 pub(crate) const CONTROL_PLANE: &str = "10.250.0.1";
 /// Port of the API server inside the sandbox.
 pub(crate) const API_PORT: u16 = 6443;
@@ -15,12 +16,10 @@ pub(crate) const API_PORT: u16 = 6443;
 pub(crate) const POD_CIDR: &str = "10.244.0.0/16";
 /// Service addresses.
 pub(crate) const SERVICE_CIDR: &str = "10.96.0.0/16";
-/// The same of the second family, where a cluster has two.
+/// The IPv6 counterparts, in a dual-stack cluster.
 pub(crate) const CONTROL_PLANE_IPV6: &str = "fd00:10:250::1";
 pub(crate) const POD_CIDR_IPV6: &str = "fd00:10:244::/56";
 pub(crate) const SERVICE_CIDR_IPV6: &str = "fd00:10:96::/112";
-/// Address of the cluster DNS service.
-pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
 
 /// The whole sandbox.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,29 +33,20 @@ pub(crate) struct Spec {
     pub(crate) images: Vec<PathBuf>,
     pub(crate) pause_image: String,
     pub(crate) cni: Cni,
-    /// Whether there are IPv6 addresses beside those of IPv4.
+    /// Whether there are IPv6 addresses in addition to IPv4.
     pub(crate) dual_stack: bool,
     pub(crate) pki: Pki,
     pub(crate) nodes: Vec<NodeSpec>,
 }
 
-/// Who gives pods their network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Cni {
-    /// The subject, which is installed later; until then no node is Ready.
-    None,
-    /// A plain bridge on every node, so that a bare cluster is of use.
-    Bridge,
-}
-
-/// Everything that proves who is who in the cluster.
+/// All certificates and keys of the cluster.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pki {
     pub(crate) ca: String,
     pub(crate) api_server: Identity,
     pub(crate) kubelet_client: Identity,
     pub(crate) controllers: Identity,
-    /// Signs service-account tokens; its public key stands where a certificate would.
+    /// Signs service-account tokens; its public key is in the place of a certificate.
     pub(crate) tokens: Identity,
 }
 
@@ -65,13 +55,13 @@ pub(crate) struct Pki {
 pub(crate) struct NodeSpec {
     pub(crate) name: String,
     pub(crate) address: String,
-    /// Its second address, where the cluster has two families.
+    /// Its IPv6 address, in a dual-stack cluster.
     pub(crate) ipv6: Option<String>,
     pub(crate) client: Identity,
     pub(crate) server: Identity,
 }
 
-/// What a node process is told.
+/// The specification of a node, for its process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NodeStart {
     pub(crate) node: NodeSpec,
@@ -86,36 +76,36 @@ pub(crate) struct NodeStart {
     pub(crate) cni: Cni,
 }
 
-/// What the sandbox reports to the host, and a node to the sandbox.
+/// A report from the sandbox to the host, or from a node to the sandbox.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "kebab-case")]
 pub(crate) enum Report {
-    /// Namespaces were entered; the peer may go on with what needs them.
+    /// Namespaces were entered; the parent can use them.
     Entered,
     /// Something is up.
     Progress { message: String },
-    /// Everything was started; the API answers.
+    /// Everything is started; the API server responds.
     Up,
-    /// It cannot go on.
+    /// It failed.
     Failed { message: String },
 }
 
-/// What the host side asks of a node.
+/// A request of the host side to a node.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum NodeRequest {
-    /// To run a command in its namespaces.
+    /// Run a command in its namespaces.
     Exec { argv: Vec<String>, stdin: Option<String> },
-    /// To put the rules of an nftables table, of the family inet, out of force or in force again.
+    /// Disable or enable the rules of an nftables table of the family inet.
     SetDormant { table: String, dormant: bool },
 }
 
-/// How it went.
+/// The result of a request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NodeReply {
-    /// CLOCK_MONOTONIC nanoseconds right before it was begun.
+    /// CLOCK_MONOTONIC right before it started, nanoseconds.
     pub(crate) started_ns: i64,
-    /// And right after it ended.
+    /// CLOCK_MONOTONIC right after it ended, nanoseconds.
     pub(crate) ended_ns: i64,
     pub(crate) result: Result<String, String>,
 }

@@ -1,5 +1,6 @@
-//! Brings the cluster up inside the sandbox: control plane, nodes and the way in for the API.
+//! Starts the cluster inside the sandbox: the control plane, the nodes, and the forwarding of API connections.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,19 +13,19 @@ use tokio::sync::mpsc;
 use super::fds::{self, Handed};
 use super::node::NodeProcess;
 use super::outside;
+use super::report::{progress, send, watch};
 use super::spec::{
     API_PORT, CONTROL_PLANE, CONTROL_PLANE_IPV6, POD_CIDR, POD_CIDR_IPV6, Pki, Report, SERVICE_CIDR,
     SERVICE_CIDR_IPV6, Spec,
 };
-use crate::ledger::write_private;
 use crate::spawn::{Daemon, Log, Run};
-use crate::wait;
+use crate::{accept, private_file, wait};
 
 const PKI: &str = "/run/seatrial/pki";
 /// The kubeconfig of the controllers, in that folder.
 const CONTROLLERS: &str = "controllers.kubeconfig";
 
-/// Runs the sandbox until the host side closes the control pipe, or says goodbye and leaves it running.
+/// Runs the sandbox until the host side closes the control pipe; after a release, until it is killed.
 pub(super) fn supervisor() -> std::io::Result<ExitCode> {
     let handed = fds::take()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -37,13 +38,13 @@ pub(super) fn supervisor() -> std::io::Result<ExitCode> {
             ended = boot(&spec, handed, failures) => match ended {
                 Ok(never) => match never {},
                 Err(message) => {
-                    report(&Report::Failed { message });
+                    send(&Report::Failed { message });
                     false
                 }
             },
             released = host_gone(&mut control) => released,
             message = first_failure(failed) => {
-                report(&Report::Failed { message });
+                send(&Report::Failed { message });
                 false
             }
         };
@@ -52,22 +53,7 @@ pub(super) fn supervisor() -> std::io::Result<ExitCode> {
     })
 }
 
-/// Tells the peer on standard output.
-pub(super) fn report(report: &Report) {
-    use std::io::Write as _;
-    if let Ok(line) = serde_json::to_string(report) {
-        // Nobody may be reading any more; what is reported is in the logs as well.
-        if writeln!(std::io::stdout(), "{line}").is_err() {
-            tracing::debug!(line, "nobody reads the reports");
-        }
-    }
-}
-
-fn progress(message: impl Into<String>) {
-    report(&Report::Progress { message: message.into() });
-}
-
-/// Ends when the host side has ended; never once it has said `release`.
+/// Returns when the host side has ended; never after it has sent `release`.
 async fn host_gone(control: &mut Lines<BufReader<Stdin>>) -> bool {
     while let Ok(Some(line)) = control.next_line().await {
         if line == "release" {
@@ -84,10 +70,8 @@ async fn first_failure(mut failed: mpsc::Receiver<String>) -> String {
     }
 }
 
-enum Never {}
-
-/// Starts everything and then serves the API for ever.
-async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Result<Never, String> {
+/// Starts everything, and then forwards API connections for ever.
+async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Result<Infallible, String> {
     network(spec.dual_stack).await?;
     write_pki(&spec.pki).map_err(|e| format!("the certificates could not be written: {e}"))?;
     let nodes = async {
@@ -101,8 +85,8 @@ async fn boot(spec: &Spec, handed: Handed, failures: mpsc::Sender<String>) -> Re
         node.api_is_up().await?;
     }
     controllers(spec, &failures).await?;
-    report(&Report::Up);
-    forward(handed.listener).await.map_err(|e| format!("the API listener failed: {e}"))
+    send(&Report::Up);
+    forward(handed.listener).await.map_err(|e| format!("the listener of the API failed: {e}"))
 }
 
 async fn network(dual_stack: bool) -> Result<(), String> {
@@ -127,11 +111,11 @@ fn write_pki(pki: &Pki) -> std::io::Result<()> {
         ("token.pub", &pki.tokens.cert),
     ];
     for (name, text) in files {
-        write_private(&Path::new(PKI).join(name), text.as_bytes())?;
+        private_file::write(&Path::new(PKI).join(name), text.as_bytes())?;
     }
     let server = format!("https://127.0.0.1:{API_PORT}");
     let config = crate::pki::kubeconfig("sandbox", &server, &pki.ca, &pki.controllers);
-    write_private(&Path::new(PKI).join(CONTROLLERS), config.as_bytes())
+    private_file::write(&Path::new(PKI).join(CONTROLLERS), config.as_bytes())
 }
 
 async fn api_server(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
@@ -143,9 +127,9 @@ async fn api_server(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), 
     Ok(())
 }
 
-/// Starts the scheduler and the controllers once the API server has made its own objects.
+/// Starts the scheduler and the controllers once the API server has created its own objects.
 ///
-/// Started earlier they take the processors from it, find it unhealthy, and look again a second later.
+/// If they start earlier, they compete with it for the processors, find it unhealthy, and retry only after a second.
 async fn controllers(spec: &Spec, failures: &mpsc::Sender<String>) -> Result<(), String> {
     let config = Path::new(PKI).join(CONTROLLERS);
     healthy(&config).await?;
@@ -186,7 +170,7 @@ fn etcd_args() -> Vec<String> {
     .into()
 }
 
-/// The addresses of one family, or those of both.
+/// The range of one family, or those of both.
 fn ranges(spec: &Spec, ipv4: &str, ipv6: &str) -> String {
     if spec.dual_stack { format!("{ipv4},{ipv6}") } else { ipv4.to_owned() }
 }
@@ -203,7 +187,7 @@ fn api_server_args(spec: &Spec) -> Vec<String> {
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--profiling=false".to_owned(),
-        // Without it, logs and exec look the node's name up in DNS and fail.
+        // Without it, logs and exec look up the name of the node in DNS and fail.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         file("client-ca-file", "ca.crt"),
@@ -217,25 +201,14 @@ fn api_server_args(spec: &Spec) -> Vec<String> {
     ]
 }
 
-/// Starts a component and tells when it ends, which it never should.
+/// Starts a component, and reports a failure when it ends.
 fn start(spec: &Spec, name: &str, args: Vec<String>, failures: &mpsc::Sender<String>) -> Result<(), String> {
-    let program = spec.programs.get(name).ok_or_else(|| format!("{name} is not among the programs"))?;
+    let program = spec.programs.get(name).ok_or_else(|| format!("the program {name} is missing"))?;
     let log = spec.logs.join(format!("{name}.log"));
     let log = Log::create(log).map_err(|e| format!("the log of {name} could not be opened: {e}"))?;
     let daemon = Daemon::start(name, program, &args, &log).map_err(|e| e.to_string())?;
     watch(daemon, failures.clone());
     Ok(())
-}
-
-/// Sends a message when a program ends.
-pub(super) fn watch(mut daemon: Daemon, failures: mpsc::Sender<String>) {
-    tokio::spawn(async move {
-        let message = daemon.ended().await;
-        // A closed channel means that the sandbox is ending for another reason already.
-        if failures.send(message).await.is_err() {
-            tracing::debug!(daemon = daemon.name, "ended while the sandbox was ending");
-        }
-    });
 }
 
 async fn listening(what: &str, address: SocketAddr) -> Result<(), String> {
@@ -257,11 +230,11 @@ async fn healthy(kubeconfig: &Path) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-/// Carries connections from the host's loopback to the API server.
-async fn forward(listener: std::net::TcpListener) -> std::io::Result<Never> {
+/// Forwards connections from the host's loopback to the API server.
+async fn forward(listener: std::net::TcpListener) -> std::io::Result<Infallible> {
     let listener = TcpListener::from_std(listener)?;
     loop {
-        let (mut outside, _) = listener.accept().await?;
+        let (mut outside, _) = accept::next(|| listener.accept()).await;
         tokio::spawn(async move {
             let mut inside = TcpStream::connect(("127.0.0.1", API_PORT)).await?;
             outside.set_nodelay(true)?;

@@ -1,15 +1,22 @@
-//! The Kubernetes API of a cluster, and what its nodes say of themselves.
+//! Clients of API servers, and waits for the nodes of a cluster.
+
+mod deadline;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{Api, ListParams};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use self::deadline::RequestDeadline;
 use crate::wait::{self, Timeout};
 
-/// No client could be made from a kubeconfig.
+/// How long the API server may take to respond to a request that is not a stream.
+const RESPONSE: Duration = Duration::from_secs(30);
+
+/// A kubeconfig cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the kubeconfig {} cannot be used", path.display())]
 pub struct ClientError {
@@ -24,7 +31,8 @@ impl ClientError {
     }
 }
 
-/// A client for the cluster of a kubeconfig; it repeats no request by itself.
+/// A client for the cluster of a kubeconfig. It does not repeat requests, and gives up on one without a response after 30 s;
+/// watches and other streams have no limit.
 ///
 /// # Errors
 /// When the file cannot be read or does not describe a cluster.
@@ -33,12 +41,12 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
     connect(kubeconfig, file, KubeConfigOptions::default()).await
 }
 
-/// A client for one context of a kubeconfig, which must be there.
+/// A client for one context of a kubeconfig, which must exist.
 pub(crate) async fn client_of(kubeconfig: &Path, context: &str) -> Result<kube::Client, ClientError> {
     let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
     if !file.contexts.iter().any(|known| known.name == context) {
         let known: Vec<_> = file.contexts.iter().map(|known| known.name.as_str()).collect();
-        let message = format!("it has no context {context}; it has {}", known.join(", "));
+        let message = format!("there is no context {context:?}; the contexts are {}", known.join(", "));
         return Err(ClientError::new(kubeconfig, std::io::Error::other(message)));
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -53,7 +61,8 @@ async fn connect(
     let config = kube::Config::from_custom_kubeconfig(file, &options).await;
     let mut config = config.map_err(|e| ClientError::new(kubeconfig, e))?;
     config.default_retry = false;
-    kube::Client::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))
+    let builder = ClientBuilder::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))?;
+    Ok(builder.with_layer(&RequestDeadline(RESPONSE)).build())
 }
 
 /// Waits until `count` nodes have registered with the API server.
@@ -69,7 +78,7 @@ pub async fn nodes_registered(
     nodes(client, &condition, count, deadline, |_| true).await
 }
 
-/// Waits until pods can be made in a namespace, which needs its default service account.
+/// Waits until pods can be created in a namespace, which needs its default service account.
 ///
 /// # Errors
 /// When the deadline passes first.
@@ -81,7 +90,7 @@ pub async fn namespace_ready(
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let probe = async || match api.get_opt("default").await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err("it does not exist; the controller manager makes it".to_owned()),
+        Ok(None) => Err("it does not exist; the controller manager creates it".to_owned()),
         Err(e) => Err(e.to_string()),
     };
     let condition = format!("the service account {namespace}/default");
@@ -126,7 +135,7 @@ fn conditions(node: &Node) -> impl Iterator<Item = (&str, &str, &str)> {
 }
 
 fn describe(node: &Node) -> String {
-    let name = node.metadata.name.as_deref().unwrap_or("?");
+    let name = node.metadata.name.as_deref().unwrap_or("a node without a name");
     match conditions(node).find(|(kind, ..)| *kind == "Ready") {
         Some((_, "True", _)) => format!("{name} is Ready"),
         Some((_, _, message)) => format!("{name} is not Ready: {message}"),

@@ -1,0 +1,360 @@
+//! The ledger: which clusters exist. Each has a folder, written before anything else of the cluster exists, and removed last.
+//!
+//! A process holds the lock of an entry as long as it uses the cluster, and a sandbox that outlives its command holds it
+//! itself. The kernel drops the lock when the last holder ends, however it ends. Whether a cluster can be alive without a
+//! holder, only its provider knows.
+
+mod entry;
+mod lock;
+
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::entry::Entry;
+use self::lock::{Refused, take};
+use crate::private_file::{sync_folder, write_durably};
+use crate::wait::{self, Timeout};
+
+/// Something in the ledger could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{} could not be {verb}{}", path.display(), remedy(source.kind()))]
+pub struct LedgerError {
+    path: PathBuf,
+    verb: &'static str,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Damaged and newer entries are no reason to use another folder.
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidData => {
+            "; it is damaged, or of a newer seatrial: use that one, or remove its cluster by hand"
+        }
+        _ => "; set SEATRIAL_STATE to a usable folder",
+    }
+}
+
+fn failed(path: &Path, verb: &'static str) -> impl FnOnce(std::io::Error) -> LedgerError {
+    move |source| LedgerError { path: path.to_owned(), verb, source }
+}
+
+/// The folder of all clusters.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+}
+
+/// An entry, and whether a process holds its lock.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The entry.
+    pub entry: Entry,
+    /// Whether a process holds its lock.
+    pub locked: bool,
+}
+
+/// All entries of the ledger.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The readable entries, oldest first.
+    pub entries: Vec<Listed>,
+    /// Why the others cannot be read.
+    pub unreadable: Vec<LedgerError>,
+}
+
+impl Ledger {
+    /// The ledger in a state folder.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { folder: state.join("clusters") }
+    }
+
+    /// Enters a new cluster and takes its lock.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the id is taken.
+    pub fn enter(&self, entry: &Entry) -> Result<Held, LedgerError> {
+        let folder = self.folder.join(&entry.id);
+        let private = |recursive| {
+            let mut builder = DirBuilder::new();
+            builder.mode(0o700).recursive(recursive);
+            builder
+        };
+        private(true).create(&self.folder).map_err(failed(&self.folder, "created"))?;
+        private(false).create(&folder).map_err(failed(&folder, "created"))?;
+        let path = folder.join("lock");
+        let file = File::create(&path).map_err(failed(&path, "created"))?;
+        file.try_lock().map_err(|e| failed(&path, "locked")(e.into()))?;
+        let held = Held { folder, lock: file };
+        held.write(entry)?;
+        sync_folder(&self.folder).map_err(failed(&self.folder, "written"))?;
+        Ok(held)
+    }
+
+    /// All entries. One that cannot be read does not hide the others.
+    ///
+    /// # Errors
+    /// When the folder of the ledger cannot be read.
+    pub fn list(&self) -> Result<Listing, LedgerError> {
+        let mut listing = Listing::default();
+        for id in self.ids()? {
+            let folder = self.folder(&id);
+            // The lock first: the owner writes the entry while it holds the lock.
+            let locked = matches!(take(&folder), Err(Refused::Locked));
+            match read(&folder) {
+                Ok(entry) => listing.entries.push(Listed { entry, locked }),
+                Err(e) => listing.unreadable.push(e),
+            }
+        }
+        let order = |listed: &Listed| (listed.entry.created.clone(), listed.entry.id.clone());
+        listing.entries.sort_by_key(order);
+        Ok(listing)
+    }
+
+    /// The ids of all clusters, also of those whose entries cannot be read.
+    ///
+    /// # Errors
+    /// When the folder of the ledger cannot be read.
+    pub fn ids(&self) -> Result<Vec<String>, LedgerError> {
+        let listing = match std::fs::read_dir(&self.folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed(&self.folder, "read"))?,
+        };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        listing.map(name).collect::<Result<_, _>>().map_err(failed(&self.folder, "read"))
+    }
+
+    /// The entry of a cluster; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn entry(&self, id: &str) -> Result<Option<Entry>, LedgerError> {
+        let folder = self.folder(id);
+        if folder.exists() { read(&folder).map(Some) } else { Ok(None) }
+    }
+
+    /// The folder of a cluster.
+    #[must_use]
+    pub fn folder(&self, id: &str) -> PathBuf {
+        self.folder.join(id)
+    }
+
+    /// Takes the lock of an entry that no process holds; `None` when one does, or there is no such entry.
+    ///
+    /// # Errors
+    /// When the lock cannot be used.
+    pub fn take_unlocked(&self, id: &str) -> Result<Option<Held>, LedgerError> {
+        let folder = self.folder(id);
+        match take(&folder) {
+            Ok(lock) => Ok(Some(Held { folder, lock })),
+            Err(Refused::Locked | Refused::Gone) => Ok(None),
+            Err(Refused::Failed(source)) => Err(failed(&folder, "locked")(source)),
+        }
+    }
+
+    /// Waits until no process holds the lock of an entry, and takes it; `None` when there is no such entry.
+    ///
+    /// # Errors
+    /// When a process still holds the lock after the deadline, or the lock cannot be used.
+    pub async fn wait_unlocked(&self, id: &str, deadline: Duration) -> Result<Option<Held>, Timeout> {
+        let probe = async || match self.take_unlocked(id) {
+            Ok(Some(held)) => Ok(Some(held)),
+            Ok(None) if !self.folder(id).exists() => Ok(None),
+            Ok(None) => Err("a process holds its lock".to_owned()),
+            Err(e) => Err(e.to_string()),
+        };
+        wait::until(&format!("cluster {id} to end"), deadline, Duration::from_millis(10), probe).await
+    }
+
+    /// Marks a kept cluster as no longer kept, unless a process holds its lock.
+    ///
+    /// # Errors
+    /// When its entry cannot be written.
+    pub fn abandon(&self, entry: &Entry) -> Result<(), LedgerError> {
+        match self.take_unlocked(&entry.id)? {
+            Some(held) => held.write(&Entry { kept: false, ..entry.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the folder of a cluster whose owner ended before it wrote the entry.
+    ///
+    /// # Errors
+    /// When a process holds its lock, or it cannot be removed.
+    pub fn remove_unwritten(&self, id: &str) -> Result<(), LedgerError> {
+        let folder = self.folder(id);
+        match take(&folder) {
+            Ok(lock) => Held { folder, lock }.remove(),
+            // An empty folder; anything else in it is not ours.
+            Err(Refused::Gone) => std::fs::remove_dir(&folder).map_err(failed(&folder, "removed")),
+            Err(Refused::Locked) => Err(failed(&folder, "locked")(ErrorKind::WouldBlock.into())),
+            Err(Refused::Failed(source)) => Err(failed(&folder, "locked")(source)),
+        }
+    }
+}
+
+fn read(folder: &Path) -> Result<Entry, LedgerError> {
+    let path = folder.join("ledger.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| failed(&path, "parsed")(std::io::Error::new(ErrorKind::InvalidData, e))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(Entry::unwritten(folder)),
+        Err(e) => Err(failed(&path, "read")(e)),
+    }
+}
+
+/// A ledger entry whose lock this process holds.
+#[derive(Debug)]
+pub struct Held {
+    folder: PathBuf,
+    lock: File,
+}
+
+impl Held {
+    /// The folder of the cluster.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A copy of the lock for a process that must hold it too.
+    ///
+    /// # Errors
+    /// When there are no file descriptors left.
+    pub fn share_lock(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        Ok(self.lock.try_clone()?.into())
+    }
+
+    /// Replaces the entry atomically; it survives a crash of the machine.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, entry: &Entry) -> Result<(), LedgerError> {
+        let path = self.folder.join("ledger.json");
+        let text = serde_json::to_vec_pretty(entry).map_err(|e| failed(&path, "written")(e.into()))?;
+        write_durably(&path, &text).map_err(failed(&path, "written"))
+    }
+
+    /// Reads the entry again.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self) -> Result<Entry, LedgerError> {
+        read(&self.folder)
+    }
+
+    /// Removes the entry and its folder: the last step of removing a cluster.
+    ///
+    /// # Errors
+    /// When the folder cannot be removed.
+    pub fn remove(self) -> Result<(), LedgerError> {
+        std::fs::remove_dir_all(&self.folder).map_err(failed(&self.folder, "removed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A process that another test is starting holds copies of all locks for a moment.
+    const MOMENT: Duration = Duration::from_secs(5);
+
+    fn entry(id: &str) -> Entry {
+        Entry::new("sandbox", id, 1)
+    }
+
+    fn locked(ledger: &Ledger) -> bool {
+        ledger.list().unwrap().entries[0].locked
+    }
+
+    #[tokio::test]
+    async fn entry_is_locked_as_long_as_a_copy_of_the_lock_is_open() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let held = ledger.enter(&entry("one")).unwrap();
+        let shared = held.share_lock().unwrap();
+        assert!(locked(&ledger), "the owner holds it");
+        assert!(ledger.take_unlocked("one").unwrap().is_none());
+        drop(held);
+        assert!(locked(&ledger), "the sandbox holds its copy");
+        drop(shared);
+        let dead = ledger.wait_unlocked("one", MOMENT).await.expect("no process holds the lock");
+        dead.unwrap().remove().unwrap();
+        assert!(ledger.list().unwrap().entries.is_empty());
+    }
+
+    #[tokio::test]
+    async fn abandoned_entry_is_no_longer_kept() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let kept = Entry { kept: true, ..entry("one") };
+        drop(ledger.enter(&kept).unwrap());
+        let abandon = async || {
+            ledger.abandon(&kept).unwrap();
+            if ledger.entry("one").unwrap().unwrap().kept { Err("kept".to_owned()) } else { Ok(()) }
+        };
+        wait::until("it to be abandoned", MOMENT, Duration::ZERO, abandon).await.unwrap();
+    }
+
+    #[test]
+    fn id_is_entered_once() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let _held = ledger.enter(&entry("one")).unwrap();
+        let error = ledger.enter(&entry("one")).unwrap_err();
+        assert!(error.to_string().contains("clusters/one could not be created"), "{error}");
+    }
+
+    #[test]
+    fn folder_without_entry_is_listed_as_unwritten() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(state.path().join("clusters/two")).unwrap();
+        std::fs::write(state.path().join("clusters/two/lock"), "").unwrap();
+        let listing = Ledger::new(state.path()).list().unwrap();
+        let Listed { entry, locked } = &listing.entries[0];
+        assert_eq!((entry.id.as_str(), entry.is_unwritten(), *locked), ("two", true, false));
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::torn("{\"id\": \"bro")]
+    #[case::newer(
+        r#"{"id": "bad", "created": "", "provider": "sandbox", "nodes": 1, "owner": 1, "root": 1,
+        "cgroup": "", "api": "", "kept": false, "new_field": 1}"#
+    )]
+    fn entry_that_cannot_be_read_is_named_and_does_not_hide_others(#[case] text: &str) {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let _held = ledger.enter(&entry("good")).unwrap();
+        std::fs::create_dir_all(ledger.folder("bad")).unwrap();
+        std::fs::write(ledger.folder("bad").join("ledger.json"), text).unwrap();
+        let listing = ledger.list().unwrap();
+        assert_eq!(listing.entries.len(), 1);
+        let error = listing.unreadable[0].to_string();
+        assert!(
+            error.contains("bad/ledger.json could not be parsed; it is damaged, or of a newer"),
+            "{error}"
+        );
+        assert_eq!(ledger.ids().unwrap().len(), 2);
+    }
+
+    #[rstest]
+    #[case::sandbox(json!({"id": "1", "created": "2026-01-01T00:00:00Z", "provider": "sandbox", "nodes": 2, "owner": 3,
+        "root": 4, "cgroup": "seatrial-1", "api": "127.0.0.1:5", "kept": true}))]
+    #[case::existing(json!({"id": "1", "created": "2026-01-01T00:00:00Z", "provider": "existing", "nodes": 2, "owner": 3,
+        "root": 0, "cgroup": "", "api": "", "kept": false,
+        "access": {"kubeconfig": "k", "context": "lab", "namespace": "seatrial-1"}}))]
+    fn entries_on_disk_are_still_read_and_written_the_same(#[case] on_disk: serde_json::Value) {
+        let entry: Entry = serde_json::from_value(on_disk.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&entry).unwrap(), on_disk);
+    }
+}
