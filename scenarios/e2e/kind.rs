@@ -184,7 +184,7 @@ fn answers(id: &str, node: &str) -> Result<(), Failed> {
 pub(crate) fn refused() -> Result<(), Failed> {
     let before = Held::take()?;
     let refusals: [(&str, &str, &[&str], &str); 3] = [
-        ("DOCKER_HOST", "unix:///no/such.sock", &[], "Docker does not answer"),
+        ("DOCKER_HOST", "unix:///no/such.sock", &[], "Docker does not respond"),
         (
             "IGNORED",
             "",
@@ -238,7 +238,7 @@ pub(crate) fn docker_dies(pidfile: &Path) -> Result<(), Failed> {
     started.expect_code(0)?;
     let (record, console) = (running.record()?, running.console());
     check(code == Some(3) && record["verdict"] == "errored", format!("exit code {code:?}\n{console}"))?;
-    let says = console.contains("Docker does not answer") && console.contains("run `seatrial gc`");
+    let says = console.contains("Docker does not respond") && console.contains("run `seatrial gc`");
     check(says && running.folder().is_some_and(|folder| folder.join("junit.xml").exists()), console)?;
     collected(&id)?;
     before.is_as_before()

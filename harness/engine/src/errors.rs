@@ -26,11 +26,12 @@ pub fn line(error: &anyhow::Error) -> String {
     causes(error).join(": ")
 }
 
-/// Fails with a list of what is missing on this machine for a sandbox, before anything is made.
-pub fn machine_is_ready() -> anyhow::Result<()> {
-    let missing = cluster::doctor::missing();
+/// Fails with a list of what this machine lacks for a provider, before anything is created.
+pub fn machine_is_ready(provider: &dyn cluster::Provider) -> anyhow::Result<()> {
+    let missing = provider.missing();
     let lines: Vec<_> = missing.iter().map(|check| format!("{}: {}", check.what, check.detail)).collect();
-    anyhow::ensure!(lines.is_empty(), "this machine lacks what a sandbox needs:\n  {}", lines.join("\n  "));
+    let (name, lines) = (provider.name(), lines.join("\n  "));
+    anyhow::ensure!(missing.is_empty(), "this machine lacks what provider {name} needs:\n  {lines}");
     Ok(())
 }
 

@@ -36,10 +36,10 @@ fn collect_in(place: &Path, ledger: &Ledger) -> anyhow::Result<usize> {
     };
     let folders: Vec<_> = listing.collect::<Result<_, _>>().with_context(cannot)?;
     // Read after the folders: the entry of a cluster that is coming up is older than its logs.
-    let entered = ledger.list()?;
+    let entered = ledger.ids()?;
     let mut removed = 0;
     for folder in folders {
-        if !entered.iter().any(|(entry, _)| *entry.id == *folder.file_name()) {
+        if !entered.iter().any(|id| **id == *folder.file_name()) {
             remove_folder(&folder.path())?;
             removed += 1;
         }

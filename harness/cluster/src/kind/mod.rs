@@ -141,7 +141,10 @@ impl Provider for KindProvider {
         components: &'a Components,
         progress: &'a Progress<'a>,
     ) -> BoxFuture<'a, Result<Duration, ProviderError>> {
-        async move { Ok(components.build_missing(&[Component::Kind], progress).await?) }.boxed()
+        async move {
+            components.build_missing(&[Component::Kind], progress).await.map_err(ProviderError::new)
+        }
+        .boxed()
     }
 
     fn boot<'a>(

@@ -101,7 +101,10 @@ impl Provider for SandboxProvider {
         components: &'a Components,
         progress: &'a Progress<'a>,
     ) -> BoxFuture<'a, Result<Duration, ProviderError>> {
-        async move { Ok(components.build_missing(&Component::CLUSTER, progress).await?) }.boxed()
+        async move {
+            components.build_missing(&Component::CLUSTER, progress).await.map_err(ProviderError::new)
+        }
+        .boxed()
     }
 
     fn boot<'a>(

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cluster::turn::{Begin, Looked, Turns};
-use cluster::{Cni, Component, Components, Ledger, Sandbox, SandboxRequest, Share, Weight};
+use cluster::sandbox::SandboxProvider;
+use cluster::turn::{Start, TurnState, Turns};
+use cluster::{BootContext, ClusterRequest, Component, Components, Ledger, Provider as _};
 use probe::calibration::{Accuracy, Comparison, Injected, compare};
 use probe::clock::now_ns;
 use probe::deploy::{Deployment, ServiceName, Session, Target};
@@ -93,7 +94,7 @@ struct Calibration {
 
 /// Runs the command.
 pub async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
-    errors::machine_is_ready()?;
+    errors::machine_is_ready(&SandboxProvider::default())?;
     if let Some(count) = args.causes {
         return causes::run(&args, count, out).await;
     }
@@ -107,7 +108,7 @@ pub async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
         ended = measure(&args, &id, &ledger, logs.path(), err) => Some(ended),
         signal = tokio::signal::ctrl_c() => { signal.context("Ctrl-C cannot be waited for")?; None }
     };
-    cluster::sandbox::collect(&ledger, &id).await?;
+    cluster::collect(&ledger, &id).await?;
     let Some((calibration, rivals)) = ended.transpose()? else { return Ok(exit::INTERRUPTED) };
     keep(&calibration)?;
     match args.output {
@@ -140,7 +141,8 @@ async fn watched(args: &Args, steps: Vec<Step>) -> anyhow::Result<Run> {
         out: folder.path().to_owned(),
         keep: false,
         verbose: false,
-        provider: Provider::sandbox(args.place.clone()),
+        provider: Provider::sandbox(args.place.clone()).provider()?,
+        components: Components::new(args.place.components.clone(), paths::cache()),
     };
     run::execute(&request).await
 }
@@ -192,25 +194,16 @@ async fn measure(
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image];
     images.extend(prepared.images());
     writeln!(err, "booting two nodes")?;
-    let request = SandboxRequest {
-        id: id.to_owned(),
-        nodes: 2,
-        dual_stack: false,
-        cni: Cni::None,
-        api_port: args.place.api_port,
-        keep: false,
-        logs: logs.to_owned(),
-        images,
-        archives: prepared.archives(),
-        share: Share::new(Weight::Most),
-    };
-    let sandbox = Sandbox::boot(request, &components, ledger, &|_| {}).await?;
-    let client = cluster::client(&sandbox.kubeconfig()).await?;
+    let archives = prepared.archives();
+    let request = ClusterRequest { images, archives, ..ClusterRequest::new(id, 2, logs.to_owned()) };
+    let provider = SandboxProvider { api_port: args.place.api_port, dual_stack: false };
+    let context = BootContext { components: &components, ledger, progress: &|_| {} };
+    let sandbox = provider.boot(request, context).await?;
+    let client = sandbox.client().await?;
     let deadline = Duration::from_secs(60);
     cluster::nodes_registered(&client, 2, deadline).await?;
     cluster::namespace_ready(&client, cluster::dns::NAMESPACE, deadline).await?;
-    let (host, port) = cluster::sandbox::API_INSIDE;
-    let api = (host.to_owned(), port);
+    let api = sandbox.api_inside();
     let facts = Facts::read(&client, helm, cluster::components::KUBERNETES, api, true).await?;
     let subject = Installation::new(client.clone(), standin.names(), deadline);
     subject.apply(&prepared.prerequisites(&facts)?).await?;
@@ -267,13 +260,13 @@ async fn measure(
 }
 
 /// Waits until nobody else measures; nobody else does as long as what it returns is there.
-async fn turn(id: &str, err: &mut dyn Write) -> anyhow::Result<Begin> {
+async fn turn(id: &str, err: &mut dyn Write) -> anyhow::Result<Start> {
     let turns = Turns::new(&paths::state());
-    Ok(match turns.look(id, false)? {
-        Looked::Begin(begin) => begin,
-        Looked::Wait(other) => {
+    Ok(match turns.try_start(id, false)? {
+        TurnState::Ready(start) => start,
+        TurnState::Blocked(other) => {
             writeln!(err, "waits until run {other} has measured")?;
-            turns.begin(id, false, &|_| ()).await?
+            turns.start(id, false, &|_| ()).await?
         }
     })
 }

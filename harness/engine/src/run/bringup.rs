@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cluster::{Cluster, Cni, Components, Ledger};
+use cluster::{BootContext, Cluster, ClusterRequest, Cni, Ledger};
 use guide::NodeImage;
 use probe::deploy::Session;
 use subject::Capability;
@@ -19,7 +19,6 @@ use super::recorder::{Produced, Recorder};
 use super::request::Request;
 use super::turn::Standing;
 use crate::errors;
-use crate::provider::Wanted;
 
 /// How long may be spent on saving logs before the cluster goes.
 const LOGS: Duration = Duration::from_secs(5);
@@ -29,7 +28,7 @@ const LOGS: Duration = Duration::from_secs(5);
 pub(super) struct State {
     /// How it stands among the other runs of the machine.
     pub(super) standing: Standing,
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Box<dyn Cluster>>,
     pub(super) client: Option<kube::Client>,
     pub session: Option<Session>,
     pub windows: Vec<Window>,
@@ -76,28 +75,30 @@ pub(super) async fn boot(
     request: &Request,
     recorder: &Arc<Recorder>,
     ledger: &Ledger,
-    components: &Components,
     (images, archives): (Vec<cluster::Image>, Vec<PathBuf>),
     state: &mut State,
 ) -> anyhow::Result<Booted> {
-    let started_ns = probe::clock::now_ns();
     let progress = |message| recorder.progress("cluster", message);
-    let wanted = match &request.there {
-        Some(there) => there.request(&request.id),
-        None => request.provider.request(Wanted {
-            id: request.id.clone(),
-            nodes: request.nodes,
-            cni: Cni::None,
-            dual_stack: request.subject.carries().has(Capability::Ipv6),
-            keep: request.keep,
-            logs: recorder.folder().logs(),
-            images,
-            archives,
-            share: state.standing.share(),
-            node_image: node_image(request, &progress),
-        })?,
+    let (provider, components) = (&request.provider, &request.components);
+    let built = provider.prepare(components, &progress).await?;
+    if !built.is_zero() {
+        progress(format!("components were built in {:.0} s, not counted as boot time", built.as_secs_f64()));
+    }
+    let started_ns = probe::clock::now_ns();
+    let wanted = ClusterRequest {
+        id: request.id.clone(),
+        nodes: request.nodes,
+        cni: Cni::None,
+        dual_stack: request.subject.carries().has(Capability::Ipv6),
+        keep: request.keep,
+        logs: recorder.folder().logs(),
+        images,
+        archives,
+        cpu_weight: state.standing.share(),
+        node_image: node_image(request, &progress).map(|node| node.image.clone()),
     };
-    let cluster = state.cluster.insert(Cluster::boot(wanted, components, ledger, &progress).await?);
+    let context = BootContext { components, ledger, progress: &progress };
+    let cluster = state.cluster.insert(provider.boot(wanted, context).await?);
     let client = cluster.client().await?;
     let nodes = cluster.nodes().len();
     let deadline = Duration::from_secs(60);
@@ -123,7 +124,7 @@ pub(super) async fn boot(
 
 /// The node image with a Kubernetes that all versions of a run were tested with, where that is a choice.
 fn node_image(request: &Request, progress: &dyn Fn(String)) -> Option<&'static NodeImage> {
-    if !request.provider.chooses_kubernetes() || request.subject.runs_on_any_kubernetes() {
+    if !request.provider.capabilities().chooses_kubernetes || request.subject.runs_on_any_kubernetes() {
         return None;
     }
     let versions = request.procedure.versions();
@@ -171,7 +172,7 @@ pub(super) async fn take_down(
     match state.cluster.take() {
         None => {
             // Interrupted or failed while it came up: what was started ends by itself.
-            cluster::collect(ledger, &request.id).await?;
+            request.provider.collect(ledger, &request.id).await?;
             Ok("nothing left".to_owned())
         }
         Some(cluster) if request.keep => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cluster::node_file::NodeFiles;
 use cluster::turn::Turns;
-use cluster::{Cluster, Component, Image, Ledger, Outside};
+use cluster::{Component, Image, Ledger, Outside};
 use model::{Change, Role, Version};
 use probe::deploy::{ServiceName, Session, Target};
 use probe::traffic::{Settings, Traffic};
@@ -48,11 +48,11 @@ pub(super) async fn drive(
 ) -> anyhow::Result<()> {
     let turns = Turns::new(&paths::state());
     state.standing = Standing::before_boot(request, recorder, &turns).await?;
-    let components = request.provider.components();
+    let components = &request.components;
     let helm = components.resolve(Component::Helm, &|message| recorder.progress("cluster", message)).await?;
     let bundle = Bundle::new().await?;
     let versions = request.procedure.versions();
-    let prepared = subjects::prepare(&*request.subject, &versions, &bundle, &components, &helm).await?;
+    let prepared = subjects::prepare(&*request.subject, &versions, &bundle, components, &helm).await?;
     let probe_image = bundle.role("probe");
 
     let dns_image = bundle.role(cluster::dns::ROLE);
@@ -60,7 +60,7 @@ pub(super) async fn drive(
     let mut images = vec![bundle.role("pause"), probe_image.clone(), dns_image.clone()];
     images.extend(prepared.images());
     let booted = recorder
-        .step("cluster", boot(request, recorder, ledger, &components, (images, prepared.archives()), state))
+        .step("cluster", boot(request, recorder, ledger, (images, prepared.archives()), state))
         .await?;
     let Booted { client, kubernetes, api, .. } = booted;
     state.client = Some(client.clone());
@@ -80,7 +80,7 @@ pub(super) async fn drive(
         observations: &**recorder,
         client: client.clone(),
         namespace,
-        folder: ledger.folder(&request.id),
+        shell: state.cluster.as_ref().and_then(|cluster| cluster.shell()),
         subject,
         releases,
         files,
@@ -108,7 +108,7 @@ pub(super) async fn drive(
     }
     executor.snapshots.take("installed").await?;
 
-    let outside = state.cluster.as_ref().and_then(Cluster::outside);
+    let outside = state.cluster.as_ref().and_then(|cluster| cluster.outside());
     let ipv6 = request.subject.carries_ipv6(&executor.context.subject).await?;
     let settings = Settings { names: request.names, ipv6, ..Settings::default() };
     let wanted = wanted(request, &facts, &settings, target, outside);

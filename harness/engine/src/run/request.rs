@@ -127,7 +127,8 @@ pub struct Request {
     pub out: PathBuf,
     pub keep: bool,
     pub verbose: bool,
-    pub provider: Provider,
+    pub provider: Arc<dyn cluster::Provider>,
+    pub components: Components,
     /// The cluster, where it is there already.
     pub there: Option<There>,
 }
@@ -183,7 +184,11 @@ impl Request {
             out,
             keep: args.keep,
             verbose: args.verbose,
-            provider: args.provider,
+            provider: match &there {
+                Some(there) => there.provider(),
+                None => args.provider.provider()?,
+            },
+            components: args.provider.components(),
             there,
         })
     }

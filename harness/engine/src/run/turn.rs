@@ -4,8 +4,8 @@
 //! waits until that one only settles, boots and starts its traffic with little processor time, and has its turn when
 //! the other has measured. A cluster that cannot be held back is made in its turn.
 
-use cluster::turn::{Begin, Looked, Next, Turn, Turns};
-use cluster::{Share, Weight};
+use cluster::turn::{Next, Start, Turn, TurnState, Turns};
+use cluster::{CpuPriority, CpuWeight};
 use tokio::task::JoinHandle;
 
 use super::recorder::{Produced, Recorder};
@@ -21,9 +21,9 @@ pub(super) enum Standing {
     #[default]
     Out,
     /// It makes itself ready, and waits for its turn meanwhile.
-    Next(JoinHandle<anyhow::Result<Turn>>, Share),
+    Next(JoinHandle<anyhow::Result<Turn>>, CpuWeight),
     /// It is its turn.
-    Turn(Turn, Share),
+    Turn(Turn, CpuWeight),
 }
 
 impl Standing {
@@ -36,29 +36,29 @@ impl Standing {
         if request.there.is_some() {
             return Ok(Self::Out);
         }
-        let beside = request.provider.can_be_held_back();
+        let beside = request.provider.capabilities().cpu_weight;
         let waits = |other: &str| recorder.progress(STEP, format!("waits until run {other} has measured"));
-        let begin = match turns.look(&request.id, beside)? {
-            Looked::Begin(begin) => begin,
-            Looked::Wait(_) => {
-                let begin = async { Ok(turns.begin(&request.id, beside, &waits).await?) };
+        let begin = match turns.try_start(&request.id, beside)? {
+            TurnState::Ready(begin) => begin,
+            TurnState::Blocked(_) => {
+                let begin = async { Ok(turns.start(&request.id, beside, &waits).await?) };
                 recorder.step(STEP, begin).await?
             }
         };
         Ok(match begin {
-            Begin::Turn(turn) => Self::Turn(turn, Share::new(Weight::Most)),
-            Begin::Next(next) => {
-                recorder.progress(STEP, format!("makes itself ready beside run {}", next.beside()));
-                let share = Share::new(Weight::Least);
+            Start::Turn(turn) => Self::Turn(turn, CpuWeight::new(CpuPriority::High)),
+            Start::Next(next) => {
+                recorder.progress(STEP, format!("makes itself ready beside run {}", next.other()));
+                let share = CpuWeight::new(CpuPriority::Low);
                 Self::Next(tokio::spawn(turn(next, share.clone())), share)
             }
         })
     }
 
     /// What the cluster gets of the processors.
-    pub(super) fn share(&self) -> Share {
+    pub(super) fn share(&self) -> CpuWeight {
         match self {
-            Self::Out => Share::new(Weight::Most),
+            Self::Out => CpuWeight::new(CpuPriority::High),
             Self::Next(_, share) | Self::Turn(_, share) => share.clone(),
         }
     }
@@ -74,7 +74,7 @@ impl Standing {
     /// Nothing more is done to the cluster: another run may make itself ready.
     pub(super) fn calm(&mut self) {
         if let Self::Turn(turn, _) = self {
-            turn.calm();
+            turn.quiet();
         }
     }
 
@@ -86,7 +86,7 @@ impl Standing {
             Self::Next(turn, _) => turn.abort(),
             Self::Turn(turn, share) => {
                 if !kept && turn.is_awaited()? {
-                    share.set(Weight::Process)?;
+                    share.set(CpuPriority::Normal)?;
                 }
             }
         }
@@ -100,15 +100,15 @@ impl Produced for Turn {
     }
 }
 
-impl Produced for Begin {
+impl Produced for Start {
     fn detail(&self) -> Option<String> {
         None
     }
 }
 
 /// Waits for the turn, and gives the cluster its full weight with it, however far it has come.
-async fn turn(next: Next, share: Share) -> anyhow::Result<Turn> {
+async fn turn(next: Next, share: CpuWeight) -> anyhow::Result<Turn> {
     let turn = next.turn().await?;
-    share.set(Weight::Most)?;
+    share.set(CpuPriority::High)?;
     Ok(turn)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
-use cluster::{Cluster, Components, Ledger};
+use cluster::{BootContext, ClusterRequest, Components, Ledger};
 use model::{Direction, Impact};
 use probe::budget::Budgets;
 use probe::traffic::Settings;
@@ -131,7 +131,7 @@ fn brief(args: &Args, line: &CommandLine, id: &str, agents: bool) -> anyhow::Res
         out: std::path::absolute(&args.out).context("the current folder cannot be told")?,
         verbose: args.verbose,
         subject: if agents { cilium::names().name } else { "cluster".to_owned() },
-        provider: cluster::existing::PROVIDER.to_owned(),
+        provider: cluster::existing::NAME.to_owned(),
         path: Vec::new(),
         again: line.to_string(),
         budgets: args.budgets.as_deref().map(budgets).transpose()?,
@@ -169,7 +169,9 @@ impl Watch {
             run.provider.nodes.clone_from(&there.found.nodes);
         });
         let components = Components::new(None, paths::cache());
-        state.cluster = Some(Cluster::boot(there.request(&self.id), &components, ledger, &|_| ()).await?);
+        let context = BootContext { components: &components, ledger, progress: &|_| () };
+        let request = ClusterRequest::new(&self.id, 0, recorder.folder().logs());
+        state.cluster = Some(there.provider().boot(request, context).await?);
         let target = there.target(&self.id);
         state.watchers.extend(observe::watch(&there.client, &cilium::names(), &target.namespace, recorder));
         let traffic = there.traffic(&self.settings);

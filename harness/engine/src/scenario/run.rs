@@ -195,7 +195,11 @@ impl Trial<'_> {
             out: std::path::absolute(&args.out)?,
             keep: false,
             verbose: args.verbose,
-            provider: args.provider.clone(),
+            provider: match &there {
+                Some(there) => there.provider(),
+                None => args.provider.provider()?,
+            },
+            components: args.provider.components(),
             there,
         })
     }

@@ -1,8 +1,9 @@
 //! What steps act on.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use cluster::NodeShell;
 use cluster::node_file::NodeFiles;
 use model::Version;
 use probe::deploy::{Asker, Spare};
@@ -27,8 +28,8 @@ pub(crate) struct StepContext<'a> {
     pub(crate) client: kube::Client,
     /// Namespace of the probes.
     pub(crate) namespace: String,
-    /// The cluster's folder in the ledger.
-    pub(crate) folder: PathBuf,
+    /// Runs commands on the nodes, where the provider can.
+    pub(crate) shell: Option<Arc<dyn NodeShell>>,
     pub(crate) subject: Installation,
     pub(crate) releases: Vec<Release>,
     pub(crate) files: NodeFiles,

@@ -1,10 +1,10 @@
 //! Disturbances of a known cause: they show whether the cause of an outage is attributed correctly.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cluster::NodeShell;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -42,9 +42,9 @@ impl StepAction for Inject {
     }
 
     async fn run(&self, _: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
-        let (client, folder) = (&context.client, context.folder.as_path());
+        let (client, shell) = (&context.client, context.shell.as_deref());
         let disturbed =
-            Disturbed { client, subject: &context.subject, namespace: &context.namespace, folder };
+            Disturbed { client, subject: &context.subject, namespace: &context.namespace, shell };
         disturbed.inject(self.cause, &self.node).await?;
         Ok(Done::silent())
     }
@@ -119,8 +119,8 @@ struct Disturbed<'a> {
     subject: &'a Installation,
     /// Namespace of the probes.
     namespace: &'a str,
-    /// The cluster's folder in the ledger.
-    folder: &'a Path,
+    /// Runs commands on the nodes, where the provider can.
+    shell: Option<&'a dyn NodeShell>,
 }
 
 impl Disturbed<'_> {
@@ -160,7 +160,8 @@ impl Disturbed<'_> {
     }
 
     async fn shell(&self, node: &str, script: &str) -> anyhow::Result<()> {
-        cluster::sandbox::exec(self.folder, node, &["sh", "-ec", script], None).await?;
+        let shell = self.shell.context("the provider cannot run commands on nodes")?;
+        shell.exec(node, &["sh", "-ec", script]).await?;
         Ok(())
     }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use cluster::{Cluster, Cni, Components, Ledger, Share, Weight};
+use cluster::registry::{Recorded, Status, inventory};
+use cluster::{BootContext, ClusterRequest, Cni, Ledger, Origin};
 
 use engine::bundle::Bundle;
 use engine::exit::{self, Usage};
-use engine::provider::{Provider, Wanted};
+use engine::provider::Provider;
 use engine::{logs, paths};
 
 /// What to do with clusters.
@@ -75,7 +76,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Exec { id, node, command } => {
             let entry = choose(&ledger, Some(id))?;
             let argv: Vec<&str> = command.iter().map(String::as_str).collect();
-            let done = cluster::exec(&ledger, &entry, &node, &argv).await?;
+            let shell = cluster::registry::from_entry(&entry)?.shell(&ledger, &entry);
+            let shell = shell.context("the provider of this cluster cannot run commands on nodes")?;
+            let done = shell.exec(&node, &argv).await?;
             write!(std::io::stdout(), "{}", done.output)?;
             Ok(exit::PASSED)
         }
@@ -87,38 +90,42 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
     }
 }
 
-async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
-    options.provider.check()?;
-    let started = Instant::now();
-    let progress = |message: String| {
+/// Prints lines with the time since `started`.
+fn progress_since(started: Instant) -> impl Fn(String) + Sync {
+    move |message| {
         let line = format!("{:6.2} s  {message}\n", started.elapsed().as_secs_f64());
         // Progress is a courtesy; a closed standard error must not stop the cluster.
         if std::io::stderr().write_all(line.as_bytes()).is_err() {
             tracing::debug!(message, "standard error is closed");
         }
-    };
+    }
+}
+
+async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
+    options.provider.check()?;
+    let (provider, components) = (options.provider.provider()?, options.provider.components());
+    if provider.capabilities().origin == Origin::Existing {
+        return Err(Usage("an existing cluster cannot be booted; choose another provider".to_owned()).into());
+    }
+    // The time to build components is not part of the boot.
+    provider.prepare(&components, &progress_since(Instant::now())).await?;
+    let progress = progress_since(Instant::now());
     let id = engine::id::new_id();
     let logs = logs::folder(&id);
     let bundle = Bundle::new().await?;
     let dns = bundle.role(cluster::dns::ROLE);
-    let request = options.provider.request(Wanted {
-        id: id.clone(),
-        nodes: options.nodes,
+    let request = ClusterRequest {
         cni: match options.cni {
             CniChoice::Bridge => Cni::Bridge,
             CniChoice::None => Cni::None,
         },
-        dual_stack: false,
         keep: true,
-        logs: logs.clone(),
         images: vec![bundle.role("pause"), dns.clone()],
-        archives: Vec::new(),
-        share: Share::new(Weight::Most),
-        node_image: None,
-    })?;
-    let components = Components::new(options.provider.place.components, paths::cache());
+        ..ClusterRequest::new(&id, options.nodes, logs.clone())
+    };
+    let context = BootContext { components: &components, ledger, progress: &progress };
     let up = async {
-        let cluster = Cluster::boot(request, &components, ledger, &progress).await?;
+        let cluster = provider.boot(request, context).await?;
         let client = cluster.client().await?;
         let (nodes, deadline) = (cluster.nodes().len(), Duration::from_secs(60));
         match options.cni {
@@ -151,7 +158,7 @@ async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
             say(&format!("{id}\nexport KUBECONFIG={}", kubeconfig.display()))
         }
         Err(e) => {
-            cluster::collect(ledger, &id).await?;
+            provider.collect(ledger, &id).await?;
             if e.is::<Interrupted>() {
                 logs::remove(&id)?;
                 return Ok(exit::INTERRUPTED);
@@ -170,14 +177,14 @@ struct Interrupted;
 
 fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger::Entry> {
     let mut entries = ours(ledger)?;
-    let known = || entries.iter().map(|(e, _)| e.id.as_str()).collect::<Vec<_>>().join(", ");
+    let known = || entries.iter().map(|found| found.entry.id.as_str()).collect::<Vec<_>>().join(", ");
     let position = match &id {
-        Some(id) => entries.iter().position(|(entry, _)| entry.id == *id),
+        Some(id) => entries.iter().position(|found| found.entry.id == *id),
         None if entries.len() == 1 => Some(0),
         None => None,
     };
     match position {
-        Some(position) => Ok(entries.swap_remove(position).0),
+        Some(position) => Ok(entries.swap_remove(position).entry),
         None if entries.is_empty() => {
             Err(Usage("there is no cluster; `seatrial cluster up` makes one".into()).into())
         }
@@ -189,9 +196,18 @@ fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger
     }
 }
 
-/// The clusters that were made here; one that only is watched is nobody's to list or take down.
-fn ours(ledger: &Ledger) -> anyhow::Result<Vec<(cluster::ledger::Entry, bool)>> {
-    Ok(ledger.list()?.into_iter().filter(|(entry, _)| entry.access.is_none()).collect())
+/// The clusters that were made here, and those of unknown providers; existing ones are neither listed nor taken down.
+fn ours(ledger: &Ledger) -> anyhow::Result<Vec<Recorded>> {
+    let inventory = inventory(ledger)?;
+    for error in inventory.unreadable {
+        let line = format!("left out: {}\n", errors::line(&error.into()));
+        // A warning; a closed standard error must not hide the other clusters.
+        if std::io::stderr().write_all(line.as_bytes()).is_err() {
+            tracing::debug!(line, "standard error is closed");
+        }
+    }
+    let made = |cluster: &Recorded| cluster.origin != Some(Origin::Existing);
+    Ok(inventory.clusters.into_iter().filter(made).collect())
 }
 
 fn list(ledger: &Ledger) -> anyhow::Result<u8> {
@@ -199,11 +215,12 @@ fn list(ledger: &Ledger) -> anyhow::Result<u8> {
     if entries.is_empty() {
         return say("no clusters");
     }
-    for (entry, alive) in entries {
-        let state = match (alive, entry.kept) {
-            (true, true) => "kept",
-            (true, false) => "running",
-            (false, _) => "dead (seatrial gc removes it)",
+    for Recorded { entry, status, .. } in entries {
+        let state = match status {
+            Status::Kept => "kept",
+            Status::Running => "running",
+            Status::Dead => "dead (seatrial gc removes it)",
+            Status::Unknown => "of an unknown provider",
         };
         say(&format!("{}  {} nodes  https://{}  {state}", entry.id, entry.nodes, entry.api))?;
     }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use clap::Args as ClapArgs;
-use cluster::doctor::{Check, State, examine, examine_kind};
+use cluster::doctor::{Check, State};
+use cluster::registry::PROVIDERS;
 use cluster::{Component, Components};
 
 use engine::components::Place;
@@ -29,17 +30,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
     if args.build {
         build(&components, args.kind).await?;
     }
-    let checks = examine(&components).await;
     let mut out = std::io::stdout();
-    write(&mut out, &checks)?;
-    writeln!(out, "\nfor --provider kind:")?;
-    write(&mut out, &examine_kind(&components).await)?;
-    let missing = checks.iter().filter(|check| check.state == State::Missing).count();
+    let mut missing = Vec::new();
+    for (number, provider) in PROVIDERS.iter().enumerate() {
+        let checks = (provider.examine)(&components).await;
+        if checks.is_empty() {
+            continue;
+        }
+        if number > 0 {
+            writeln!(out, "\nfor --provider {}:", provider.name)?;
+        }
+        write(&mut out, &checks)?;
+        missing.push(checks.iter().filter(|check| check.state == State::Missing).count());
+    }
+    // Only the default provider is required.
+    let (name, missing) = (PROVIDERS[0].name, missing.first().copied().unwrap_or_default());
     if missing == 0 {
-        writeln!(out, "\na sandbox can be brought up: seatrial cluster up")?;
+        writeln!(out, "\na {name} can boot: seatrial cluster up")?;
         return Ok(exit::PASSED);
     }
-    writeln!(out, "\n{missing} missing: no sandbox comes up without them")?;
+    writeln!(out, "\n{missing} missing: no {name} can boot without them")?;
     Ok(exit::ERRORED)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use cluster::registry::{Recorded, Status, inventory};
 use cluster::{Ledger, collect};
 
 use engine::{errors, exit, logs, paths, scratch};
@@ -11,10 +12,22 @@ pub(crate) async fn run() -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     let mut out = std::io::stdout();
     let (mut removed, mut alive, mut stuck) = (0, 0, 0);
-    for (entry, lives) in ledger.list()? {
-        if lives {
-            alive += 1;
-            continue;
+    let inventory = inventory(&ledger)?;
+    for error in inventory.unreadable {
+        writeln!(out, "left alone: {}", errors::line(&error.into()))?;
+        stuck += 1;
+    }
+    for Recorded { entry, status, .. } in inventory.clusters {
+        match status {
+            Status::Running | Status::Kept => {
+                alive += 1;
+                continue;
+            }
+            Status::Unknown => {
+                writeln!(out, "left alone: {}, of the unknown provider {}", entry.id, entry.provider)?;
+                continue;
+            }
+            Status::Dead => {}
         }
         // One that cannot be removed now keeps its entry, and does not keep the others.
         match collect(&ledger, &entry.id).await {

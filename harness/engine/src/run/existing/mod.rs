@@ -4,12 +4,12 @@ mod look;
 mod rights;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use cluster::ExistingRequest;
-use cluster::existing::Access;
+use cluster::existing::{Access, ExistingProvider, Target as ClusterTarget};
 use guide::ConfigMap;
 use probe::deploy::{ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
@@ -58,6 +58,11 @@ impl Named {
     /// The context, if one was named.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// The kubeconfig, if one was named.
+    pub fn kubeconfig_option(&self) -> Option<PathBuf> {
+        self.kubeconfig.clone()
     }
 
     /// Context and image, which must both be named.
@@ -124,11 +129,16 @@ impl There {
         Ok(Self { access, client, image: image.to_owned(), dns: named.dns(), found, agents })
     }
 
-    /// What the run asks of it.
-    pub fn request(&self, id: &str) -> cluster::Request {
-        let (id, access) = (id.to_owned(), self.access.clone());
+    /// The provider of this cluster.
+    pub fn provider(&self) -> Arc<dyn cluster::Provider> {
+        let Access { kubeconfig, context, upgrades, .. } = self.access.clone();
         let (nodes, api) = (self.found.nodes.clone(), self.found.api.clone());
-        cluster::Request::Existing(ExistingRequest { id, access, nodes, api })
+        Arc::new(ExistingProvider {
+            kubeconfig,
+            context,
+            upgrades,
+            target: Some(ClusterTarget { nodes, api }),
+        })
     }
 
     /// Its ConfigMap.
