@@ -71,7 +71,9 @@ impl There {
 
     fn refuses_what_is_not_named(&self) -> Result<(), Failed> {
         let wrong = run(&mut seatrial(&self.arguments("nobodys")?))?;
-        wrong.expect_code(2)?.expect_words(&["there is no context \"nobodys\"; the contexts are", &self.context])?;
+        wrong
+            .expect_code(2)?
+            .expect_words(&["there is no context \"nobodys\"; the contexts are", &self.context])?;
         Ok(())
     }
 

@@ -200,7 +200,7 @@ fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger
 fn ours(ledger: &Ledger) -> anyhow::Result<Vec<Recorded>> {
     let inventory = inventory(ledger)?;
     for error in inventory.unreadable {
-        let line = format!("left out: {}\n", errors::line(&error.into()));
+        let line = format!("left out: {}\n", engine::errors::line(&error.into()));
         // A warning; a closed standard error must not hide the other clusters.
         if std::io::stderr().write_all(line.as_bytes()).is_err() {
             tracing::debug!(line, "standard error is closed");
