@@ -9,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 const PACKAGES: &str = "systemd,containerd,runc,containernetworking-plugins,iptables,nftables,conntrack,ethtool,socat,\
                         kmod,procps,iproute2,mount,util-linux,ca-certificates";
 
+/// How long debootstrap may take.
+const DEBOOTSTRAP: std::time::Duration = std::time::Duration::from_secs(3_600);
+
 /// What nothing in a container reads.
 const USELESS: [&str; 5] =
     ["var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"];
@@ -28,6 +31,7 @@ pub(super) async fn unpack(
     progress(format!("fetching Debian from {mirror}"));
     let include = format!("--include={PACKAGES}");
     Run::new("debootstrap")
+        .within(DEBOOTSTRAP)
         .args(["--variant=minbase", &include, "bookworm"])
         .arg(root)
         .arg(&mirror)
