@@ -43,8 +43,7 @@ impl StepAction for Inject {
 
     async fn run(&self, _: &Step, context: &StepContext<'_>) -> anyhow::Result<Done> {
         let (client, shell) = (&context.client, context.shell.as_deref());
-        let disturbed =
-            Disturbed { client, subject: &context.subject, namespace: &context.namespace, shell };
+        let disturbed = Disturbed { client, subject: &context.subject, namespace: &context.namespace, shell };
         disturbed.inject(self.cause, &self.node).await?;
         Ok(Done::silent())
     }
