@@ -91,7 +91,7 @@ impl There {
             ["run", "1.5", "1.6", "--subject", "standin", "--provider", "existing"].into_iter().chain(named);
         run(&mut seatrial(&upgrade.collect::<Vec<_>>()))?
             .expect_code(2)?
-            .expect_words(&["this user may not * *", "it takes cluster-admin"])?;
+            .expect_words(&["this user may not * *", "it needs cluster-admin"])?;
         self.is_as_before()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use engine::scenario::{Arm, JudgeArgs, judge_against};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
@@ -42,12 +43,11 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
     let record = record(&folder.path())?;
     RECORDS.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name}/{arm}"), record);
     if arm == "followed" {
-        let mut judge = seatrial(&["scenario", "judge", "--against", "skipped"]);
-        let judged = run(judge.arg(out.path()))?;
-        if !matches!(judged.code, Some(1 | 4)) {
-            return Err(
-                format!("with nothing left out it is as expected too: {}{}", judged.out, judged.err).into()
-            );
+        let (runs, mut judged) = (JudgeArgs::of(vec![out.path().to_owned()]), Vec::new());
+        let code = judge_against(&runs, Some(Arm::Skipped), &mut judged)?;
+        if !matches!(code, 1 | 4) {
+            let judged = String::from_utf8_lossy(&judged);
+            return Err(format!("it is as expected without an omission, too: {judged}").into());
         }
     }
     Ok(())

@@ -1,16 +1,23 @@
 //! `seatrial-bench`: tools for the authors of seatrial. It is not installed.
 
+mod causes;
+mod clean;
 mod image;
+mod quiet_run;
+mod rivals;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use engine::components::Place;
+use engine::scenario::{Arm, JudgeArgs};
+use engine::{errors, exit};
 
 /// Tools for the authors of seatrial.
 #[derive(Debug, Parser)]
 #[command(name = "seatrial-bench", version)]
-struct Arguments {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -20,25 +27,76 @@ enum Command {
     /// Make images for the tests from pinned Go modules and the programs of this machine.
     #[command(subcommand)]
     Image(image::Command),
+    /// Inject disturbances of known cause, and print which causes were attributed.
+    Causes {
+        /// Number of disturbances.
+        #[arg(default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        count: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Measure windows of 20 s without a change, and print the false alarms.
+    Clean {
+        /// Number of windows.
+        #[arg(default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        count: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Inject outages of known length, and print how exactly seatrial and other tools measure them.
+    ///
+    /// The tools are fping, sockperf, hey and oha, as far as they are installed.
+    Rivals {
+        /// Number of outages.
+        #[arg(default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+        count: u32,
+        /// Probes of seatrial a second on each flow.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000))]
+        rate: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check recorded runs against the expectations of another arm.
+    ///
+    /// A run of the documented procedure must not meet the expectations of the other arm, or its finding would come from its
+    /// file instead of the omission.
+    Judge {
+        #[command(flatten)]
+        judge: JudgeArgs,
+        /// The arm.
+        #[arg(long, value_enum)]
+        against: Arm,
+    },
 }
 
-/// Exit code of a failure; bad usage exits 2.
-const ERRORED: u8 = 3;
-
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do if standard error is closed.
-            drop(writeln!(io::stderr(), "error: {error:#}"));
-            ExitCode::from(ERRORED)
+    match dispatch(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            let text = format!("error: {}\n", errors::causes(&e).join("\n  because: "));
+            let usage = e.is::<exit::Usage>();
+            // With a closed standard error, no one reads the message.
+            let written = std::io::stderr().write_all(text.as_bytes());
+            ExitCode::from(if usage && written.is_ok() { exit::USAGE } else { exit::ERRORED })
         }
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match command {
-        Command::Image(command) => runtime.block_on(image::run(command)),
-    }
+fn dispatch(command: Command) -> anyhow::Result<u8> {
+    let mut out = std::io::stdout();
+    let work = async {
+        match command {
+            Command::Image(command) => image::run(command).await.map(|()| exit::PASSED),
+            Command::Causes { count, place } => causes::run(place, count, &mut out).await,
+            Command::Clean { count, place } => clean::run(place, count, &mut out).await,
+            Command::Rivals { count, rate, place } => rivals::run(place, count, rate, &mut out).await,
+            Command::Judge { judge, against } => {
+                engine::scenario::judge_against(&judge, Some(against), &mut out)
+            }
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    ended
 }

@@ -51,4 +51,4 @@ pub use provider::{BootContext, Capabilities, Cluster, Origin, Progress, Provide
 pub use registration::Registration;
 pub use registry::{collect, down};
 pub use request::{ClusterRequest, Cni};
-pub use spawn::{CommandError, Run};
+pub use spawn::{CommandError, Run, use_program};

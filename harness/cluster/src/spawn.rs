@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt as _, FdMapping};
@@ -213,10 +214,19 @@ impl Log {
     }
 }
 
-/// This program, for a role in another process.
+/// The program that plays the roles; this one where none was set.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes another program than this one play the roles of created clusters, from now on; the first call decides.
+pub fn use_program(program: &Path) {
+    PROGRAM.get_or_init(|| program.to_owned());
+}
+
+/// The program for a role in another process.
 pub(crate) fn this_program(role: &str) -> std::io::Result<std::process::Command> {
+    let program = PROGRAM.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
     #[expect(clippy::disallowed_methods, reason = "this is the module that spawns")]
-    let mut command = std::process::Command::new("/proc/self/exe");
+    let mut command = std::process::Command::new(program);
     command.arg0(role);
     Ok(command)
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use cluster::images::{Image, Layer, LayerBuilder, REGISTRY};
 
 use crate::roles;
@@ -16,12 +15,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Packs this program.
+    /// Packs the program `seatrial`.
     pub async fn new() -> anyhow::Result<Self> {
         let folder = Scratch::new("images-")?;
         let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;
-        let own = std::env::current_exe().context("this program's own file cannot be found")?;
-        layer.program(&own, "/usr/bin/seatrial").await?;
+        layer.program(&crate::program::use_program()?, "/usr/bin/seatrial").await?;
         for role in roles::IN_IMAGES {
             layer.link(&format!("/usr/bin/{role}"), "seatrial")?;
         }

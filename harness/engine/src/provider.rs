@@ -11,7 +11,8 @@ use crate::components::Place;
 use crate::errors;
 use crate::exit::Usage;
 use crate::paths;
-use crate::run::existing::{HEADING, Named, Purpose, There};
+use crate::place::existing::{ExistingOptions, HEADING, Purpose};
+use crate::place::{ExistingCluster, Place as RunPlace};
 
 /// Which provider, and its options.
 #[derive(Clone, Debug, Args)]
@@ -38,7 +39,7 @@ pub struct Provider {
     #[arg(long, value_name = "HOST=URL")]
     registry_mirror: Vec<Mirror>,
     #[command(flatten)]
-    named: Named,
+    named: ExistingOptions,
     /// Repeat the context, to confirm that the agents of this cluster may be changed (for --provider existing).
     #[arg(long, value_name = "CONTEXT", help_heading = HEADING)]
     yes_upgrade: Option<String>,
@@ -63,7 +64,7 @@ impl Provider {
             kind_image: None,
             docker_network: None,
             registry_mirror: Vec::new(),
-            named: Named::default(),
+            named: ExistingOptions::default(),
             yes_upgrade: None,
             place,
         }
@@ -126,16 +127,17 @@ impl Provider {
         Ok(())
     }
 
-    /// The existing cluster, if it is one, as it is now.
+    /// The place of the run `id`: the existing cluster as it is now, or one that is created with so many nodes.
     ///
     /// # Errors
-    /// When an option is wrong or missing, or the cluster cannot be used.
-    pub async fn there(&self, id: &str, nodes: u8) -> anyhow::Result<Option<There>> {
+    /// When an option is wrong or missing, or the existing cluster cannot be used.
+    pub async fn place(&self, id: &str, nodes: u8) -> anyhow::Result<RunPlace> {
         if !self.is_there() {
-            return Ok(None);
+            return Ok(RunPlace::created(id, self.provider()?, self.components(), nodes));
         }
         self.check()?;
-        There::look(&self.named, id, nodes, Purpose::Upgrade).await.map(Some)
+        let existing = ExistingCluster::find(&self.named, id, nodes, Purpose::Upgrade).await?;
+        Ok(RunPlace::existing(id, existing, self.components()))
     }
 
     /// The programs that clusters consist of.

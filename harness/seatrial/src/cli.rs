@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Measure an upgrade: install FROM, send traffic, upgrade to TO, report.
     Run(Box<run::Args>),
     /// Measure an existing cluster while you change it with any tool.
-    Watch(run::watch::Args),
+    Watch(commands::watch::Args),
     /// Write the image of the probes to a file, for existing clusters.
     Image(commands::image::Args),
     /// Show the upgrade path between two versions, and the required changes.
@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Check the requirements of a sandbox, and print how to install what is missing.
     Doctor(commands::doctor::Args),
     /// Inject outages of known duration, and report the accuracy of the measurement.
-    Calibrate(engine::calibrate::Args),
+    Calibrate(commands::calibrate::Args),
 }
 
 /// Runs the command.
@@ -94,20 +94,24 @@ fn dispatch(command: Command, line: CommandLine) -> anyhow::Result<u8> {
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
         Command::Run(args) => block_on(run::run(*args, line)),
-        Command::Watch(args) => block_on(run::watch::run(args, line)),
+        Command::Watch(args) => block_on(commands::watch::run(args, &line)),
         Command::Image(args) => block_on(commands::image::run(args)),
         Command::Scenario(command) => block_on(scenario::run(command, line, &mut out)),
         Command::Matrix(args) => commands::matrix::run(&args, &line, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),
-        Command::Calibrate(args) => block_on(engine::calibrate::run(args, &mut out, &mut err)),
+        Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
     }
 }
 
 /// Only commands that talk to a cluster pay for a runtime.
 fn block_on(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
-    tokio::runtime::Runtime::new()?.block_on(work)
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(work);
+    // A command that was interrupted twice does not wait for anything any more.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Prints an error with its causes; bad usage has an exit code of its own.

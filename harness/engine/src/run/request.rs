@@ -10,17 +10,15 @@ use cluster::Components;
 use guide::{ConfigMap, Facts, Options, PlanError};
 use model::Version;
 use probe::budget::Budgets;
-use report::run::Transition;
 use serde_json::Value;
 use subject::{Subject, cilium};
 
-use super::brief::Brief;
-use super::existing::There;
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
 use crate::command_line::CommandLine;
 use crate::exit::Usage;
 use crate::id::new_id;
+use crate::place::{Keep, Place};
 use crate::provider::Provider;
 use crate::subjects::{self, SubjectArgs};
 
@@ -105,53 +103,53 @@ impl Args {
     }
 }
 
-/// A checked request.
+/// A checked request for a run.
+#[derive(Debug)]
 pub struct Request {
-    pub id: String,
+    /// The cluster.
+    pub place: Place,
+    /// The first version, and what is done to it.
     pub procedure: Procedure,
     /// The command that runs this again.
     pub again: String,
-    /// What it takes to run this elsewhere.
+    /// How this is run elsewhere.
     pub recipe: Recipe,
-    /// What flows may lose, where the standard budgets do not hold.
+    /// What flows may lose, in place of the standard budgets.
     pub budgets: Option<Budgets>,
+    /// What is upgraded.
     pub subject: Arc<dyn Subject>,
-    pub nodes: u8,
+    /// Keys of the ConfigMap at installation.
     pub config: BTreeMap<String, String>,
-    /// Policies that are there before any traffic: the `spec` of each, by name.
+    /// Policies that are applied before the traffic starts: the `spec` of each, by name.
     pub policies: BTreeMap<String, Value>,
-    /// Whether a pod also asks addresses outside of the cluster, one of which has a name.
+    /// Whether a pod also sends requests to addresses outside of the cluster, one of which has a name.
     pub names: bool,
-    /// Parts of flow ids that must be among the traffic.
+    /// Parts of flow ids, each of which some flow must have.
     pub required: Vec<String>,
+    /// The folder for the run folder.
     pub out: PathBuf,
-    pub keep: bool,
+    /// Whether the summary lists flows that lost nothing.
     pub verbose: bool,
-    pub provider: Arc<dyn cluster::Provider>,
-    pub components: Components,
-    /// The cluster, where it is there already.
-    pub there: Option<There>,
 }
 
 impl Request {
     /// Checks the arguments; nothing was created when it fails.
+    ///
+    /// # Errors
+    /// When an argument is wrong, or the place cannot be used.
     pub async fn from_args(args: Args, line: CommandLine) -> anyhow::Result<Self> {
-        let id = new_id();
-        let there = args.provider.there(&id, args.nodes).await?;
-        let (config, known) = match (&there, &args.config) {
-            (Some(there), _) => (BTreeMap::new(), Some(there.config().await?)),
+        let place = args.provider.place(&new_id(), args.nodes).await?;
+        let place = place.keep(if args.keep { Keep::Always } else { Keep::Never });
+        let (config, known) = match (place.existing_cluster(), &args.config) {
+            (Some(existing), _) => (BTreeMap::new(), Some(existing.config().await?)),
             (None, Some(path)) => {
                 let (config, known) = config_file(path)?;
                 (config, Some(known))
             }
             (None, None) => (BTreeMap::new(), None),
         };
-        let Planned { subject, from, to, procedure } =
-            args.plan(&args.provider.components(), known.as_ref()).await?;
-        if let Some(there) = &there {
-            args.subject.keeps_settings()?;
-            there.suits(&procedure)?;
-        }
+        let Planned { subject, from, to, procedure } = args.plan(place.components(), known.as_ref()).await?;
+        check_place(&place, &args.subject, &procedure)?;
         let budgets_text = args.budgets.as_deref().map(budgets_file).transpose()?;
         let budgets = match (&args.budgets, &budgets_text) {
             (Some(path), Some(text)) => {
@@ -160,7 +158,7 @@ impl Request {
             _ => None,
         };
         args.provider.check()?;
-        let out = std::path::absolute(&args.out).context("the current folder cannot be told")?;
+        let out = std::path::absolute(&args.out).context("the current folder cannot be read")?;
         let story = Story::Run {
             from: from.to_string(),
             to: to.to_string(),
@@ -170,50 +168,27 @@ impl Request {
         let line = line.with_positionals([from.to_string(), to.to_string()]);
         let recipe = Recipe::new(subject.option(), args.nodes, &config, story).with_options(&line);
         Ok(Self {
-            id,
             again: line.to_string(),
             recipe,
+            place,
             procedure,
             budgets,
             subject: subject.into(),
-            nodes: args.nodes,
             config,
             policies: BTreeMap::new(),
             names: false,
             required: args.require,
             out,
-            keep: args.keep,
             verbose: args.verbose,
-            provider: match &there {
-                Some(there) => there.provider(),
-                None => args.provider.provider()?,
-            },
-            components: args.provider.components(),
-            there,
         })
     }
+}
 
-    /// The beginning of the record.
-    pub fn brief(&self) -> Brief {
-        let path = self.procedure.hops().map(|hop| Transition {
-            from: hop.from.to_string(),
-            to: hop.to.to_string(),
-            direction: hop.direction,
-            l3_impact: hop.l3,
-            l7_impact: hop.l7,
-        });
-        Brief {
-            id: self.id.clone(),
-            out: self.out.clone(),
-            verbose: self.verbose,
-            subject: self.subject.name().to_owned(),
-            provider: self.provider.name().to_owned(),
-            path: path.collect(),
-            again: self.again.clone(),
-            budgets: self.budgets.clone(),
-            recipe: Some(self.recipe.clone()),
-        }
-    }
+/// Checks that an existing cluster can be upgraded this way, with its settings; a created one can.
+pub(crate) fn check_place(place: &Place, subject: &SubjectArgs, procedure: &Procedure) -> Result<(), Usage> {
+    let Some(existing) = place.existing_cluster() else { return Ok(()) };
+    subject.keeps_settings()?;
+    existing.check_procedure(procedure)
 }
 
 /// The keys of a ConfigMap, and how the guide reads it.

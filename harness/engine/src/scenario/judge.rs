@@ -23,12 +23,17 @@ pub struct JudgeArgs {
     /// Folders of runs, or a folder that holds some.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Hold them against this arm; by default each against its own.
-    #[arg(long, value_enum)]
-    against: Option<Arm>,
-    /// Hold runs of this arm only.
+    /// Judge runs of this arm only.
     #[arg(long, value_enum)]
     arm: Option<Arm>,
+}
+
+impl JudgeArgs {
+    /// All runs in these folders.
+    #[must_use]
+    pub fn of(runs: Vec<PathBuf>) -> Self {
+        Self { runs, arm: None }
+    }
 }
 
 /// A run and the file that it followed.
@@ -41,17 +46,20 @@ struct Judged {
 
 /// Judges them, and names those that followed no scenario; the exit code is 0 when all are as expected, 1 when one is not,
 /// 4 when there was nothing to judge.
-pub(super) fn run(args: &JudgeArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn judge_against(args: &JudgeArgs, against: Option<Arm>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut code = exit::SKIPPED;
     let (all, left_out) = read(args)?;
     for folder in left_out {
         writeln!(out, "left out: {} followed no scenario", folder.display())?;
     }
     for judged in all {
-        let against = args.against.map_or_else(|| judged.arm.clone(), |arm| arm.to_string());
-        let title = format!("{}/{} held against {against}", judged.name, judged.arm);
+        let arm = against.map_or_else(|| judged.arm.clone(), |arm| arm.to_string());
+        let title = format!("{}/{} held against {arm}", judged.name, judged.arm);
         let told = matches!(judged.recorded.run.verdict, Verdict::Passed | Verdict::Failed);
-        let (said, own) = match judged.wrong(&against) {
+        let (said, own) = match judged.wrong(&arm) {
             _ if !told => (format!("not judged, the run is {}", judged.recorded.run.verdict), exit::ERRORED),
             None => ("there is no such arm".to_owned(), exit::SKIPPED),
             Some(wrong) if wrong.is_empty() => ("as expected".to_owned(), exit::PASSED),

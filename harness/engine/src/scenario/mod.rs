@@ -25,6 +25,7 @@ use crate::provider::Provider;
 pub use crate::steps::Arm;
 use crate::subjects::SubjectArgs;
 use file::Scenario;
+pub use judge::{JudgeArgs, judge_against};
 
 /// What to do with scenarios.
 #[derive(Debug, Subcommand)]
@@ -43,7 +44,7 @@ pub enum Command {
     /// Run scenarios, each arm on a fresh cluster, and check them.
     Run(Box<RunArgs>),
     /// Check recorded runs against the expectations of their scenarios.
-    Judge(judge::JudgeArgs),
+    Judge(JudgeArgs),
 }
 
 /// How to print the list.
@@ -105,7 +106,7 @@ pub async fn run(command: Command, line: CommandLine, out: &mut dyn Write) -> an
             Ok(exit::PASSED)
         }
         Command::Run(args) => Box::pin(run::run(&args, line, out)).await,
-        Command::Judge(args) => judge::run(&args, out),
+        Command::Judge(args) => judge_against(&args, None, out),
     }
 }
 

@@ -13,10 +13,10 @@ use super::{RunArgs, Source, record};
 use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
-use crate::run;
+use crate::procedure::upgrade;
 use crate::run::procedure::Procedure;
 use crate::run::recipe::{Recipe, Story};
-use crate::run::request::Request;
+use crate::run::request::{Request, check_place};
 use crate::steps::Arm;
 use crate::subjects;
 
@@ -141,8 +141,8 @@ impl Trial<'_> {
             (Ok(procedure), None) => procedure,
         };
         let request = self.request(args, line, subject, procedure.clone(), number).await?;
-        let folder = request.out.join(&request.id);
-        let run = run::execute(&request).await?;
+        let folder = request.out.join(request.place.id());
+        let run = upgrade(&request).await?;
         let outcome = match run.verdict {
             Verdict::Passed | Verdict::Failed => {
                 match expected.judge(&run, procedure, &folder.join("objects")) {
@@ -175,32 +175,21 @@ impl Trial<'_> {
         let line = line.with_option("arm", self.arm.to_string());
         // Runs of one process may begin in the same second.
         let id = format!("{}-{number}", new_id());
-        let there = args.provider.there(&id, scenario.nodes).await?;
-        if let Some(there) = &there {
-            args.subject.keeps_settings()?;
-            there.suits(&procedure)?;
-        }
+        let place = args.provider.place(&id, scenario.nodes).await?;
+        check_place(&place, &args.subject, &procedure)?;
         Ok(Request {
-            id,
+            place,
             procedure,
             again: line.to_string(),
             recipe: Recipe::new(subject.option(), scenario.nodes, &config, story).with_options(&line),
             budgets: scenario.budgets.clone(),
             subject: subject.clone(),
-            nodes: scenario.nodes,
             config,
             policies: scenario.install.policies.clone(),
             names: scenario.install.names,
             required: Vec::new(),
             out: std::path::absolute(&args.out)?,
-            keep: false,
             verbose: args.verbose,
-            provider: match &there {
-                Some(there) => there.provider(),
-                None => args.provider.provider()?,
-            },
-            components: args.provider.components(),
-            there,
         })
     }
 

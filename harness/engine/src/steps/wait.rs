@@ -19,7 +19,8 @@ pub struct Wait {
 
 impl Wait {
     /// The step, while `version` runs.
-    pub(crate) fn step(self, version: Version) -> Step {
+    #[must_use]
+    pub fn step(self, version: Version) -> Step {
         Step::new(format!("wait {} s", self.seconds), Action::Wait(self), version)
     }
 
@@ -46,11 +47,12 @@ impl StepAction for Wait {
 
 /// Measures for a while without a change.
 pub(crate) async fn measured_for(length: Duration) -> anyhow::Result<()> {
-    let until_ns = probe::clock::now_ns() + length.as_nanos() as u64;
+    let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+    let until_ns = probe::clock::now_ns().saturating_add(length_ns);
     let probe = async || {
         let left = until_ns.saturating_sub(probe::clock::now_ns());
         if left == 0 { Ok(()) } else { Err(format!("{} ms to go", left / 1_000_000)) }
     };
     let condition = format!("{} s of samples", length.as_secs());
-    Ok(cluster::wait::until(&condition, length * 2, Duration::from_millis(50), probe).await?)
+    Ok(cluster::wait::until(&condition, length.saturating_mul(2), Duration::from_millis(50), probe).await?)
 }

@@ -1,15 +1,14 @@
 //! `seatrial cluster`: a bare cluster by hand.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use cluster::registry::{Recorded, Status, inventory};
-use cluster::{BootContext, ClusterRequest, Cni, Ledger, Origin};
+use cluster::{Cni, Ledger, Origin};
 
-use engine::bundle::Bundle;
 use engine::exit::{self, Usage};
+use engine::procedure::{ClusterUp, cluster_up};
 use engine::provider::Provider;
 use engine::{logs, paths};
 
@@ -66,7 +65,7 @@ enum CniChoice {
 pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
     let ledger = Ledger::new(&paths::state());
     match command {
-        Command::Up(options) => up(*options, &ledger).await,
+        Command::Up(options) => up(*options).await,
         Command::Down { id } => {
             let entry = choose(&ledger, id)?;
             cluster::down(&ledger, &entry).await?;
@@ -90,90 +89,36 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
     }
 }
 
-/// Prints lines with the time since `started`.
-fn progress_since(started: Instant) -> impl Fn(String) + Sync {
-    move |message| {
-        let line = format!("{:6.2} s  {message}\n", started.elapsed().as_secs_f64());
-        // Progress is a courtesy; a closed standard error must not stop the cluster.
-        if std::io::stderr().write_all(line.as_bytes()).is_err() {
-            tracing::debug!(message, "standard error is closed");
-        }
-    }
-}
-
-async fn up(options: Up, ledger: &Ledger) -> anyhow::Result<u8> {
+async fn up(options: Up) -> anyhow::Result<u8> {
     options.provider.check()?;
     let (provider, components) = (options.provider.provider()?, options.provider.components());
     if provider.capabilities().origin == Origin::Existing {
         return Err(Usage("an existing cluster cannot be booted; choose another provider".to_owned()).into());
     }
-    // The time to build components is not part of the boot.
-    provider.prepare(&components, &progress_since(Instant::now())).await?;
-    let progress = progress_since(Instant::now());
+    let cni = match options.cni {
+        CniChoice::Bridge => Cni::Bridge,
+        CniChoice::None => Cni::None,
+    };
     let id = engine::id::new_id();
     let logs = logs::folder(&id);
-    let bundle = Bundle::new().await?;
-    let dns = bundle.role(cluster::dns::ROLE);
-    let request = ClusterRequest {
-        cni: match options.cni {
-            CniChoice::Bridge => Cni::Bridge,
-            CniChoice::None => Cni::None,
-        },
-        keep: true,
-        images: vec![bundle.role("pause"), dns.clone()],
-        ..ClusterRequest::new(&id, options.nodes, logs.clone())
-    };
-    let context = BootContext { components: &components, ledger, progress: &progress };
-    let up = async {
-        let cluster = provider.boot(request, context).await?;
-        let client = cluster.client().await?;
-        let (nodes, deadline) = (cluster.nodes().len(), Duration::from_secs(60));
-        match options.cni {
-            CniChoice::Bridge => cluster::nodes_ready(&client, nodes, deadline).await?,
-            CniChoice::None => cluster::nodes_registered(&client, nodes, deadline).await?,
-        }
-        cluster::namespace_ready(&client, "default", deadline).await?;
-        let subject = subject::Installation::new(client, subject::cilium::names(), deadline);
-        subject.apply(&cluster::dns::objects(&dns.reference)).await?;
-        let state = if matches!(options.cni, CniChoice::Bridge) { "Ready" } else { "registered" };
-        progress(format!("{nodes} nodes {state}"));
-        anyhow::Ok(cluster)
-    };
-    let ended = tokio::select! {
-        ended = up => ended,
-        signal = tokio::signal::ctrl_c() => {
-            signal.context("Ctrl-C cannot be waited for")?;
-            progress("interrupted, taking the cluster down".to_owned());
-            Err(anyhow::Error::new(Interrupted))
-        }
-    };
-    match ended {
-        Ok(cluster) => {
-            let kubeconfig = cluster.kubeconfig();
-            cluster.release().await?;
-            // The components go on writing there; the nodes of kind have their own.
-            if logs.exists() {
-                progress(format!("logs are in {}", logs.display()));
-            }
+    let request =
+        ClusterUp { id: id.clone(), provider, components, nodes: options.nodes, cni, logs: logs.clone() };
+    let ended = cluster_up(request).await;
+    if !matches!(ended, Ok(engine::procedure::Up::Interrupted)) && logs.exists() {
+        // The components of a kept cluster go on writing there; the nodes of kind have their own.
+        let until = if ended.is_err() { " until `seatrial gc`" } else { "" };
+        writeln!(std::io::stderr(), "logs are in {}{until}", logs.display())?;
+    }
+    match ended? {
+        engine::procedure::Up::Kept { kubeconfig } => {
             say(&format!("{id}\nexport KUBECONFIG={}", kubeconfig.display()))
         }
-        Err(e) => {
-            provider.collect(ledger, &id).await?;
-            if e.is::<Interrupted>() {
-                logs::remove(&id)?;
-                return Ok(exit::INTERRUPTED);
-            }
-            if logs.exists() {
-                progress(format!("logs are in {} until `seatrial gc`", logs.display()));
-            }
-            Err(e)
+        engine::procedure::Up::Interrupted => {
+            logs::remove(&id)?;
+            Ok(exit::INTERRUPTED)
         }
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-struct Interrupted;
 
 fn choose(ledger: &Ledger, id: Option<String>) -> anyhow::Result<cluster::ledger::Entry> {
     let mut entries = ours(ledger)?;

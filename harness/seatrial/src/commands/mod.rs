@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod calibrate;
 pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod doctor;
@@ -12,3 +13,4 @@ pub(crate) mod plan;
 pub(crate) mod rebase;
 pub(crate) mod report;
 pub(crate) mod repro;
+pub(crate) mod watch;

@@ -1,0 +1,324 @@
+//! From measurements to a verdict. The judge takes and returns plain data.
+
+mod evidence;
+mod flows;
+
+use std::collections::BTreeMap;
+
+use probe::attribution::{Observed, Rules};
+use probe::budget::{Budgets, Restart, Words};
+use probe::deploy::Delivered;
+use probe::flow::Layer;
+use probe::noise::Noise;
+use probe::processors::{Look, Shortage};
+use probe::sample::FlowSamples;
+use probe::summary::Summary;
+use report::run::{self, Budget, Finding, Flow, Run, TimedObservation, Verdict};
+
+pub(crate) use evidence::{End, Evidence, Recorded, StepFinding, Transition, UnfinishedChange, Window};
+
+use crate::errors;
+use crate::record::RunClock;
+
+/// What a run is judged by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Criteria {
+    /// What flows may lose, in place of the standard budgets.
+    pub(crate) budgets: Option<Budgets>,
+    /// The command that runs it again, for findings.
+    pub(crate) reproduce: String,
+}
+
+/// The result of a run, and why.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    verdict: Verdict,
+    reason: String,
+    noise: run::Noise,
+    flows: Vec<Flow>,
+    findings: Vec<Finding>,
+    budgets: Vec<Budget>,
+}
+
+impl Judged {
+    /// Writes it into the record.
+    pub(crate) fn write_to(self, run: &mut Run) {
+        run.verdict = self.verdict;
+        run.reason = self.reason;
+        run.noise = self.noise;
+        run.flows = self.flows;
+        run.findings = self.findings;
+        run.budgets = self.budgets;
+    }
+}
+
+/// All that was measured.
+pub(crate) struct Measured {
+    pub(crate) flows: Vec<FlowSamples>,
+    /// Why some of it is missing.
+    pub(crate) failure: Option<anyhow::Error>,
+    pub(crate) processors: Vec<Look>,
+    pub(crate) until_ns: u64,
+}
+
+impl Measured {
+    /// What the probers delivered until now.
+    pub(crate) fn new(delivered: anyhow::Result<Delivered>) -> Self {
+        let until_ns = probe::clock::now_ns();
+        match delivered {
+            Ok(Delivered { flows, failure, processors }) => {
+                Self { flows, failure: failure.map(Into::into), processors, until_ns }
+            }
+            Err(failure) => {
+                Self { flows: Vec::new(), failure: Some(failure), processors: Vec::new(), until_ns }
+            }
+        }
+    }
+}
+
+/// Judges what was measured, together with how the procedure ended.
+pub(crate) fn judge(
+    criteria: &Criteria,
+    recorded: &Recorded,
+    evidence: &Evidence,
+    measured: &Measured,
+    end: End,
+) -> Judged {
+    let mut judged = judged(criteria, recorded, evidence, measured);
+    match (end, &measured.failure) {
+        (End::Interrupted, _) => {
+            judged.verdict = Verdict::Interrupted;
+            judged.reason = "stopped by the user; the report has what was measured until then".to_owned();
+        }
+        (End::Skipped(reason), _) => (judged.verdict, judged.reason) = (Verdict::Skipped, reason),
+        (End::Failed(reason), _) => (judged.verdict, judged.reason) = (Verdict::Errored, reason),
+        (End::Done, Some(failure)) => {
+            (judged.verdict, judged.reason) = (Verdict::Errored, errors::line(failure));
+        }
+        (End::Done, None) => {}
+    }
+    judged
+}
+
+fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measured: &Measured) -> Judged {
+    let Measured { flows, processors, until_ns, .. } = measured;
+    let (windows, until_ns) = (&evidence.windows, *until_ns);
+    let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
+    let noise = Noise::of(flows, from_ns, until_ns);
+    let shortage = Shortage::of(processors, from_ns, until_ns);
+    let Recorded { clock, observations, steps } = recorded;
+    let seen: Vec<Observed> = observations.iter().map(|o| observed(o, *clock)).collect();
+    let rules = Rules::standard();
+    let reported = flows
+        .iter()
+        .map(|flow| flows::flow(flow, (from_ns, until_ns), &noise, &seen, &rules, steps, *clock))
+        .collect();
+    let mut judgement = Judgement::new(criteria, &seen, &noise);
+    for (index, window) in windows.iter().enumerate() {
+        let to_ns = windows.get(index + 1).map_or(until_ns, |next| next.from_ns);
+        match &window.transition {
+            None => judgement.baseline(flows, window.from_ns, to_ns),
+            Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
+        }
+    }
+    evidence.findings.iter().for_each(|finding| judgement.step_finding(finding));
+    if let Some(unfinished) = &evidence.unfinished {
+        judgement.unfinished(unfinished);
+    }
+    let (verdict, reason) = judgement.verdict(flows);
+    Judged {
+        verdict,
+        reason,
+        noise: run::Noise {
+            canary_clean: noise.canary_lost == 0,
+            canary_lost: noise.canary_lost,
+            lateness_p50_us: noise.lateness_p50_us as f64,
+            lateness_p99_us: noise.lateness_p99_us as f64,
+            lateness_max_us: noise.lateness_max_us as f64,
+            stolen_ms: shortage.stolen_ms.map(|ms| ms as f64),
+            cpu_pressure: shortage.pressure,
+        },
+        flows: reported,
+        findings: judgement.findings,
+        budgets: judgement.budgets,
+    }
+}
+
+fn observed(timed: &TimedObservation, clock: RunClock) -> Observed {
+    let what = timed.what.clone();
+    Observed {
+        at_ns: clock.ns(timed.at_ms),
+        node: what.node,
+        role: what.role.to_string(),
+        object: what.object,
+        change: what.change.to_string(),
+        detail: what.detail,
+    }
+}
+
+/// Judges window by window and gathers what was found.
+struct Judgement<'a> {
+    criteria: &'a Criteria,
+    seen: &'a [Observed],
+    noise: &'a Noise,
+    table: Budgets,
+    findings: Vec<Finding>,
+    budgets: Vec<Budget>,
+    /// Flows that lost something while nothing was done.
+    unclean: Vec<String>,
+    noisy: bool,
+}
+
+impl<'a> Judgement<'a> {
+    fn new(criteria: &'a Criteria, seen: &'a [Observed], noise: &'a Noise) -> Self {
+        let table = criteria.budgets.clone().unwrap_or_else(Budgets::standard);
+        let (findings, budgets, unclean) = (Vec::new(), Vec::new(), Vec::new());
+        Self { criteria, seen, noise, table, findings, budgets, unclean, noisy: false }
+    }
+
+    fn baseline(&mut self, flows: &[FlowSamples], from_ns: u64, to_ns: u64) {
+        for flow in flows {
+            let summary = Summary::of(flow, from_ns, to_ns, self.noise);
+            // What the canary loses is the machine's doing, and so may be what others lose at the same time.
+            let canary = flow.flow.layer == Layer::Canary;
+            let (noisy, accused): (Vec<_>, Vec<_>) =
+                summary.outages.iter().partition(|outage| canary || outage.clear.is_none());
+            self.noisy |= !noisy.is_empty();
+            self.unclean
+                .extend(accused.into_iter().map(|outage| format!("{}: {}", flow.flow.id, outage.class)));
+        }
+    }
+
+    fn transition(&mut self, flows: &[FlowSamples], transition: &Transition, from_ns: u64, to_ns: u64) {
+        let seen: Vec<Observed> =
+            self.seen.iter().filter(|o| from_ns <= o.at_ns && o.at_ns < to_ns).cloned().collect();
+        let restarts = Restart::all(&seen, "agent");
+        let words = Words { l3: transition.l3.wording(), l7: transition.l7.wording() };
+        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
+            let summary = Summary::of(flow, from_ns, to_ns, self.noise);
+            let judged = self.table.judge(&flow.flow, &summary.outages, words, &restarts);
+            // Noise matters only where the budget hangs on what it may have caused.
+            self.noisy |= judged.noisy && judged.kept.is_none();
+            for violation in &judged.violations {
+                self.finding(&flow.flow.id, transition, violation);
+            }
+            let layer = match flow.flow.layer {
+                Layer::L3 | Layer::L4 => "L3 and L4".to_owned(),
+                other => other.to_string(),
+            };
+            let longest_ns = summary.outages.iter().map(probe::outage::Outage::min_ns).max();
+            rows.entry(layer).or_default().add(&flow.flow.id, &judged, longest_ns);
+        }
+        for (layer, row) in rows {
+            self.budgets.push(row.budget(format!("{layer}, {}", transition.name)));
+        }
+    }
+
+    fn finding(&mut self, flow: &str, transition: &Transition, violation: &str) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: None,
+            flow: Some(flow.to_owned()),
+            summary: violation.to_owned(),
+            evidence: format!(
+                "during {}; the flow's outages and their causes are in the report",
+                transition.name
+            ),
+            reproduce: self.criteria.reproduce.clone(),
+        });
+    }
+
+    /// What a step found is reported, even if no traffic was lost by it.
+    fn step_finding(&mut self, finding: &StepFinding) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: Some(finding.hazard.to_owned()),
+            flow: None,
+            summary: finding.summary.clone(),
+            evidence: finding.evidence.clone(),
+            reproduce: self.criteria.reproduce.clone(),
+        });
+    }
+
+    /// A rollout that does not end is a finding, whether traffic was lost or not.
+    fn unfinished(&mut self, unfinished: &UnfinishedChange) {
+        let blocked = self.seen.iter().filter(|seen| seen.change == "cannot-start");
+        let blocked = blocked.map(|seen| {
+            let (node, detail) = (seen.node.as_deref().unwrap_or_default(), seen.detail.as_deref());
+            format!("{} on {node}: {}", seen.object, detail.unwrap_or_default())
+        });
+        let evidence: Vec<_> = std::iter::once(unfinished.reason.clone()).chain(blocked).collect();
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: None,
+            flow: None,
+            summary: format!("{} did not end", unfinished.step),
+            evidence: evidence.join("; "),
+            reproduce: self.criteria.reproduce.clone(),
+        });
+    }
+
+    fn verdict(&self, flows: &[FlowSamples]) -> (Verdict, String) {
+        let faults: Vec<_> = flows
+            .iter()
+            .filter_map(|flow| Some(format!("{}: {}", flow.flow.id, flow.fault.as_ref()?)))
+            .collect();
+        if !faults.is_empty() {
+            return (Verdict::Errored, format!("samples are missing: {}", faults.join("; ")));
+        }
+        if !self.unclean.is_empty() {
+            let flows = self.unclean.join("; ");
+            return (Verdict::Errored, format!("traffic was lost before anything was done: {flows}"));
+        }
+        if let Some(first) = self.findings.first() {
+            let more = self.findings.len() - 1;
+            let more = if more == 0 { String::new() } else { format!(", and {more} more findings") };
+            return (Verdict::Failed, format!("{}{more}", first.summary));
+        }
+        if self.noisy {
+            let reason = "outages fell into moments in which the machine was too busy to measure";
+            return (Verdict::Noisy, format!("{reason}; run it again on a quieter machine"));
+        }
+        (Verdict::Passed, "every flow stayed inside its budget".to_owned())
+    }
+}
+
+/// One line of the budget table: the flows of a layer together.
+#[derive(Default)]
+struct Row {
+    words: String,
+    rule: String,
+    worst: Option<(u64, String)>,
+    flows: usize,
+    broken: usize,
+    judged: bool,
+    doubtful: bool,
+}
+
+impl Row {
+    fn add(&mut self, flow: &str, judged: &probe::budget::Judgement, longest_ns: Option<u64>) {
+        self.words.clone_from(&judged.words);
+        self.rule.clone_from(&judged.rule);
+        self.flows += 1;
+        self.broken += usize::from(judged.kept == Some(false));
+        self.judged |= judged.kept.is_some();
+        self.doubtful |= judged.noisy && judged.kept.is_none();
+        if let Some(longest_ns) = longest_ns
+            && self.worst.as_ref().is_none_or(|(worst, _)| *worst < longest_ns)
+        {
+            self.worst = Some((longest_ns, format!("{flow}: {}", judged.measured)));
+        }
+    }
+
+    fn budget(self, name: String) -> Budget {
+        let measured = match self.worst {
+            None => format!("{} flows, nothing lost", self.flows),
+            Some((_, worst)) => format!("{} flows, worst {worst}", self.flows),
+        };
+        // A row is kept only when each of its flows could be told to be inside.
+        let told = self.judged && (self.broken > 0 || !self.doubtful);
+        let kept = told.then_some(self.broken == 0);
+        Budget { name, words: self.words, rule: self.rule, measured, kept }
+    }
+}
