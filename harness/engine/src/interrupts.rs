@@ -1,6 +1,8 @@
 //! Interrupts of a run: Ctrl-C and SIGTERM, counted.
 
-use tokio::sync::watch::{self, Receiver, Sender};
+#[cfg(test)]
+use tokio::sync::watch::Sender;
+use tokio::sync::watch::{self, Receiver};
 use tokio::task::JoinHandle;
 
 /// The interrupts since a run started.
@@ -33,7 +35,7 @@ impl Interrupts {
     }
 
     /// Interrupts that the holder of the sender counts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tests, which send no signals"))]
+    #[cfg(test)]
     pub(crate) fn counted_by(sender: &Sender<usize>) -> Self {
         Self { count: sender.subscribe(), listener: None }
     }

@@ -146,3 +146,6 @@ impl Conclusion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,7 @@ impl Recorder {
         folder.save(&run)?;
         let console = match start.audience {
             Audience::Run { .. } | Audience::Steps => Console::stderr(),
+            #[cfg(test)]
             Audience::Nobody => Console::plain(std::io::sink()),
         };
         let inner = Inner { run, log: folder.events()?, console, open: Vec::new(), failure: None };

@@ -37,6 +37,6 @@ pub(crate) enum Audience {
     /// The progress of the steps. The record is for another part of this program.
     Steps,
     /// Nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
+    #[cfg(test)]
     Nobody,
 }

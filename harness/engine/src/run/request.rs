@@ -85,22 +85,36 @@ impl Args {
         self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
         subject.load_versions(components).await.map_err(subjects::failed)?;
         let (from, to) = (subjects::resolve(&*subject, &self.from)?, subjects::resolve(&*subject, &self.to)?);
-        if to < from {
-            let remedy = "name the versions the other way round, and add --rollback to measure the way back";
-            return Err(Usage(format!("{to} is not newer than {from}: {remedy}")).into());
-        }
-        let procedure = if subject.is_documented() {
-            let facts = Facts { available: subject.available(), config, ..Facts::default() };
-            let plan = guide::plan_for(&from, &to, Options::default(), &facts);
-            Procedure::of_plan(&plan.map_err(|e| Usage(e.to_string()))?, self.rollback)
-        } else if from == to {
-            return Err(Usage(PlanError::SameVersion { version: to }.to_string()).into());
-        } else {
-            Procedure::undocumented(from.clone(), to.clone(), self.rollback)
-        };
-        procedure.versions().iter().try_for_each(|version| subject.supports(version)).map_err(Usage::from)?;
+        let procedure = plan(&*subject, &from, &to, self.rollback, config)?;
         Ok(Planned { subject, from, to, procedure })
     }
+}
+
+/// Plans the procedure of an upgrade: by the guide where it documents the subject.
+///
+/// With the cluster's ConfigMap, no key is set that the user has set already.
+pub(crate) fn plan(
+    subject: &dyn Subject,
+    from: &Version,
+    to: &Version,
+    rollback: bool,
+    config: Option<&ConfigMap>,
+) -> Result<Procedure, Usage> {
+    if to < from {
+        let remedy = "name the versions the other way round, and add --rollback to measure the way back";
+        return Err(Usage(format!("{to} is not newer than {from}: {remedy}")));
+    }
+    let procedure = if subject.is_documented() {
+        let facts = Facts { available: subject.available(), config, ..Facts::default() };
+        let plan = guide::plan_for(from, to, Options::default(), &facts);
+        Procedure::of_plan(&plan.map_err(|e| Usage(e.to_string()))?, rollback)
+    } else if from == to {
+        return Err(Usage(PlanError::SameVersion { version: to.clone() }.to_string()));
+    } else {
+        Procedure::undocumented(from.clone(), to.clone(), rollback)
+    };
+    procedure.versions().iter().try_for_each(|version| subject.supports(version)).map_err(Usage::from)?;
+    Ok(procedure)
 }
 
 /// A checked request for a run.
