@@ -16,6 +16,9 @@ pub struct Bundle {
 
 impl Bundle {
     /// Packs the program `seatrial`.
+    ///
+    /// # Errors
+    /// When the program is not found, or the layer cannot be written.
     pub async fn new() -> anyhow::Result<Self> {
         let folder = Scratch::new("images-")?;
         let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;

@@ -26,7 +26,10 @@ pub fn line(error: &anyhow::Error) -> String {
     causes(error).join(": ")
 }
 
-/// Fails with a list of what this machine lacks for a provider, before anything is created.
+/// Checks that this machine has what a provider needs, before anything is created.
+///
+/// # Errors
+/// With a list of what is missing.
 pub fn machine_is_ready(provider: &dyn cluster::Provider) -> anyhow::Result<()> {
     let missing = provider.missing();
     let lines: Vec<_> = missing.iter().map(|check| format!("{}: {}", check.what, check.detail)).collect();

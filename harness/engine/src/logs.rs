@@ -19,11 +19,17 @@ fn place() -> PathBuf {
 }
 
 /// Removes a cluster's logs, if there are any.
+///
+/// # Errors
+/// When they cannot be removed.
 pub fn remove(id: &str) -> anyhow::Result<()> {
     remove_folder(&folder(id))
 }
 
-/// Removes the logs of clusters that the ledger does not have, and returns of how many.
+/// Removes the logs of clusters that the ledger does not have, and returns their number.
+///
+/// # Errors
+/// When the folder or the ledger cannot be read, or a log cannot be removed.
 pub fn collect(ledger: &Ledger) -> anyhow::Result<usize> {
     collect_in(&place(), ledger)
 }

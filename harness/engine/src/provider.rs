@@ -44,6 +44,7 @@ pub struct Provider {
     #[arg(long, value_name = "CONTEXT", help_heading = HEADING)]
     yes_upgrade: Option<String>,
     #[command(flatten)]
+    /// Where the programs of the cluster come from.
     pub place: Place,
 }
 

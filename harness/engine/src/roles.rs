@@ -1,17 +1,23 @@
-//! The parts that this one program plays inside a cluster, recognised by argv\[0\].
+//! The roles that the program `seatrial` plays in a cluster, recognised by argv\[0\].
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// A part other than the command itself.
+/// A role other than the command itself.
 #[derive(Debug)]
 pub enum Role {
+    /// A process of a sandbox.
     Sandbox(cluster::sandbox::Role),
+    /// A prober, a server, or what runs on a node beside them.
     Probe(probe::role::Role),
+    /// The cluster DNS.
     ClusterDns,
+    /// The process that holds the namespaces of a pod.
     Pause,
+    /// Reads and writes files of a node.
     NodeFile,
+    /// Starts roles on a host outside of the cluster.
     Outside,
 }
 
@@ -28,6 +34,8 @@ pub const IN_IMAGES: [&str; 8] = [
 ];
 
 impl Role {
+    /// The role of a process with this argv\[0\]; `None` for the command itself.
+    #[must_use]
     pub fn from_argv0(argv0: &OsStr) -> Option<Self> {
         let name = Path::new(argv0).file_name()?.to_str()?;
         cluster::sandbox::Role::from_name(name)
@@ -39,6 +47,8 @@ impl Role {
             .or_else(|| (name == cluster::outside::ROLE).then_some(Self::Outside))
     }
 
+    /// Plays the role to its end.
+    #[must_use]
     pub fn run(self, args: Vec<OsString>) -> ExitCode {
         match self {
             Self::Sandbox(role) => role.run(&args),

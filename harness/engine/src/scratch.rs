@@ -1,7 +1,7 @@
-//! Folders for what a command needs while it runs.
+//! Temporary folders of commands.
 //!
-//! Each is locked for as long as its command lives, however that ends. One that can be locked was left by a command
-//! that was killed, and is `gc`'s.
+//! Each is locked as long as its command lives, however that ends. One that can be locked was left by a killed command;
+//! `gc` removes it.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::paths;
 
-/// Such a folder; it goes with this value.
+/// A temporary folder, removed with this value.
 #[derive(Debug)]
 pub struct Scratch {
     folder: TempDir,
@@ -21,11 +21,16 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one, for what the prefix says.
+    /// Creates a folder whose name starts with `prefix`.
+    ///
+    /// # Errors
+    /// When it cannot be created below the state folder.
     pub fn new(prefix: &str) -> anyhow::Result<Self> {
         Self::within(&place(), prefix)
     }
 
+    /// Its path.
+    #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -57,7 +62,10 @@ fn place() -> PathBuf {
     paths::state().join("scratch")
 }
 
-/// Removes the folders of commands that were killed, and returns how many there were.
+/// Removes the folders of killed commands, and returns their number.
+///
+/// # Errors
+/// When one cannot be removed.
 pub fn collect() -> anyhow::Result<usize> {
     collect_in(&place())
 }

@@ -139,7 +139,8 @@ async fn error_in_a_phase_is_judged_taken_down_and_reported(#[case] phase: &'sta
 
 #[tokio::test]
 async fn failed_boot_is_collected() {
-    let provider = FakeProvider { boot_error: Some("no memory".to_owned()), ..FakeProvider::default() };
+    let mut provider = FakeProvider::default();
+    provider.boot_error = Some("no memory".to_owned());
     let left = run_script(provider, None, None).await;
     assert_eq!((left.run.verdict, left.run.reason.as_str()), (Verdict::Errored, "no memory"));
     assert_eq!(left.calls, ["boot test", "collect test"]);

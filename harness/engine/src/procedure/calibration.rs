@@ -156,7 +156,7 @@ impl Procedure for Outages<'_> {
             installed.nodes().try_into().ok().context("a calibration needs two nodes")?;
         let traffic = Traffic::calibration(&nodes, self.rate);
         let traffic = TrafficRequest::optional(traffic, installed.probes.clone());
-        session.start_traffic(traffic, &installed.subject, &installed.client).await?;
+        Box::pin(session.start_traffic(traffic, &installed.subject, &installed.client)).await?;
         let from_ns = probe::clock::now_ns();
         self.inject(nodes, session).await?;
         self.from_ns = Some(from_ns);

@@ -85,7 +85,7 @@ impl Procedure for Upgrade<'_> {
         if let Some(why) = self.missing_traffic() {
             recorder.progress("traffic", why);
         }
-        session.start_traffic(traffic, &installed.subject, &client).await?;
+        Box::pin(session.start_traffic(traffic, &installed.subject, &client)).await?;
         let traffic = session.traffic.as_ref();
         let context = StepContext {
             observations: &*recorder,
@@ -102,7 +102,7 @@ impl Procedure for Upgrade<'_> {
         };
         let follower = Follower { recorder: &recorder, snapshots, context };
         session.baseline().await?;
-        follower.follow(&request.procedure.steps, session).await
+        Box::pin(follower.follow(&request.procedure.steps, session)).await
     }
 }
 

@@ -104,7 +104,7 @@ impl Procedure for Watch {
             session.recorder.progress("traffic", why.to_owned());
         }
         let subject = Installation::new(client.clone(), cilium::names(), CHANGE);
-        session.start_traffic(traffic, &subject, &client).await?;
+        Box::pin(session.start_traffic(traffic, &subject, &client)).await?;
         session.baseline().await
     }
 

@@ -97,18 +97,27 @@ impl Recipe {
     }
 
     /// Writes it into a run folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let path = file(folder);
         let text = serde_json::to_string_pretty(self)? + "\n";
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Reads it from a run folder; none where the run followed no recipe, as one that was watched.
+    /// Reads it from a run folder; `None` where the run has no recipe, such as one of `seatrial watch`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     pub fn find(folder: &Path) -> Result<Option<Self>, Usage> {
         if file(folder).exists() { Self::load(folder).map(Some) } else { Ok(None) }
     }
 
     /// Reads it from a run folder.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
     pub fn load(folder: &Path) -> Result<Self, Usage> {
         let path = file(folder);
         let text = RunFolder::at(folder).read(FILE, LARGEST).map_err(|e| {

@@ -50,7 +50,9 @@ pub enum Command {
 /// How to print the list.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Output {
+    /// A table.
     Table,
+    /// JSON.
     Json,
 }
 
@@ -97,6 +99,9 @@ struct Source {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// When a scenario cannot be read, or a run folder cannot be written.
 pub async fn run(command: Command, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         Command::List { output } => list(output, out),

@@ -18,6 +18,9 @@ pub struct Planned {
 }
 
 /// Plans them all, in order of name.
+///
+/// # Errors
+/// When one cannot be read.
 pub fn all() -> Result<Vec<Planned>, ScenarioError> {
     let mut all = Vec::new();
     for (name, text) in embedded::ALL {

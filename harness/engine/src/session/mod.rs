@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
             session.flowing(FLOWING).await?;
             Ok(format!("{} flows", session.traffic().flows.len()))
         };
-        recorder.step("traffic", start).await?;
+        recorder.step("traffic", Box::pin(start)).await?;
         self.turn.before_baseline(&recorder).await
     }
 

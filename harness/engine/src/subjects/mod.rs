@@ -16,6 +16,9 @@ use crate::bundle::Bundle;
 use crate::exit::Usage;
 
 /// Makes charts and images of the versions, in order; the first one is installed.
+///
+/// # Errors
+/// When a chart or an image cannot be made.
 pub async fn prepare(
     subject: &dyn Subject,
     versions: &[Version],
@@ -28,6 +31,9 @@ pub async fn prepare(
 }
 
 /// Resolves what a person wrote for a version.
+///
+/// # Errors
+/// When there is no such version.
 pub fn resolve(subject: &dyn Subject, text: &str) -> Result<Version, Usage> {
     let spec: VersionSpec = text.parse().map_err(|e| Usage(format!("{e}")))?;
     Ok(subject.resolve(&spec)?)

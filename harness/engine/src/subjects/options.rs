@@ -50,6 +50,9 @@ fn names() -> PossibleValuesParser {
 
 impl SubjectArgs {
     /// Constructs the subject that the options choose.
+    ///
+    /// # Errors
+    /// When an option is wrong or missing.
     pub fn choose(&self) -> Result<Box<dyn Subject>, Usage> {
         Ok(registry::choose(&SubjectOptions {
             subject: self.subject.clone(),
@@ -65,6 +68,9 @@ impl SubjectArgs {
     }
 
     /// Checks that an upgrade of an existing installation keeps its settings.
+    ///
+    /// # Errors
+    /// When it would not.
     pub fn keeps_settings(&self) -> Result<(), Usage> {
         if self.charts.is_some() && self.values.is_empty() {
             let remedy = "name the values of your installation with --values, as `helm get values cilium -n kube-system \

@@ -65,7 +65,10 @@ impl ExistingOptions {
         self.kubeconfig.clone()
     }
 
-    /// Context and image, which must both be named.
+    /// Context and image.
+    ///
+    /// # Errors
+    /// When one of them was not given.
     pub fn both(&self) -> Result<(&str, &str), Usage> {
         match (&self.context, &self.image) {
             (Some(context), Some(image)) => Ok((context, image)),
@@ -162,7 +165,10 @@ impl ExistingCluster {
         })
     }
 
-    /// Its ConfigMap.
+    /// The ConfigMap of its agents.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     pub async fn config(&self) -> anyhow::Result<ConfigMap> {
         let text = installation(&self.client).config_map().await?;
         ConfigMap::read(&text).context("the cluster's ConfigMap cannot be read")
