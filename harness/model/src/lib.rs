@@ -3,6 +3,7 @@
 //! Each type has one spelling, used by serde, [`std::fmt::Display`] and [`std::str::FromStr`] alike. Run folders hold
 //! these spellings, so they never change within a schema version.
 
+mod class;
 mod confidence;
 mod direction;
 mod event;
@@ -12,6 +13,7 @@ mod layer;
 mod spelling;
 mod version;
 
+pub use class::Class;
 pub use confidence::Confidence;
 pub use direction::Direction;
 pub use event::{Change, Role};

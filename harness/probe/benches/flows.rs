@@ -16,11 +16,12 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use model::{Class, Kind, Layer, Protocol};
 use probe::clock::now_ns;
-use probe::flow::{End, Expectation, FlowSpec, Kind, Layer, Path as FlowPath, Place, Policy, Protocol, Via};
+use probe::flow::{End, Expectation, FlowSpec, Path as FlowPath, Place, Policy, Via};
 use probe::noise::Noise;
 use probe::role;
-use probe::sample::{Class, FlowSamples, Sample};
+use probe::sample::{FlowSamples, Sample};
 use probe::store::read_prober;
 use probe::summary::Summary;
 use rustix::process::{Pid, Signal, kill_process};
@@ -276,7 +277,7 @@ fn analysis(out: &mut impl Write) -> Result<()> {
     writeln!(
         out,
         "analysis     {SAMPLES} samples, {} outages, in {:.2} s on one core",
-        summary.outages.len(),
+        summary.outages.measured.len(),
         began.elapsed().as_secs_f64()
     )?;
     Ok(())

@@ -1,57 +1,45 @@
-//! Puts outages down to what was seen to happen in the cluster. Pure; the rules are data (`rules.yaml`).
+//! Attributes outages to observed events. Pure; the rules are data (`rules.yaml`).
 //!
-//! An event explains an outage when a rule says that such an event can cause such an outage, when it
-//! happened on a node of the flow, and when the outage began inside the rule's window around it. "Not
-//! attributed" is an answer; a guess is not.
+//! An event explains an outage when a rule allows such an event to cause such an outage, when it happened on a node of
+//! the flow, and when the outage began inside the rule's window around it. "Not attributed" is a valid result; a guess is
+//! not.
 
+use model::{Change, Class, Confidence, Kind, Layer, Role};
 use serde::Deserialize;
 
-use crate::flow::{FlowSpec, Kind, Layer, Via};
+use crate::flow::{FlowSpec, Via};
 use crate::outage::Outage;
-use crate::sample::Class;
 
-/// That an object is ready is told within this time after it serves, ns.
+/// An object is observed as ready within this time after it serves, ns.
 const SEEN_AFTER_NS: u64 = 1_000_000_000;
 
-/// Something that was seen to happen in the cluster.
+/// An observed event in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// When it was seen.
+    /// When it was observed, ns.
     pub at_ns: u64,
-    /// Node; absent for what belongs to the whole cluster.
+    /// Node; absent for objects of the whole cluster.
     pub node: Option<String>,
-    /// Role of the object, such as `agent`.
-    pub role: String,
+    /// Role of the object.
+    pub role: Role,
     /// Object, such as `pod kube-system/agent-x7x2p`.
     pub object: String,
-    /// What happened, such as `terminated`.
-    pub change: String,
-    /// Anything that helps a reader.
+    /// What happened.
+    pub change: Change,
+    /// Further information for a reader.
     pub detail: Option<String>,
 }
 
-/// How sure an attribution is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    /// It fits, among other explanations.
-    Low,
-    /// It fits well.
-    Medium,
-    /// It fits well, and nothing else does.
-    High,
-}
-
-/// What an outage is put down to.
+/// The cause of an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribution {
     /// The event, such as `agent terminated`.
     pub event: String,
     /// Node on which it happened.
     pub node: Option<String>,
-    /// How sure it is.
+    /// The confidence.
     pub confidence: Confidence,
-    /// A sentence with the times that support it.
+    /// A sentence with the times that support the attribution.
     pub evidence: String,
 }
 
@@ -68,10 +56,10 @@ enum Where {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    #[expect(dead_code, reason = "the name is for the reader of the table and of its errors")]
+    #[expect(dead_code, reason = "the name is for readers of the table")]
     name: String,
-    role: String,
-    changes: Vec<String>,
+    role: Role,
+    changes: Vec<Change>,
     node: Where,
     #[serde(default)]
     pod: bool,
@@ -123,7 +111,7 @@ struct Suspect<'a> {
     distance_ns: u64,
 }
 
-/// Finds what an outage of a flow is to be put down to; `None` when nothing that was seen explains it.
+/// Finds the event that explains an outage of a flow; `None` when no observed event does.
 #[must_use]
 pub fn attribute(flow: &FlowSpec, outage: &Outage, seen: &[Observed], rules: &Rules) -> Option<Attribution> {
     let suspects: Vec<_> = seen
@@ -192,7 +180,7 @@ fn distance(outage: &Outage, at_ns: u64) -> u64 {
     began.saturating_sub(at_ns) + at_ns.saturating_sub(first_bad)
 }
 
-/// Tells what happened, in one sentence with its times.
+/// Describes what happened, in one sentence with its times.
 fn evidence(flow: &FlowSpec, outage: &Outage, event: &Observed, seen: &[Observed]) -> String {
     let place = event.node.as_deref().unwrap_or("cluster");
     let when = apart(outage.first_bad_ns, event.at_ns, &format!("{} {}", event.role, event.change));
@@ -206,12 +194,12 @@ fn evidence(flow: &FlowSpec, outage: &Outage, event: &Observed, seen: &[Observed
     format!("{place}, {when}: {} {protocol} {}{cut}; {end}", flow.kind, outage.class)
 }
 
-/// Tells when the flow worked again, and how far from the object's own recovery that was.
+/// Describes when the flow worked again, and how long after or before the object's own recovery.
 fn recovery(outage: &Outage, event: &Observed, seen: &[Observed]) -> String {
     let Some(answered) = outage.answered_ns else { return "not answered again".into() };
     let (least, most) = (seconds(outage.min_ns()), seconds(answered.saturating_sub(outage.first_bad_ns)));
     let ready = seen.iter().rev().find(|other| {
-        let same = other.role == event.role && other.node == event.node && other.change == "ready";
+        let same = other.role == event.role && other.node == event.node && other.change == Change::Ready;
         same && other.at_ns > event.at_ns && other.at_ns < answered + SEEN_AFTER_NS
     });
     let ready = ready.map_or(String::new(), |ready| {
@@ -220,7 +208,7 @@ fn recovery(outage: &Outage, event: &Observed, seen: &[Observed]) -> String {
     format!("answered again {least}–{most} s later{ready}")
 }
 
-/// Writes how long after (or before) an event something was: `0.21 s after agent terminated`.
+/// Writes the time between an event and something after or before it: `0.21 s after agent terminated`.
 fn apart(at_ns: u64, event_ns: u64, event: &str) -> String {
     match at_ns.checked_sub(event_ns) {
         Some(after) => format!("{} s after {event}", seconds(after)),
@@ -235,22 +223,22 @@ fn seconds(ns: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::Protocol;
     use rstest::rstest;
 
     use super::*;
-    use crate::flow::Protocol;
     use crate::flow::tests::flow;
 
     const S: u64 = 1_000_000_000;
     const MS: u64 = 1_000_000;
 
-    fn event(at_ns: u64, node: &str, role: &str, change: &str) -> Observed {
+    fn event(at_ns: u64, node: &str, role: Role, change: Change) -> Observed {
         Observed {
             at_ns,
             node: (!node.is_empty()).then(|| node.into()),
-            role: role.into(),
+            role,
             object: format!("pod kube-system/{role}-{node}"),
-            change: change.into(),
+            change,
             detail: None,
         }
     }
@@ -273,8 +261,8 @@ mod tests {
     fn the_sentence_has_place_times_and_recovery() {
         let flow = flow(Kind::Held, Protocol::Http, Layer::L7);
         let seen = [
-            event(10 * S - 210 * MS, "node2", "agent", "terminated"),
-            event(10 * S + 1361 * MS, "node2", "agent", "ready"),
+            event(10 * S - 210 * MS, "node2", Role::Agent, Change::Terminated),
+            event(10 * S + 1361 * MS, "node2", Role::Agent, Change::Ready),
         ];
         let found = attribute(&flow, &outage(Class::Reset), &seen, &Rules::standard()).unwrap();
         assert_eq!(
@@ -287,14 +275,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::other_node(Layer::L7, event(10 * S, "node3", "agent", "terminated"))]
-    #[case::too_early(Layer::L7, event(4 * S, "node2", "agent", "terminated"))]
-    #[case::too_late(Layer::L7, event(13 * S, "node2", "agent", "terminated"))]
-    #[case::cannot_cause_it(Layer::L7, event(10 * S, "node2", "operator", "terminated"))]
-    #[case::service_of_a_flow_by_pod_ip(Layer::L4, event(10 * S, "", "service", "written"))]
-    #[case::before_the_link_went(Layer::L4, event(12 * S, "node2", "link", "down"))]
-    #[case::before_the_table_was_cleared(Layer::L4, event(12 * S, "node2", "conntrack", "cleared"))]
-    #[case::probe_of_another_flow(Layer::L4, event(10 * S, "node2", "probe", "terminated"))]
+    #[case::other_node(Layer::L7, event(10 * S, "node3", Role::Agent, Change::Terminated))]
+    #[case::too_early(Layer::L7, event(4 * S, "node2", Role::Agent, Change::Terminated))]
+    #[case::too_late(Layer::L7, event(13 * S, "node2", Role::Agent, Change::Terminated))]
+    #[case::cannot_cause_it(Layer::L7, event(10 * S, "node2", Role::Operator, Change::Terminated))]
+    #[case::service_of_a_flow_by_pod_ip(Layer::L4, event(10 * S, "", Role::Service, Change::Written))]
+    #[case::before_the_link_went(Layer::L4, event(12 * S, "node2", Role::Link, Change::Down))]
+    #[case::before_the_table_was_cleared(Layer::L4, event(12 * S, "node2", Role::Conntrack, Change::Cleared))]
+    #[case::probe_of_another_flow(Layer::L4, event(10 * S, "node2", Role::Probe, Change::Terminated))]
     fn not_attributed(#[case] layer: Layer, #[case] seen: Observed) {
         let flow = flow(Kind::Held, Protocol::Tcp, layer);
         assert_eq!(attribute(&flow, &outage(Class::Reset), &[seen], &Rules::standard()), None);
@@ -306,8 +294,8 @@ mod tests {
     fn two_nodes_at_once(#[case] layer: Layer, #[case] node: &str, #[case] confidence: Confidence) {
         let flow = flow(Kind::Held, Protocol::Tcp, layer);
         let seen = [
-            event(10 * S - 5 * MS, "node1", "agent", "terminated"),
-            event(10 * S - 300 * MS, "node2", "agent", "terminated"),
+            event(10 * S - 5 * MS, "node1", Role::Agent, Change::Terminated),
+            event(10 * S - 300 * MS, "node2", Role::Agent, Change::Terminated),
         ];
         let found = attribute(&flow, &outage(Class::Reset), &seen, &Rules::standard()).unwrap();
         assert_eq!((found.node.as_deref(), found.confidence), (Some(node), confidence));
@@ -323,7 +311,7 @@ mod tests {
     ) {
         let mut flow = flow(Kind::New, Protocol::Tcp, Layer::L4);
         flow.entry = Some("node3".into());
-        let seen = [event(10 * S - 300 * MS, node, "agent", "terminated")];
+        let seen = [event(10 * S - 300 * MS, node, Role::Agent, Change::Terminated)];
         assert_eq!(attribute(&flow, &outage(Class::Lost), &seen, &Rules::standard()).is_some(), found);
     }
 

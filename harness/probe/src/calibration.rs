@@ -1,48 +1,49 @@
-//! How exact the measurement is: outages of known length against what was measured of them. Pure.
+//! The accuracy of the measurement: outages of known duration compared with their measurement. Pure.
 
 use std::fmt;
 
+use model::{Class, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{FlowSpec, Kind};
+use crate::flow::FlowSpec;
 use crate::noise::Noise;
 use crate::outage::{Outage, outages};
-use crate::sample::{Class, FlowSamples};
+use crate::sample::FlowSamples;
 
-/// A bracket is narrow that is no wider than two periods and this, ms.
+/// Bounds are narrow when they differ by at most two periods and this, ms.
 const NARROW_MS: f64 = 2.0;
 
-/// What was done to the traffic.
+/// A fault that was injected into the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Packets vanish: felt by packet flows, as loss.
+    /// Packets are dropped: packet flows lose probes.
     Drop,
-    /// Connections are reset: felt by held flows, as a cut.
+    /// Connections are reset: held flows are cut.
     Reset,
 }
 
-/// A fault, with the times between which it was put in force and lifted.
+/// An injected fault, with the times of its start and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Injected {
-    /// What was done.
+    /// The fault.
     pub fault: Fault,
-    /// Just before and just after it was put in force, ns.
+    /// Just before and just after its start, ns.
     pub from_ns: (u64, u64),
-    /// Just before and just after it was lifted, ns.
+    /// Just before and just after its end, ns.
     pub to_ns: (u64, u64),
 }
 
-/// What was measured of one fault.
+/// An injected fault, compared with its measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What was done.
+    /// The fault.
     pub fault: Fault,
-    /// Least and greatest length that the injector allows, ms.
+    /// Bounds on the duration from the injector, ms.
     pub injected_ms: (f64, f64),
-    /// Least and greatest length that was measured, ms; absent when no outage, or no single one, was seen.
+    /// Measured bounds on the duration, ms; absent when no outage, or more than one, was measured.
     pub measured_ms: Option<(f64, f64)>,
-    /// Whether its class was the right one.
+    /// Whether the outage has the expected class.
     pub class_right: bool,
 }
 
@@ -51,26 +52,26 @@ pub struct Comparison {
 pub struct Accuracy {
     /// Faults injected.
     pub injected: usize,
-    /// Faults of which exactly one outage was seen, with a bracket that overlaps the injector's.
+    /// Faults with exactly one measured outage, whose bounds overlap the injector's.
     pub consistent: usize,
-    /// Faults whose outage had the right class.
+    /// Faults whose outage has the expected class.
     pub class_right: usize,
-    /// Faults whose measured bracket is no wider than two periods and 2 ms.
+    /// Faults whose measured bounds differ by at most two periods and 2 ms.
     #[serde(default)]
     pub narrow: usize,
     /// Outages that no fault explains.
     pub false_alarms: usize,
-    /// Middle of the measured bracket against the middle of the injector's: median, ms.
+    /// Difference between the middles of the measured and the injected bounds, median, ms.
     pub error_median_ms: f64,
     /// The same, 95th percentile, ms.
     pub error_p95_ms: f64,
     /// The same, worst, ms.
     pub error_max_ms: f64,
-    /// Width of the measured bracket: median, ms.
+    /// Width of the measured bounds, median, ms.
     pub slack_median_ms: f64,
     /// The same, worst, ms.
     pub slack_max_ms: f64,
-    /// Width of the injector's own bracket: median, ms.
+    /// Width of the injected bounds, median, ms.
     pub injector_slack_median_ms: f64,
     /// Time between two probes, ms.
     pub period_ms: f64,
@@ -103,7 +104,7 @@ impl Injected {
         (ms(self.to_ns.0.saturating_sub(self.from_ns.1)), ms(self.to_ns.1.saturating_sub(self.from_ns.0)))
     }
 
-    /// Says whether an outage can be of this fault: some moment is in both.
+    /// Returns whether this fault can have caused an outage: they overlap.
     fn meets(&self, outage: &Outage) -> bool {
         outage.began().0 <= self.to_ns.1 && self.from_ns.0 <= outage.first_good_ns.unwrap_or(u64::MAX)
     }
@@ -115,7 +116,7 @@ impl Comparison {
             .is_some_and(|(least, most)| least <= self.injected_ms.1 && self.injected_ms.0 <= most)
     }
 
-    /// Returns by how much the middles of both brackets differ, ms.
+    /// Returns the difference between the middles of both bounds, ms.
     #[must_use]
     pub fn error_ms(&self) -> Option<f64> {
         let middle = |(least, most): (f64, f64)| f64::midpoint(least, most);
@@ -123,8 +124,7 @@ impl Comparison {
     }
 }
 
-/// Compares what was injected with what was measured in `[from_ns, to_ns)`; also counts the outages that
-/// nothing explains.
+/// Compares injected faults with the measurement in `[from_ns, to_ns)`; also counts the outages that no fault explains.
 #[must_use]
 pub fn compare(
     injected: &[Injected],
@@ -161,7 +161,7 @@ pub fn compare(
 }
 
 impl Accuracy {
-    /// Puts comparisons into numbers.
+    /// Summarises comparisons.
     #[must_use]
     pub fn of(comparisons: &[Comparison], false_alarms: usize, period_ms: f64) -> Self {
         let errors = sorted(comparisons.iter().filter_map(Comparison::error_ms));
@@ -204,11 +204,11 @@ fn ms(ns: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use model::{Layer, Protocol};
     use rstest::rstest;
 
     use super::*;
     use crate::flow::tests::flow;
-    use crate::flow::{Layer, Protocol};
     use crate::sample::Sample;
 
     const MS: u64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! CLOCK_MONOTONIC, a timer on it that is not late, and how the clocks of two machines compare.
+//! CLOCK_MONOTONIC, a precise timer on it, and the difference between the clocks of two machines.
 
 use std::fs;
 use std::io;
@@ -23,8 +23,8 @@ pub fn now_ns() -> u64 {
     now.tv_sec.unsigned_abs() * NS_PER_S + now.tv_nsec.unsigned_abs()
 }
 
-/// Turns a moment that has just passed from CLOCK_REALTIME, which the kernel stamps datagrams with, into ns of
-/// CLOCK_MONOTONIC; never later than now.
+/// Converts a recent time of CLOCK_REALTIME, with which the kernel stamps datagrams, to ns of CLOCK_MONOTONIC; never
+/// later than now.
 pub(crate) fn monotonic_of(real: Duration) -> u64 {
     let now = clock_gettime(ClockId::Realtime);
     let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
@@ -32,17 +32,17 @@ pub(crate) fn monotonic_of(real: Duration) -> u64 {
     now_ns().saturating_sub(ago)
 }
 
-/// The clock of a machine that runs: each has a CLOCK_MONOTONIC of its own, from its boot on.
+/// The clock of a running machine: its CLOCK_MONOTONIC starts at boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
-    /// Tells machines, and boots of one machine, apart.
+    /// Identifies the machine and its boot.
     boot_id: String,
-    /// What CLOCK_REALTIME is where CLOCK_MONOTONIC is 0, ns.
+    /// CLOCK_REALTIME at 0 of CLOCK_MONOTONIC, ns.
     epoch_ns: u64,
 }
 
 impl Machine {
-    /// Returns this machine, as it was when it was first asked for.
+    /// Returns this machine, as of the first call.
     pub(crate) fn here() -> &'static Self {
         static HERE: OnceLock<Machine> = OnceLock::new();
         HERE.get_or_init(|| {
@@ -53,8 +53,8 @@ impl Machine {
         })
     }
 
-    /// Moves a moment of this machine to the clock of another. Between two machines it is as right as their wall clocks
-    /// agree; on one it is exact.
+    /// Converts a time of this machine to the clock of another. The result is exact on one machine; between two, its error
+    /// is the difference of their wall clocks.
     pub(crate) fn moved_to(&self, other: &Self, at_ns: u64) -> u64 {
         if self.boot_id == other.boot_id {
             return at_ns;
@@ -68,11 +68,11 @@ pub(crate) fn micros_between(from_ns: u64, to_ns: u64) -> u32 {
     u32::try_from(to_ns.saturating_sub(from_ns) / 1_000).unwrap_or(u32::MAX)
 }
 
-/// A timer for absolute times, about ten times more punctual than the runtime's own.
+/// A timer for absolute times, about ten times more precise than the runtime's.
 pub(crate) struct Timer(AsyncFd<OwnedFd>);
 
 impl Timer {
-    /// Makes a timer on the current runtime.
+    /// Creates a timer on the current runtime.
     pub(crate) fn new() -> io::Result<Self> {
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         // SAFETY: an `OwnedFd` keeps its descriptor open, and the same one, for as long as it lives.
@@ -81,7 +81,7 @@ impl Timer {
         Ok(Self(fd))
     }
 
-    /// Returns once `at_ns` has come; at once when it has passed.
+    /// Returns at `at_ns`, or immediately if it has passed.
     pub(crate) async fn until(&self, at_ns: u64) -> io::Result<()> {
         let at = Timespec {
             tv_sec: i64::try_from(at_ns / NS_PER_S).unwrap_or(i64::MAX),

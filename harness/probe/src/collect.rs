@@ -1,8 +1,8 @@
-//! Follows the logs of pods and hands on every line.
+//! Follows the logs of pods, line by line.
 //!
-//! The way is harness → API server → kubelet → log file: it does not cross the network under test. A stream
-//! that breaks or falls silent is opened again a little before where it ended; batch numbers weed out what
-//! is seen twice. When a pod has ended, its log is read once more as a whole.
+//! Logs come through the API server and the kubelet, so they do not cross the network under test. A stream that breaks or
+//! falls silent is reopened shortly before the point where it ended; batch numbers remove duplicates. When a pod has
+//! ended, its whole log is read once more.
 
 use std::io;
 use std::pin::pin;
@@ -16,11 +16,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::wait::back_off;
 
-/// A prober prints ten times a second, a watcher of a node every second: a stream that is silent for so long is
-/// broken.
+/// A stream that is silent for this long is broken: a prober prints ten times a second, a node watcher once.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Follows one pod's log until the pod has ended and all of it is read; a line may come more than once.
+/// Follows one pod's log until the pod has ended and the whole log is read; a line may come more than once.
 pub(crate) async fn follow(pods: Api<Pod>, pod: String, take: impl Fn(&str)) {
     let mut last_line: Option<Instant> = None;
     let mut tries = 0;
@@ -46,7 +45,7 @@ pub(crate) async fn follow(pods: Api<Pod>, pod: String, take: impl Fn(&str)) {
 /// Why a log could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
-    #[error("the API server does not give the log")]
+    #[error("the API server refused the log")]
     Open(#[source] Box<kube::Error>),
     #[error("the stream broke")]
     Broken(#[source] io::Error),
@@ -56,7 +55,7 @@ enum ReadError {
 
 /// Reads a log to its end and returns the number of lines.
 ///
-/// A line without its end is half a line, and may read as a whole one: it is left for the next reading.
+/// A line without its end is incomplete and left for the next reading.
 async fn read(
     pods: &Api<Pod>,
     pod: &str,
@@ -71,7 +70,7 @@ async fn read(
         match timeout(SILENCE, stream.read_line(&mut line)).await {
             Ok(Ok(1..)) if line.ends_with('\n') => take(line.trim_end()),
             Ok(Ok(_)) => return Ok(count),
-            // What came before still counts: the caller goes on from there.
+            // Earlier lines still count: the caller continues after them.
             Ok(Err(error)) if count == 0 => return Err(ReadError::Broken(error)),
             Err(_) if count == 0 => return Err(ReadError::Silent),
             Ok(Err(_)) | Err(_) => return Ok(count),
@@ -80,7 +79,7 @@ async fn read(
     }
 }
 
-/// Says whether a pod will print no more; `None` when the API server does not say.
+/// Returns whether a pod has ended; `None` when the API server does not answer.
 async fn has_ended(pods: &Api<Pod>, pod: &str) -> Option<bool> {
     match timeout(SILENCE, pods.get_opt(pod)).await.ok()?.ok()? {
         None => Some(true),
@@ -107,19 +106,19 @@ mod tests {
     use hyper::{Request, Response, StatusCode};
     use hyper_util::rt::TokioIo;
     use kube::{Client, Config};
+    use model::{Class, Kind, Layer, Protocol};
     use serde_json::json;
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::flow::tests::flow;
-    use crate::flow::{Kind, Layer, Protocol};
-    use crate::sample::{Class, Sample};
+    use crate::sample::Sample;
     use crate::store::Store;
     use crate::wire::{Part, Start, batch_lines, start_line};
 
     const PERIOD: u64 = 10_000_000;
 
-    /// What the API server says to one request for the log.
+    /// The API server's answer to one request for the log.
     enum Answer {
         /// The container is not started yet.
         Waiting,
@@ -198,7 +197,13 @@ mod tests {
             cut: false,
         };
         let samples = (number * 10..number * 10 + 10).map(sample).collect();
-        batch_lines(number.into(), &[Part { flow: 0, planned: number * 10 + 10, samples }]).0.concat()
+        batch_lines(
+            number.into(),
+            u64::from(number * 10 + 10) * PERIOD,
+            &[Part { flow: 0, planned: number * 10 + 10, samples }],
+        )
+        .0
+        .concat()
     }
 
     /// Most of a line: what it says is wrong, though it reads as a whole one.

@@ -1,36 +1,35 @@
-//! What probers and servers agree on: how ports are named, and what stands in requests and answers.
+//! The agreement between probers and servers: names of ports, and the content of requests and answers.
 
 use std::fmt;
 use std::str::FromStr;
 
+use model::Protocol;
 use serde::{Deserialize, Serialize};
 
-use crate::flow::Protocol;
-
-/// Bytes of the number that a datagram, or a frame of a stream, begins with.
+/// Bytes of the number at the start of a datagram or of a frame in a stream.
 pub(crate) const NUMBER: usize = 4;
 /// Bytes of the longest datagram.
 pub(crate) const LONGEST: usize = 2_048;
 
-/// The request header whose value comes back as the body of a right answer.
+/// The request header whose value is the body of the right answer.
 pub(crate) const TOKEN_HEADER: &str = "x-seatrial-probe";
 /// The path that policies grant.
 pub(crate) const PUBLIC_PATH: &str = "/public";
-/// The path that no policy grants; the server answers it all the same.
+/// The path that no policy grants; the server would answer it.
 pub(crate) const PRIVATE_PATH: &str = "/private";
 
 /// A port that a server listens on, written `udp:7000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Listener {
-    /// What it speaks there.
+    /// Protocol.
     pub protocol: Protocol,
     /// Port.
     pub port: u16,
 }
 
-/// A text that names no listener.
+/// A text that is not a listener.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no listener; write protocol:port, such as udp:7000, tcp:7001 or http:8080")]
+#[error("{0:?} is not a listener; write protocol:port, such as udp:7000, tcp:7001 or http:8080")]
 pub struct ListenerError(String);
 
 impl fmt::Display for Listener {
@@ -45,9 +44,8 @@ impl FromStr for Listener {
     fn from_str(text: &str) -> Result<Self, ListenerError> {
         let parse = || {
             let (protocol, port) = text.split_once(':')?;
-            let protocol = [Protocol::Udp, Protocol::Tcp, Protocol::Http, Protocol::Http2]
-                .into_iter()
-                .find(|p| p.to_string() == protocol)?;
+            // ICMP has no ports.
+            let protocol = protocol.parse().ok().filter(|protocol| *protocol != Protocol::Icmp)?;
             Some(Self { protocol, port: port.parse().ok()? })
         };
         parse().ok_or_else(|| ListenerError(text.to_owned()))

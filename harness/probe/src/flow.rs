@@ -1,74 +1,11 @@
-//! A flow: one probed path of one kind, as data.
+//! A flow: one probed path of one traffic kind, as data.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use model::{Class, Kind, Layer, Protocol};
 use serde::{Deserialize, Serialize};
-
-use crate::sample::Class;
-
-/// How a flow uses the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Datagrams, each on its own.
-    Packet,
-    /// One long connection.
-    Held,
-    /// A connection a probe.
-    New,
-    /// Traffic that must not pass.
-    Deny,
-    /// A question to the cluster's DNS.
-    Dns,
-    /// A new pod, until it can talk.
-    Pod,
-    /// The harness's control traffic between hosts, not crossing the subject.
-    Canary,
-}
-
-impl Kind {
-    /// Every kind.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Packet, Self::Held, Self::New, Self::Deny, Self::Dns, Self::Pod, Self::Canary];
-}
-
-/// The protocol that a probe speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// UDP echo.
-    Udp,
-    /// TCP echo.
-    Tcp,
-    /// HTTP/1.1.
-    Http,
-    /// HTTP/2 without TLS, from the first byte on.
-    Http2,
-    /// ICMP echo.
-    Icmp,
-}
-
-/// The layer at which a flow is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Layer {
-    /// Packets.
-    L3,
-    /// Connections.
-    L4,
-    /// Requests through a proxy.
-    L7,
-    /// Traffic that must not pass.
-    #[serde(rename = "policy")]
-    Policy,
-    /// What the cluster does to its pods.
-    #[serde(rename = "control")]
-    Control,
-    /// The harness's control traffic.
-    #[serde(rename = "canary")]
-    Canary,
-}
 
 /// Where the two ends of a flow are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,45 +15,45 @@ pub enum Place {
     SameNode,
     /// On two nodes.
     CrossNode,
-    /// Wherever the Service finds one of its servers.
+    /// The Service selects one of its servers on any node.
     AnyNode,
-    /// From a host's own network to a pod, on another node where there is one.
+    /// From a host's network namespace to a pod, on another node if the cluster has one.
     HostToPod,
-    /// From a pod to a host's own network, on another node where there is one.
+    /// From a pod to a host's network namespace, on another node if the cluster has one.
     PodToHost,
-    /// From a host outside of the cluster to a pod, over another node than the pod's where there is one.
+    /// From a host outside the cluster to a pod, through another node than the pod's if the cluster has one.
     OutsideToPod,
-    /// From a pod to a host outside of the cluster.
+    /// From a pod to a host outside the cluster.
     PodToOutside,
 }
 
-/// By which address the server is reached.
+/// The address by which the server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
-    /// The address of the pod; of two, the one that Kubernetes names first.
+    /// The pod's address; the first one of a dual-stack pod.
     PodIp,
-    /// The IPv6 address of the pod.
+    /// The pod's IPv6 address.
     PodIpv6,
-    /// The address of a Service.
+    /// The cluster IP of a Service.
     ClusterIp,
-    /// The address of the node.
+    /// The node's address.
     HostIp,
-    /// A port of a Service that every node answers on.
+    /// A node port of a Service.
     NodePort,
-    /// An address outside of the cluster.
+    /// An address outside the cluster.
     Outside,
 }
 
-/// The policy that the flow passes.
+/// The policy that the flow crosses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// No policy selects the server.
     NoPolicy,
-    /// Addresses and ports.
+    /// A policy on addresses and ports.
     L4Policy,
-    /// HTTP methods and paths, through a proxy.
+    /// A policy on HTTP methods and paths, enforced by a proxy.
     L7Policy,
 }
 
@@ -127,7 +64,7 @@ pub struct Path {
     pub place: Place,
     /// The address used.
     pub via: Via,
-    /// The policy passed.
+    /// The policy crossed.
     pub policy: Policy,
 }
 
@@ -140,27 +77,27 @@ pub struct End {
     pub node: String,
 }
 
-/// A question to the cluster's DNS.
+/// A query to the cluster's DNS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
-    /// Name of a Service; the whole domain name once its namespace is known.
+    /// Name of a Service; the fully qualified name once its namespace is known.
     pub name: String,
-    /// The one right answer; absent until the Service exists.
+    /// The only right answer; absent until the Service exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
 }
 
-/// What must become of the probes of a flow.
+/// The expected result of a flow's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
-    /// Each is answered within the deadline.
+    /// Each probe is answered within the deadline.
     Answered,
-    /// None is answered.
+    /// No probe is answered.
     Blocked,
 }
 
-/// A flow: where from, where to, how often, and what is expected.
+/// A flow: its two ends, its schedule and the expected result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowSpec {
     /// Id, such as `held-http/cross-node/pod-ip/l7-policy`.
@@ -169,94 +106,94 @@ pub struct FlowSpec {
     pub kind: Kind,
     /// Protocol.
     pub protocol: Protocol,
-    /// Layer at which it is judged.
+    /// Layer at which the flow is judged.
     pub layer: Layer,
-    /// The end that asks.
+    /// The end that sends probes.
     pub client: End,
-    /// The end that answers; for [`Place::AnyNode`], the Service and the nodes behind it.
+    /// The end that answers; for [`Place::AnyNode`], the Service and its nodes.
     pub server: End,
     /// Nodes of the servers behind a Service, for [`Place::AnyNode`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_nodes: Vec<String>,
     /// The path between them.
     pub path: Path,
-    /// Service that is asked, for [`Via::ClusterIp`] and [`Via::NodePort`].
+    /// Service that is probed, for [`Via::ClusterIp`] and [`Via::NodePort`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Node whose address is asked, for [`Via::NodePort`].
+    /// Node whose address is probed, for [`Via::NodePort`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
-    /// Address that is asked; absent until the server runs.
+    /// Address that is probed; absent until the server runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// Port that is asked; for [`Via::NodePort`], the Service's until it has one on the nodes.
+    /// Port that is probed; for [`Via::NodePort`], the Service's port until the node port is known.
     pub port: u16,
-    /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the fewest that carry its number.
+    /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the minimum.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes: u16,
     /// Path of the request, for [`Protocol::Http`] and [`Protocol::Http2`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_path: Option<String>,
-    /// What is asked for, for [`Kind::Dns`].
+    /// The query, for [`Kind::Dns`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
     /// Time between two probes, ns.
     pub period_ns: u64,
-    /// An answer that takes longer than this is slow, ns from the due time.
+    /// An answer after this time is slow, ns from the due time.
     pub slow_ns: u64,
-    /// A probe without an answer for so long is lost, ns from the due time.
+    /// A probe without an answer until this time is lost, ns from the due time.
     pub deadline_ns: u64,
-    /// What must become of its probes.
+    /// The expected result of its probes.
     pub expect: Expectation,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(bytes: &u16) -> bool {
     *bytes == 0
 }
 
 impl FlowSpec {
-    /// Says whether a probe of this class did what it must.
+    /// Returns whether a probe of this class had the expected result.
     #[must_use]
     pub fn is_good(&self, class: Class) -> bool {
         match self.expect {
             Expectation::Answered => class.is_answer(),
-            // A wrong answer came from behind the policy just the same.
+            // A wrong answer passed the policy too.
             Expectation::Blocked => !class.is_answer() && class != Class::WrongAnswer,
         }
     }
 
-    /// Writes down all that decides what an outage of this flow looks like, but for addresses.
+    /// Returns everything that decides what an outage of this flow looks like, except addresses.
     pub(crate) fn probing(&self) -> String {
         let Self { id, kind, protocol, bytes, period_ns, slow_ns, deadline_ns, expect, .. } = self;
         format!("{id} {kind} {protocol} {bytes} {period_ns} {slow_ns} {deadline_ns} {expect:?}")
     }
 
-    /// Says whether the flow crosses what is being upgraded.
+    /// Returns whether the flow crosses the subject of the upgrade.
     #[must_use]
     pub fn crosses_subject(&self) -> bool {
         self.kind != Kind::Canary
     }
 
-    /// Names the node at which its probes come into the cluster: the client's, but for [`Via::NodePort`].
+    /// Returns the node at which its probes enter the cluster: the client's node, except for [`Via::NodePort`].
     #[must_use]
     pub fn node_of_client(&self) -> &str {
         self.entry.as_deref().unwrap_or(&self.client.node)
     }
 
-    /// The name by which its HTTP server is asked, and the path.
+    /// Returns the host and the path of its HTTP requests.
     pub(crate) fn http_target(&self) -> (&str, &str) {
         let host = self.service.as_deref().unwrap_or(&self.server.pod);
         (host, self.http_path.as_deref().unwrap_or("/"))
     }
 
-    /// Names the nodes of its path: the client's, and those of servers elsewhere.
+    /// Returns the nodes of its path: the client's node, then the servers' other nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         let client = self.node_of_client();
         std::iter::once(client).chain(self.nodes_of_server().filter(move |node| *node != client))
     }
 
-    /// Names the nodes on which its probes can be answered.
+    /// Returns the nodes on which its probes can be answered.
     pub fn nodes_of_server(&self) -> impl Iterator<Item = &str> {
         let own = self.server_nodes.is_empty().then_some(self.server.node.as_str());
         self.server_nodes.iter().map(String::as_str).chain(own)
@@ -268,7 +205,7 @@ impl FlowSpec {
         self.address.map(|address| SocketAddr::new(address, self.port))
     }
 
-    /// Classes an answer by how long after its due time it came.
+    /// Returns the class of an answer that came this long after the due time.
     pub(crate) fn class_of_answer(&self, took_ns: u64) -> Class {
         match took_ns {
             ns if ns > self.deadline_ns => Class::Lost,
@@ -283,52 +220,46 @@ impl FlowSpec {
     }
 }
 
-macro_rules! words {
-    ($type:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+/// Gives an enum its part of a flow id, and words for people.
+macro_rules! spelling {
+    ($type:ty { $($variant:ident => $id:literal, $words:literal);+ $(;)? }) => {
+        impl $type {
+            /// Returns the part of a flow id that stands for it.
+            pub(crate) const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id),+ }
+            }
+        }
+
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $(Self::$variant => $word),+ })
+                f.pad(match self { $(Self::$variant => $words),+ })
             }
         }
     };
 }
 
-words!(Kind {
-    Packet => "packet",
-    Held => "held",
-    New => "new",
-    Deny => "deny",
-    Dns => "dns",
-    Pod => "pod",
-    Canary => "canary",
+spelling!(Place {
+    SameNode => "same-node", "same node";
+    CrossNode => "cross-node", "cross node";
+    AnyNode => "any-node", "any node";
+    HostToPod => "host-to-pod", "host to pod";
+    PodToHost => "pod-to-host", "pod to host";
+    OutsideToPod => "outside-to-pod", "outside to pod";
+    PodToOutside => "pod-to-outside", "pod to outside";
 });
-words!(Protocol { Udp => "udp", Tcp => "tcp", Http => "http", Http2 => "http2", Icmp => "icmp" });
-words!(Layer {
-    L3 => "L3",
-    L4 => "L4",
-    L7 => "L7",
-    Policy => "policy",
-    Control => "control",
-    Canary => "canary",
+spelling!(Via {
+    PodIp => "pod-ip", "pod IP";
+    PodIpv6 => "pod-ipv6", "pod IPv6";
+    ClusterIp => "cluster-ip", "ClusterIP";
+    HostIp => "host-ip", "host IP";
+    NodePort => "node-port", "NodePort";
+    Outside => "outside", "outside";
 });
-words!(Place {
-    SameNode => "same node",
-    CrossNode => "cross node",
-    AnyNode => "any node",
-    HostToPod => "host to pod",
-    PodToHost => "pod to host",
-    OutsideToPod => "outside to pod",
-    PodToOutside => "pod to outside",
+spelling!(Policy {
+    NoPolicy => "no-policy", "no policy";
+    L4Policy => "l4-policy", "L3/L4 policy";
+    L7Policy => "l7-policy", "L7 policy";
 });
-words!(Via {
-    PodIp => "pod IP",
-    PodIpv6 => "pod IPv6",
-    ClusterIp => "ClusterIP",
-    HostIp => "host IP",
-    NodePort => "NodePort",
-    Outside => "outside",
-});
-words!(Policy { NoPolicy => "no policy", L4Policy => "L3/L4 policy", L7Policy => "L7 policy" });
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

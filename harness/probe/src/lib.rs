@@ -1,10 +1,10 @@
-//! Traffic: open-loop probes, their samples, and what the samples say.
+//! Traffic: open-loop probes, their samples, and the outages in them.
 //!
-//! A run flows through the modules in this order: [`traffic`] plans pods, services and flows;
-//! [`deploy`] makes them; the pods run the two [`role`]s; [`deploy::Session`] collects their samples;
-//! [`outage`], [`attribution`] and [`budget`] are pure and turn samples into outages, causes and judgements.
+//! A run uses the modules in this order: [`traffic`] plans pods, Services and flows of all kinds; [`deploy`] creates them;
+//! the pods run the [`role`]s; [`deploy::Session`] collects their samples; [`outage`], [`attribution`] and [`budget`] turn
+//! samples into outages, causes and judgements, and are pure.
 //!
-//! All times are nanoseconds of CLOCK_MONOTONIC. Nothing here knows what is being upgraded.
+//! All times are nanoseconds of CLOCK_MONOTONIC. Nothing here depends on the subject of the upgrade.
 
 pub mod attribution;
 pub mod budget;
@@ -15,11 +15,13 @@ mod collect;
 pub mod deploy;
 mod exchange;
 pub mod flow;
+mod kinds;
 #[cfg(test)]
 mod loopback;
 mod node;
 pub mod noise;
 pub mod outage;
+mod prober;
 pub mod processors;
 pub mod role;
 pub mod sample;

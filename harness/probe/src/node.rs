@@ -1,14 +1,15 @@
-//! What the kernel of a node does to traffic: counters that are cheap to read, and what their changes mean.
+//! Counters of a node's kernel that explain lost traffic, and the meaning of their changes.
 //!
-//! A pod in the node's network looks 20 times a second and prints a line, JSON with the prefix below, when
-//! something changed, and one a second, which also says what the processors were short of. The harness turns the
-//! lines into what it saw happen, and keeps the rest.
+//! A pod in the node's network namespace reads them 20 times a second. It prints a line, JSON with the prefix below, on
+//! each change and at least once a second, with the counters of the processors. The harness turns changes into
+//! observations, and stores the counters.
 
 use std::fs;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::{Change, Role};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -17,15 +18,15 @@ use crate::clock::{Machine, Timer, now_ns};
 use crate::processors::{self, Look, Looks};
 
 const PREFIX: &str = "seatrial-node/1 ";
-/// Time between two looks.
+/// Time between two readings, ns.
 const LOOK_NS: u64 = 50_000_000;
-/// Looks after which a line is printed though nothing changed.
-const QUIET_LOOKS: u64 = 20;
-/// A table that had at least so many entries and now has less than half of them was cleared; entries that time
-/// out do so one by one.
+/// Time after which a line is printed even if nothing changed, ns.
+const QUIET_NS: u64 = 1_000_000_000;
+/// A table that had at least this many entries and now has less than half of them was cleared: entries time out one by
+/// one.
 const CLEARED_FROM: u64 = 16;
 
-/// What is counted.
+/// The counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counters {
     /// Tracked connections; absent where the kernel tracks none.
@@ -34,10 +35,10 @@ struct Counters {
     link: Option<(String, u64)>,
 }
 
-/// Something that changed.
+/// A change of the counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Change {
+enum KernelChange {
     /// The connection table was cleared.
     ConnectionsCleared { before: u64, after: u64 },
     /// An interface lost its carrier.
@@ -49,17 +50,17 @@ struct Line {
     /// The machine on whose clock the time is.
     clock: Machine,
     at_ns: u64,
-    changes: Vec<Change>,
+    changes: Vec<KernelChange>,
     processors: processors::Counters,
 }
 
-/// Looks until `stop` resolves.
+/// Watches the node until `stop` resolves.
 pub(crate) fn run(mut out: impl Write, stop: impl Future<Output = ()>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let timer = Timer::new()?;
         let mut stop = std::pin::pin!(stop);
-        let (mut before, mut next_ns, mut quiet) = (Counters::read(None), now_ns(), QUIET_LOOKS);
+        let (mut before, mut next_ns, mut quiet_until_ns) = (Counters::read(None), now_ns(), 0);
         loop {
             next_ns += LOOK_NS;
             tokio::select! {
@@ -69,21 +70,21 @@ pub(crate) fn run(mut out: impl Write, stop: impl Future<Output = ()>) -> io::Re
             }
             let (at_ns, now) = (now_ns(), Counters::read(before.link.as_ref()));
             let changes = before.changes(&now);
-            (before, quiet) = (now, quiet + 1);
-            if !changes.is_empty() || quiet >= QUIET_LOOKS {
+            before = now;
+            if !changes.is_empty() || at_ns >= quiet_until_ns {
                 let (clock, processors) = (Machine::here().clone(), processors::Counters::read());
                 let line = Line { clock, at_ns, changes, processors };
                 writeln!(out, "{PREFIX}{}", serde_json::to_string(&line)?)?;
                 out.flush()?;
-                quiet = 0;
+                quiet_until_ns = at_ns + QUIET_NS;
             }
         }
     })
 }
 
 impl Counters {
-    /// Reads what there is; a counter that cannot be read is absent. A link that was known stays the one that is
-    /// looked at: one that is down has no route.
+    /// Reads the counters; one that cannot be read is absent. A known link stays the one that is read, because a link that
+    /// is down has no route.
     fn read(known: Option<&(String, u64)>) -> Self {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         let default = || default_interface(&fs::read_to_string("/proc/net/route").ok()?);
@@ -94,19 +95,19 @@ impl Counters {
         Self { connections: number("/proc/sys/net/netfilter/nf_conntrack_count"), link }
     }
 
-    fn changes(&self, now: &Self) -> Vec<Change> {
+    fn changes(&self, now: &Self) -> Vec<KernelChange> {
         let mut changes = Vec::new();
         if let (Some(before), Some(after)) = (self.connections, now.connections)
             && before >= CLEARED_FROM
             && after < before / 2
         {
-            changes.push(Change::ConnectionsCleared { before, after });
+            changes.push(KernelChange::ConnectionsCleared { before, after });
         }
         if let (Some((interface, before)), Some((same, after))) = (&self.link, &now.link)
             && interface == same
             && before < after
         {
-            changes.push(Change::LinkDown { interface: interface.clone() });
+            changes.push(KernelChange::LinkDown { interface: interface.clone() });
         }
         changes
     }
@@ -121,7 +122,7 @@ fn default_interface(table: &str) -> Option<String> {
     })
 }
 
-/// Turns the lines of a node's watcher into what was seen there.
+/// Turns the lines of a node's watcher into observations.
 pub(crate) struct Changes {
     node: String,
     seen: UnboundedSender<Observed>,
@@ -134,7 +135,7 @@ impl Changes {
         Self { node, seen, looks, last_ns: AtomicU64::new(0) }
     }
 
-    /// Takes a line; one that came before is passed over, and so is what is no watcher's.
+    /// Takes a line; a line that came before and a line of another program are skipped.
     pub(crate) fn take(&self, line: &str) {
         let Some(json) = line.strip_prefix(PREFIX) else { return };
         let Ok(line) = serde_json::from_str::<Line>(json) else { return };
@@ -144,27 +145,22 @@ impl Changes {
         }
         self.looks.take(Look { node: self.node.clone(), at_ns, counters: line.processors });
         for change in line.changes {
-            // Nobody listens once the measurement has ended.
+            // The receiver is gone once the measurement has ended.
             let _gone = self.seen.send(self.observed(at_ns, &change));
         }
     }
 
-    fn observed(&self, at_ns: u64, change: &Change) -> Observed {
-        let (role, object, what, detail) = match change {
-            Change::ConnectionsCleared { before, after } => {
+    fn observed(&self, at_ns: u64, change: &KernelChange) -> Observed {
+        let (role, object, change, detail) = match change {
+            KernelChange::ConnectionsCleared { before, after } => {
                 let detail = format!("{before} entries, then {after}");
-                ("conntrack", "connection table".to_owned(), "cleared", Some(detail))
+                (Role::Conntrack, "connection table".to_owned(), Change::Cleared, Some(detail))
             }
-            Change::LinkDown { interface } => ("link", format!("interface {interface}"), "down", None),
+            KernelChange::LinkDown { interface } => {
+                (Role::Link, format!("interface {interface}"), Change::Down, None)
+            }
         };
-        Observed {
-            at_ns,
-            node: Some(self.node.clone()),
-            role: role.to_owned(),
-            object,
-            change: what.to_owned(),
-            detail,
-        }
+        Observed { at_ns, node: Some(self.node.clone()), role, object, change, detail }
     }
 }
 
@@ -183,10 +179,14 @@ mod tests {
     #[case::nothing(counters(40, 1), counters(38, 1), &[])]
     #[case::more(counters(10, 1), counters(400, 1), &[])]
     #[case::few_to_begin_with(counters(15, 1), counters(0, 1), &[])]
-    #[case::cleared(counters(40, 1), counters(3, 1), &[Change::ConnectionsCleared { before: 40, after: 3 }])]
-    #[case::down(counters(40, 1), counters(40, 2), &[Change::LinkDown { interface: "eth0".into() }])]
+    #[case::cleared(counters(40, 1), counters(3, 1), &[KernelChange::ConnectionsCleared { before: 40, after: 3 }])]
+    #[case::down(counters(40, 1), counters(40, 2), &[KernelChange::LinkDown { interface: "eth0".into() }])]
     #[case::unknown(Counters::default(), counters(40, 2), &[])]
-    fn what_counters_mean(#[case] before: Counters, #[case] after: Counters, #[case] expected: &[Change]) {
+    fn what_counters_mean(
+        #[case] before: Counters,
+        #[case] after: Counters,
+        #[case] expected: &[KernelChange],
+    ) {
         assert_eq!(before.changes(&after), expected);
     }
 
@@ -205,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let looks = Arc::new(Looks::create(folder.path()).unwrap());
         let changes = Changes::new("node2".into(), seen, Arc::clone(&looks));
-        let change = Change::ConnectionsCleared { before: 40, after: 0 };
+        let change = KernelChange::ConnectionsCleared { before: 40, after: 0 };
         let line = |at_ns| {
             let processors = processors::Counters { stolen_ms: at_ns, pressure_us: None };
             let (clock, changes) = (Machine::here().clone(), vec![change.clone()]);
@@ -217,7 +217,7 @@ mod tests {
         }
         let seen: Vec<_> = std::iter::from_fn(|| inbox.try_recv().ok()).collect();
         assert_eq!(seen.iter().map(|seen| seen.at_ns).collect::<Vec<_>>(), [7, 9]);
-        assert_eq!((seen[0].role.as_str(), seen[0].change.as_str()), ("conntrack", "cleared"));
+        assert_eq!((seen[0].role, seen[0].change), (Role::Conntrack, Change::Cleared));
         assert_eq!(seen[0].node.as_deref(), Some("node2"));
         let looks = looks.all().0.into_iter().map(|look| (look.at_ns, look.counters.stolen_ms));
         assert_eq!(looks.collect::<Vec<_>>(), [(7, 7), (9, 9)]);

@@ -1,14 +1,15 @@
-//! How far the machine disturbed the measurement. Pure.
+//! How much the machine disturbed the measurement. Pure.
 
 use hdrhistogram::Histogram;
+use model::{Class, Kind};
 
-use crate::flow::{FlowSpec, Kind};
-use crate::sample::{Class, FlowSamples, Sample};
+use crate::flow::{Expectation, FlowSpec};
+use crate::sample::{FlowSamples, Sample};
 
-/// A prober that comes to a probe later than this is noise, µs.
+/// A probe that the prober starts later than this is late, µs.
 pub const LATE_US: u32 = 20_000;
 
-/// Noise reaches this far beyond the probes that showed it, ns.
+/// Noise reaches this far around the probes that showed it, ns.
 const MARGIN_NS: u64 = 100_000_000;
 
 /// The noise of a measurement.
@@ -16,20 +17,20 @@ const MARGIN_NS: u64 = 100_000_000;
 pub struct Noise {
     /// Intervals in which the machine was noisy: disjoint and ordered, ns.
     pub intervals: Vec<(u64, u64)>,
-    /// Canary probes that were not answered although the prober was on time.
+    /// Canary probes that were not answered although they were on time.
     pub canary_lost: u64,
-    /// Probes that the prober came to too late.
+    /// Late probes.
     pub late: u64,
-    /// How late the prober came to its probes, 50th percentile, µs.
+    /// Lateness of probes, 50th percentile, µs.
     pub lateness_p50_us: u64,
-    /// The same, 99th percentile, µs.
+    /// Lateness of probes, 99th percentile, µs.
     pub lateness_p99_us: u64,
-    /// The worst, µs.
+    /// Lateness of probes, maximum, µs.
     pub lateness_max_us: u64,
 }
 
 impl Noise {
-    /// Reads the noise out of all samples due in `[from_ns, to_ns)`.
+    /// Finds the noise in all samples due in `[from_ns, to_ns)`.
     #[must_use]
     pub fn of(flows: &[FlowSamples], from_ns: u64, to_ns: u64) -> Self {
         let mut noise = Self::default();
@@ -59,32 +60,30 @@ impl Noise {
         noise
     }
 
-    /// Says whether a bad sample of a flow may be held against the network.
-    ///
-    /// A late prober loses answers; what is a fact counts however late it was.
-    #[must_use]
-    pub(crate) fn accuses(flow: &FlowSpec, sample: &Sample) -> bool {
-        !is_late(sample) || is_fact(flow, sample)
-    }
-
-    /// Says whether the machine was noisy at any time in `[from_ns, to_ns]`.
+    /// Returns whether the machine was noisy at any time in `[from_ns, to_ns]`.
     #[must_use]
     pub fn covers(&self, from_ns: u64, to_ns: u64) -> bool {
         self.intervals.iter().any(|&(from, to)| from <= to_ns && from_ns <= to)
     }
 }
 
-/// Says whether the prober came to a probe so late that the machine was noisy.
+/// Returns whether the prober was so late that the machine was noisy.
 pub(crate) fn is_late(sample: &Sample) -> bool {
     sample.late_us > LATE_US || sample.class == Class::Missed
 }
 
-/// Says whether no noise can have made a bad sample of a flow what it is.
+/// Returns whether no noise can have caused a bad sample of a flow.
 ///
 /// A busy machine neither ends a connection at its other end nor makes up an answer that a policy forbids.
 pub(crate) fn is_fact(flow: &FlowSpec, sample: &Sample) -> bool {
     let ended_by_peer = sample.cut && matches!(sample.class, Class::Reset | Class::Closed);
-    ended_by_peer || (flow.kind == Kind::Deny && sample.class != Class::Missed)
+    ended_by_peer || (flow.expect == Expectation::Blocked && sample.class != Class::Missed)
+}
+
+/// Returns whether a sample shows anything about the network: it is good, or it was sent in time, or it is a fact.
+pub(crate) fn is_usable(flow: &FlowSpec, sample: &Sample) -> bool {
+    let good = flow.is_good(sample.class) && sample.class != Class::Missed;
+    good || !is_late(sample) || is_fact(flow, sample)
 }
 
 fn merged(mut intervals: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
@@ -101,9 +100,10 @@ fn merged(mut intervals: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Layer, Protocol};
+
     use super::*;
     use crate::flow::tests::flow;
-    use crate::flow::{Layer, Protocol};
 
     fn samples(kind: Kind, class: Class, late_us: u32) -> FlowSamples {
         let sample = |seq: u32| Sample {

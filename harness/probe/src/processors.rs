@@ -1,7 +1,7 @@
-//! What the processors of a node were short of: time that its host took away, and time for tasks that could have run.
+//! Processor shortage of a node: time stolen by its host, and time in which tasks waited for a processor.
 //!
-//! The watcher of a node reads the kernel's counters. They are kept beside the samples, in one file that is written as they
-//! arrive, and say how quiet a machine was on which something was measured.
+//! The watcher of a node reads the kernel's counters. They are stored next to the samples, in one file that is written as
+//! they arrive, and show how busy the machine was during the measurement.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,24 +11,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// The file, beside the samples.
+/// The file, next to the samples.
 const FILE: &str = "processors.csv";
-/// The unit of the kernel's times for programs, the same on every architecture that clusters run on.
+/// The unit of times in /proc, the same on all supported architectures.
 const TICK_MS: u64 = 10;
 const HEAD: &str = "node,at_ns,stolen_ms,pressure_us\n";
 
 /// Counters of the kernel since the machine's boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Time that the host of a virtual machine did not give its processors although they wanted it, all of them together,
-    /// ms.
+    /// Time stolen by the host of a virtual machine, of all processors together, ms.
     pub stolen_ms: u64,
     /// Time in which at least one task waited for a processor, µs; absent where the kernel does not count it.
     pub pressure_us: Option<u64>,
 }
 
 impl Counters {
-    /// Reads them; what cannot be read counts as not counted.
+    /// Reads the counters; one that cannot be read is absent.
     pub(crate) fn read() -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let ticks = stolen_ticks(&text("/proc/stat")).unwrap_or(0);
@@ -36,7 +35,7 @@ impl Counters {
     }
 }
 
-/// Reads the eighth number of the line of all processors.
+/// Reads the stolen time: the eighth number of the line for all processors.
 fn stolen_ticks(stat: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix("cpu "))?.split_ascii_whitespace().nth(7)?.parse().ok()
 }
@@ -51,13 +50,13 @@ fn pressure_us(pressure: &str) -> Option<u64> {
 pub struct Look {
     /// The node.
     pub node: String,
-    /// When, ns.
+    /// The time, ns.
     pub at_ns: u64,
-    /// What it was.
+    /// The counters.
     pub counters: Counters,
 }
 
-/// Keeps looks, in memory and in the file.
+/// Stores readings, in memory and in the file.
 pub(crate) struct Looks(Mutex<Inner>);
 
 struct Inner {
@@ -67,7 +66,7 @@ struct Inner {
 }
 
 impl Looks {
-    /// Makes the file in a folder that exists.
+    /// Creates the file in an existing folder.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         let mut file = File::create(folder.join(FILE))?;
         file.write_all(HEAD.as_bytes())?;
@@ -82,7 +81,7 @@ impl Looks {
         inner.looks.push(look);
     }
 
-    /// All looks so far, and why not all of them are in the file.
+    /// Returns all readings so far, and the error if not all of them are in the file.
     pub(crate) fn all(&self) -> (Vec<Look>, Option<io::Error>) {
         let mut inner = self.inner();
         (inner.looks.clone(), inner.failure.take())
@@ -98,17 +97,17 @@ fn row(look: &Look) -> String {
     format!("{node},{at_ns},{stolen_ms},{}\n", pressure_us.map(|us| us.to_string()).unwrap_or_default())
 }
 
-/// What the processors of the node that had least were short of, over a time.
+/// The processor shortage of the busiest node over a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shortage {
-    /// Taken by the host from all processors together, ms; absent where no node was looked at twice.
+    /// Time stolen by the host, of all processors together, ms; absent when no node has two readings.
     pub stolen_ms: Option<u64>,
-    /// The part of the time in which at least one task waited for a processor, 0 to 1; absent where no kernel counts it.
+    /// Share of the time in which at least one task waited for a processor, 0 to 1; absent when no kernel counts it.
     pub pressure: Option<f64>,
 }
 
 impl Shortage {
-    /// Compares the first and the last look at each node in `[from_ns, to_ns]`.
+    /// Compares the first and the last reading of each node in `[from_ns, to_ns]`.
     #[must_use]
     pub fn of(looks: &[Look], from_ns: u64, to_ns: u64) -> Self {
         let mut nodes: BTreeMap<&str, (&Look, &Look)> = BTreeMap::new();

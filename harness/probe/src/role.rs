@@ -1,4 +1,4 @@
-//! The roles that the program plays inside probe pods, chosen by the name under which it was started.
+//! The roles of the program in probe pods, selected by the name under which it is started.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,17 +9,17 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::client::{self, ClientError, FLOWS_VARIABLE};
-use crate::{node, server};
+use crate::client::{ClientError, FLOWS_VARIABLE, dns};
+use crate::{node, prober, server};
 
 /// The name that makes the program a prober.
 pub const CLIENT_NAME: &str = "probe-client";
 /// The name that makes the program a server of probes.
 pub const SERVER_NAME: &str = "probe-server";
 
-/// The name that makes the program ask for a name and tell the answer.
+/// The name that makes the program look up a name in DNS.
 pub const ASK_NAME: &str = "probe-ask";
-/// What an address begins with that a server gives its host.
+/// The prefix of an argument with an address that a server adds to its host.
 pub(crate) const OWN_ADDRESS: &str = "address:";
 /// The name that makes the program a watcher of its node.
 pub const NODE_NAME: &str = "probe-node";
@@ -31,13 +31,13 @@ pub enum Role {
     Client,
     /// Answers probes.
     Server,
-    /// Asks the cluster's DNS for a name, once, and prints the answer.
+    /// Looks up a name in the cluster's DNS, once, and prints the answer.
     Ask,
-    /// Prints what changes in the counters of its node's kernel.
+    /// Prints the changes of its node's kernel counters.
     Node,
 }
 
-/// Returns the role that goes with the name under which the program was started.
+/// Returns the role of the name under which the program was started.
 #[must_use]
 pub fn role(argv0: &str) -> Option<Role> {
     match Path::new(argv0).file_name()?.to_str()? {
@@ -49,11 +49,11 @@ pub fn role(argv0: &str) -> Option<Role> {
     }
 }
 
-/// Plays a role until SIGTERM; call it before any thread exists.
+/// Runs a role until SIGTERM. Call it before any thread exists.
 ///
-/// A client takes its flows from the file that `args` names, else from the environment, which holds some
-/// hundreds; a server takes its listeners (`udp:7000`) from `args`, and addresses that it gives its host first
-/// (`address:192.0.2.1`); one that asks takes the server's address and the name. The program's name is not among them.
+/// A client reads its flows from the file in `args`, or from the environment, which has room for some hundreds. A server
+/// reads its listeners (`udp:7000`) and addresses to add to its host (`address:192.0.2.1`) from `args`. A look-up reads
+/// the DNS server's address and the name from `args`. The program's name is not part of `args`.
 pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match role {
         Role::Client => run_client(args),
@@ -70,7 +70,7 @@ pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 line = format!("{line}: {cause}");
                 source = cause.source();
             }
-            // Nobody is left to tell when stderr is gone.
+            // The error cannot be reported anywhere else when stderr is closed.
             let _gone = writeln!(io::stderr(), "{line}");
             ExitCode::FAILURE
         }
@@ -86,7 +86,7 @@ fn run_client(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         None => env::var(FLOWS_VARIABLE).unwrap_or_default(),
     };
     let flows = serde_json::from_str(&json).map_err(ClientError::Flows)?;
-    Ok(client::run(flows, io::stdout(), terminated())?)
+    Ok(prober::run(flows, io::stdout(), terminated())?)
 }
 
 fn run_server(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
@@ -109,12 +109,12 @@ fn run_ask(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let [server, name] = &args[..] else { return Err("usage: probe-ask SERVER:PORT NAME".into()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let addresses = runtime.block_on(client::look_up(server.parse()?, name))?;
+    let addresses = runtime.block_on(dns::look_up(server.parse()?, name))?;
     let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     Ok(writeln!(io::stdout(), "{name} is {}", addresses.join(", "))?)
 }
 
-/// Resolves on SIGTERM: the first process of a container ignores it unless it asks for it.
+/// Resolves on SIGTERM, which the first process of a container ignores without a handler.
 async fn terminated() {
     match signal(SignalKind::terminate()) {
         Ok(mut signal) => drop(signal.recv().await),

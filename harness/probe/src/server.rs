@@ -1,4 +1,4 @@
-//! The server of the probes: echoes UDP and TCP, answers HTTP.
+//! The probe server: it echoes UDP and TCP, and answers HTTP.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,6 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use model::Protocol;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -19,7 +20,6 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
 
 use crate::exchange::{LONGEST, Listener, PRIVATE_PATH, PUBLIC_PATH, TOKEN_HEADER};
-use crate::flow::Protocol;
 
 /// The number of the loopback interface, in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -27,8 +27,8 @@ const LOOPBACK: u32 = 1;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
 
-/// Bytes of datagrams that may wait while the server is held up: what it reads late is no loss of the network. The kernel
-/// gives no more than its own limit.
+/// Receive buffer of a UDP socket, bytes: a datagram that the server reads late is not lost by the network. The kernel
+/// has its own limit.
 const BUFFER: usize = 4 << 20;
 
 /// Why a server cannot run.
@@ -37,8 +37,8 @@ pub(crate) enum ServerError {
     /// The runtime does not start.
     #[error("the probe server cannot start its runtime")]
     Runtime(#[source] io::Error),
-    /// The host does not take an address.
-    #[error("the host does not take the address {address}; does the pod lack the capability NET_ADMIN?")]
+    /// An address cannot be added to the host.
+    #[error("the address {address} cannot be added to the host; does the pod lack the capability NET_ADMIN?")]
     Address {
         /// The address.
         address: Ipv4Addr,
@@ -46,7 +46,7 @@ pub(crate) enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// A port cannot be had.
+    /// A port cannot be opened.
     #[error("the probe server cannot listen on {listener}; is the port taken on this host?")]
     Listen {
         /// The listener.
@@ -55,8 +55,8 @@ pub(crate) enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// A socket cannot hold what waits.
-    #[error("the probe server cannot have {BUFFER} bytes wait at UDP port {port}")]
+    /// The receive buffer cannot be set.
+    #[error("the probe server cannot set a receive buffer of {BUFFER} bytes for UDP port {port}")]
     Buffer {
         /// The port.
         port: u16,
@@ -66,7 +66,7 @@ pub(crate) enum ServerError {
     },
 }
 
-/// Gives the host `addresses`, and serves `listeners` on every address until `stop` resolves.
+/// Adds `addresses` to the host, and serves `listeners` on every address until `stop` resolves.
 pub(crate) fn run(
     addresses: &[Ipv4Addr],
     listeners: &[Listener],
@@ -91,7 +91,7 @@ pub(crate) fn run(
                 Protocol::Tcp => {
                     tokio::task::spawn_local(accept(streams()?, echo_stream));
                 }
-                // The kernel answers it.
+                // The kernel answers ICMP.
                 Protocol::Icmp => {}
                 Protocol::Http => {
                     tokio::task::spawn_local(accept(streams()?, answer_http));
@@ -118,12 +118,12 @@ fn streams(port: u16) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Opens a socket on every address, of both families where the kernel knows both.
+/// Opens a socket on every address, of both families if the kernel supports both.
 fn bound(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
     let open = |family| socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None);
     let (socket, address) = match open(AddressFamily::INET6) {
         Ok(socket) => {
-            // Whatever the host's default: IPv4 clients come to it as well.
+            // IPv4 clients must reach it whatever the host's default is.
             set_ipv6_v6only(&socket, false)?;
             (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
         }
@@ -132,13 +132,13 @@ fn bound(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
         }
         Err(error) => return Err(error.into()),
     };
-    // A server that was started again need not wait for connections of the last one to be forgotten.
+    // A restarted server must not wait until connections of the previous one have timed out.
     set_socket_reuseaddr(&socket, kind == SocketType::STREAM)?;
     bind(&socket, &address)?;
     Ok(socket)
 }
 
-/// Gives the loopback interface an address; it goes with the host, and may be there already.
+/// Adds an address to the loopback interface; the address may exist already.
 async fn add(address: Ipv4Addr) -> io::Result<()> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     tokio::task::spawn_local(connection);
@@ -148,7 +148,7 @@ async fn add(address: Ipv4Addr) -> io::Result<()> {
 async fn echo_datagrams(socket: UdpSocket) {
     let mut datagram = [0u8; LONGEST];
     loop {
-        // Errors here are ICMP messages about clients that are gone.
+        // Errors are ICMP messages about clients that have ended.
         if let Ok((length, client)) = socket.recv_from(&mut datagram).await {
             let _lost = socket.try_send_to(&datagram[..length], client);
         }
@@ -160,7 +160,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     loop {
-        // A connection that ended before it was accepted is the client's affair.
+        // The client reports a connection that ended before it was accepted.
         if let Ok((stream, _)) = listener.accept().await
             && stream.set_nodelay(true).is_ok()
         {
@@ -180,7 +180,7 @@ async fn echo_stream(mut stream: TcpStream) {
 
 async fn answer_http(stream: TcpStream) {
     let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request)) });
-    // An error means that the client is gone; it knows better than we do why.
+    // An error means that the client has closed the connection, and the client reports why.
     let _ended =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
@@ -191,7 +191,7 @@ async fn answer_http2(stream: TcpStream) {
     let _ended = http2.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Runs what belongs to an HTTP/2 connection on the thread that has the connection.
+/// Runs the tasks of an HTTP/2 connection on the thread of the connection.
 #[derive(Clone, Copy)]
 struct OwnThread;
 

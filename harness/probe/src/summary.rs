@@ -1,10 +1,10 @@
-//! What a flow's samples amount to: counts, latency, outages. Pure.
+//! The summary of a flow's samples: counts, latency, outages. Pure.
 
 use hdrhistogram::Histogram;
 
 use crate::noise::Noise;
-use crate::outage::{Outage, outages};
-use crate::sample::{Class, Counts, FlowSamples};
+use crate::outage::Outages;
+use crate::sample::{Counts, FlowSamples};
 
 /// Latency of answered probes, from their due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Latency {
     pub max_us: u64,
 }
 
-/// What became of a flow in a window.
+/// The summary of a flow in a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Due times of its first and last probe; absent when there is none.
@@ -26,18 +26,18 @@ pub struct Summary {
     pub planned: u64,
     /// Probes sent.
     pub sent: u64,
-    /// Probes that an answer came to: the good ones of most flows, the holes of `deny` flows.
+    /// Probes that were answered: the good ones of most flows, the leaks of `deny` flows.
     pub answered: u64,
     /// Probes by class.
     pub classes: Counts,
     /// Latency of answered probes; absent when none was answered.
     pub latency: Option<Latency>,
-    /// Outages; for `deny` flows, the holes.
-    pub outages: Vec<Outage>,
+    /// Outages; for `deny` flows, leaks.
+    pub outages: Outages,
 }
 
 impl Summary {
-    /// Sums up the samples of a flow due in `[from_ns, to_ns)`.
+    /// Summarises the samples of a flow due in `[from_ns, to_ns)`.
     #[must_use]
     pub fn of(flow: &FlowSamples, from_ns: u64, to_ns: u64, noise: &Noise) -> Self {
         let samples = flow.window(from_ns, to_ns);
@@ -49,20 +49,14 @@ impl Summary {
             answered: count(samples.iter().filter(|sample| sample.class.is_answer()).count()),
             classes: Counts::of(samples),
             latency: latency(samples),
-            outages: outages(&flow.flow, flow.window_and_before(from_ns, to_ns), noise),
+            outages: Outages::of(flow, from_ns, to_ns, noise),
         }
     }
 
-    /// Returns how many probes were not answered; for `deny` flows, blocked as they must be.
+    /// Returns the number of probes that were not answered; `deny` flows expect that.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.planned - self.answered
-    }
-
-    /// Returns how many probes the prober could not send in time; they say nothing about the network.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.classes.0.get(&Class::Missed).copied().unwrap_or(0)
     }
 }
 
@@ -79,9 +73,10 @@ fn latency(samples: &[crate::sample::Sample]) -> Option<Latency> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Class, Kind, Layer, Protocol};
+
     use super::*;
     use crate::flow::tests::flow;
-    use crate::flow::{Kind, Layer, Protocol};
     use crate::sample::Sample;
 
     #[test]
@@ -105,11 +100,15 @@ mod tests {
         assert_eq!((summary.planned, summary.sent, summary.answered, summary.lost()), (100, 99, 99, 1));
         assert_eq!(summary.window_ns, Some((0, 990_000_000)));
         assert_eq!(summary.latency, Some(Latency { p50_us: 50, p99_us: 100, max_us: 100 }));
-        assert_eq!(summary.outages.len(), 1);
+        assert_eq!(summary.outages.measured.len(), 1);
         let begins_with_it = Summary::of(&samples, 500_000_000, 1_000_000_000, &Noise::default());
         assert_eq!((begins_with_it.planned, begins_with_it.answered), (50, 49));
-        assert_eq!(begins_with_it.outages, summary.outages, "what was good just before the window bounds it");
-        assert_eq!(Summary::of(&samples, 510_000_000, 1_000_000_000, &Noise::default()).outages, []);
+        assert_eq!(
+            begins_with_it.outages.measured, summary.outages.measured,
+            "the good sample before bounds it"
+        );
+        let after = Summary::of(&samples, 510_000_000, 1_000_000_000, &Noise::default());
+        assert_eq!(after.outages.measured, []);
         let nothing = Summary::of(&samples, 5_000_000_000, 6_000_000_000, &Noise::default());
         assert_eq!((nothing.planned, nothing.window_ns, nothing.latency), (0, None, None));
     }

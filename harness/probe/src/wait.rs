@@ -1,8 +1,8 @@
-//! The only place that lets time pass on purpose.
+//! The only place that sleeps.
 
 use std::time::Duration;
 
-/// Waits before the next try of something that failed.
+/// Waits before the next attempt of something that failed.
 #[expect(clippy::disallowed_methods, reason = "the back-off between tries; their condition has a deadline")]
 pub(crate) async fn back_off(tries: u32) {
     let longest = Duration::from_secs(1);

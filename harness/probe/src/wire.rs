@@ -1,34 +1,51 @@
-//! The lines in which samples travel from the prober to the harness, and lie on disk.
+//! The text format of samples, in the prober's output and on disk.
 //!
-//! A prober prints, one a line,
+//! A prober prints these lines:
 //!
 //! ```text
 //! seatrial-probe/1 start {"clock":{…},"flows":[{"flow":"new-tcp/…","start_ns":1,"period_ns":2},…]}
-//! seatrial-probe/1 batch <number> <flow index>=<planned>:<samples> <flow index>=…
+//! seatrial-probe/1 batch <number> <until> <flow index>=<planned>:<samples> <flow index>=…
 //! ```
 //!
+//! `until` is the time up to which the record is complete, in ns after the start of flow 0: every probe that fell due
+//! before is in `planned`, and everything decided before was printed. It is `-` in all lines of a batch but the last.
 //! `planned` is how many probes of the flow have fallen due so far. Samples follow one another without a
 //! separator, each as `[#seq]class late [~wait] [+took] [!]`, without the spaces:
 //!
 //! - `#seq` only where it is not the number of the sample before plus one;
 //! - `class`: a letter, or three digits after `h` for an HTTP status, after `d` for a DNS response code;
-//! - `late`: µs after the due time at which the prober came to it;
+//! - `late`: lateness of the prober, µs after the due time;
 //! - `~wait`: further µs until it was sent, absent for 0; `~-` when it was never sent;
 //! - `+took`: µs after the due time at which its answer or failure was known;
 //! - `!`: the first probe that a cut of the connection hit.
 //!
-//! Times are on the clock of the prober's machine, which the start line tells; the reader has them on its own.
-//! Batches are numbered, so that a reader that sees one twice takes it once.
+//! Times are on the clock of the prober's machine, which the start line describes; the reader converts them to its own.
+//! Batches are numbered, so that a reader can skip duplicates.
 
 use std::fmt::{self, Write as _};
 
+use model::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Machine;
-use crate::sample::{Class, Sample};
+use crate::sample::Sample;
 
-/// What every line of a prober begins with.
+/// The prefix of every line of a prober.
 pub(crate) const PREFIX: &str = "seatrial-probe/1 ";
+
+/// Every class that has no number of its own, with its letter.
+const LETTERS: [(Class, char); 10] = [
+    (Class::Answered, 'a'),
+    (Class::Slow, 's'),
+    (Class::Lost, 'l'),
+    (Class::Stalled, 't'),
+    (Class::Reset, 'r'),
+    (Class::Closed, 'c'),
+    (Class::Refused, 'f'),
+    (Class::Unreachable, 'u'),
+    (Class::WrongAnswer, 'w'),
+    (Class::Missed, 'm'),
+];
 
 /// Longest line a prober prints; container runtimes split lines at 16 KiB.
 const LINE_BYTES: usize = 8 * 1024;
@@ -44,7 +61,7 @@ pub(crate) struct Start {
     pub(crate) period_ns: u64,
 }
 
-/// What a `start` line holds.
+/// The content of a `start` line.
 #[derive(Serialize, Deserialize)]
 struct Started {
     clock: Machine,
@@ -68,7 +85,14 @@ pub(crate) enum Line {
     /// The flows that it probes.
     Start(Vec<Start>),
     /// Samples.
-    Batch { number: u64, parts: Vec<Part> },
+    Batch {
+        /// Number of the line, from 0.
+        number: u64,
+        /// The time up to which the record is complete, ns; absent when more lines of the batch follow.
+        until_ns: Option<u64>,
+        /// The samples by flow.
+        parts: Vec<Part>,
+    },
 }
 
 /// Why a line could not be read.
@@ -86,39 +110,44 @@ pub(crate) fn start_line(flows: &[Start]) -> String {
     format!("{PREFIX}start {json}\n")
 }
 
-/// Writes batch lines, and returns them with the number of the next batch.
-pub(crate) fn batch_lines(mut number: u64, parts: &[Part]) -> (Vec<String>, u64) {
-    let mut lines = Vec::new();
-    let mut line = String::new();
+/// Writes batch lines that complete the record up to `elapsed_ns` after the start of flow 0; returns them with the
+/// number of the next batch.
+pub(crate) fn batch_lines(mut number: u64, elapsed_ns: u64, parts: &[Part]) -> (Vec<String>, u64) {
+    let mut bodies = Vec::new();
+    let mut body = String::new();
     for part in parts {
         let mut rest = part.samples.as_slice();
         loop {
-            if line.is_empty() {
-                line = format!("{PREFIX}batch {number}");
-                number += 1;
-            }
             // A sample takes 36 bytes at most.
-            let room = (LINE_BYTES.saturating_sub(line.len()) / 36).max(1);
+            let room = (LINE_BYTES.saturating_sub(body.len()) / 36).max(1);
             let (now, later) = rest.split_at(rest.len().min(room));
             let text = format!(" {}={}:{}", part.flow, part.planned, Encoded(now));
-            line.push_str(&text);
+            body.push_str(&text);
             rest = later;
             if rest.is_empty() {
                 break;
             }
-            lines.push(std::mem::take(&mut line) + "\n");
+            bodies.push(std::mem::take(&mut body));
         }
-        if line.len() > LINE_BYTES {
-            lines.push(std::mem::take(&mut line) + "\n");
+        if body.len() > LINE_BYTES {
+            bodies.push(std::mem::take(&mut body));
         }
     }
-    if !line.is_empty() {
-        lines.push(line + "\n");
+    if !body.is_empty() || bodies.is_empty() {
+        bodies.push(body);
     }
+    let last = bodies.len() - 1;
+    let line = |(index, body): (usize, String)| {
+        let until = if index == last { elapsed_ns.to_string() } else { "-".to_owned() };
+        let line = format!("{PREFIX}batch {number} {until}{body}\n");
+        number += 1;
+        line
+    };
+    let lines = bodies.into_iter().enumerate().map(line).collect();
     (lines, number)
 }
 
-/// Reads a line; `None` when it is not a prober's at all.
+/// Reads a line; `None` when it is not a prober's.
 pub(crate) fn parse_line(line: &str, flows: &[Start]) -> Result<Option<Line>, LineError> {
     let Some(rest) = line.strip_prefix(PREFIX) else { return Ok(None) };
     let error = |what| LineError { what, line: line.to_owned() };
@@ -133,6 +162,13 @@ pub(crate) fn parse_line(line: &str, flows: &[Start]) -> Result<Option<Line>, Li
     let batch = rest.strip_prefix("batch ").ok_or_else(|| error("neither start nor batch"))?;
     let mut words = batch.split_ascii_whitespace();
     let number = words.next().and_then(|n| n.parse().ok()).ok_or_else(|| error("batch without number"))?;
+    let until_ns = match words.next() {
+        Some("-") => None,
+        word => {
+            let until = || flows.first()?.start_ns.checked_add(word?.parse().ok()?);
+            Some(until().ok_or_else(|| error("batch without time"))?)
+        }
+    };
     let parts = words
         .map(|word| {
             let (flow, rest) = word.split_once('=')?;
@@ -144,7 +180,7 @@ pub(crate) fn parse_line(line: &str, flows: &[Start]) -> Result<Option<Line>, Li
         })
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| error("samples cannot be read"))?;
-    Ok(Some(Line::Batch { number, parts }))
+    Ok(Some(Line::Batch { number, until_ns, parts }))
 }
 
 /// Samples in their text form.
@@ -158,7 +194,7 @@ impl fmt::Display for Encoded<'_> {
                 write!(f, "#{}", sample.seq)?;
             }
             next = sample.seq.checked_add(1);
-            match (sample.class, Class::LETTERS.iter().find(|(class, _)| *class == sample.class)) {
+            match (sample.class, LETTERS.iter().find(|(class, _)| *class == sample.class)) {
                 (Class::Http(status), _) => write!(f, "h{:03}", status.min(999))?,
                 (Class::Rcode(code), _) => write!(f, "d{:03}", code.min(999))?,
                 (_, letter) => f.write_char(letter.map_or('m', |(_, letter)| *letter))?,
@@ -195,7 +231,7 @@ pub(crate) fn decode(text: &str, start_ns: u64, period_ns: u64) -> Option<Vec<Sa
         let class = match letter {
             b'h' => Class::Http(cursor.three_digits()?),
             b'd' => Class::Rcode(cursor.three_digits()?),
-            letter => Class::LETTERS.iter().find(|(_, l)| *l == char::from(letter))?.0,
+            letter => LETTERS.iter().find(|(_, l)| *l == char::from(letter))?.0,
         };
         let late_us: u32 = cursor.number()?;
         let sent_us = match cursor.skip(b'~') {
@@ -255,7 +291,7 @@ mod tests {
 
     fn class() -> impl Strategy<Value = Class> {
         prop_oneof![
-            proptest::sample::select(Class::LETTERS.map(|(class, _)| class).to_vec()),
+            proptest::sample::select(LETTERS.map(|(class, _)| class).to_vec()),
             (100u16..1000).prop_map(Class::Http),
             (1u16..1000).prop_map(Class::Rcode),
         ]
@@ -284,14 +320,15 @@ mod tests {
                 .enumerate()
                 .map(|(flow, samples)| Part { flow, planned: 5_000, samples })
                 .collect();
-            let (lines, next) = batch_lines(7, &parts);
+            let (lines, next) = batch_lines(7, 50_000, &parts);
             prop_assert_eq!(next, 7 + lines.len() as u64);
             let mut back = vec![Vec::new(); 3];
             for (expected, line) in (7..).zip(&lines) {
                 prop_assert!(line.len() <= LINE_BYTES + 1_000, "{} bytes", line.len());
                 let parsed = parse_line(line.trim_end(), &starts()).unwrap();
-                let Some(Line::Batch { number, parts }) = parsed else { panic!("{line}") };
+                let Some(Line::Batch { number, until_ns, parts }) = parsed else { panic!("{line}") };
                 prop_assert_eq!(number, expected);
+                prop_assert_eq!(until_ns, (number + 1 == next).then_some(51_000));
                 for part in parts {
                     back[part.flow].extend(part.samples);
                 }

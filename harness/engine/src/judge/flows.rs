@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use model::{Confidence, Kind, Layer, Protocol};
 use probe::attribution::{Attribution, Observed, Rules, attribute};
 use probe::noise::Noise;
 use probe::outage::Outage;
@@ -24,17 +23,17 @@ pub(super) fn flow(
 ) -> Flow {
     let summary = Summary::of(samples, window.0, window.1, noise);
     let spec = &samples.flow;
-    let outages = summary.outages.iter().map(|outage| {
+    let outages = summary.outages.measured.iter().map(|outage| {
         let cause = attribute(spec, outage, seen, rules);
         report_outage(outage, cause, steps, clock)
     });
     let end = |end: &probe::flow::End| format!("{} on {}", end.pod, end.node);
     Flow {
         id: spec.id.clone(),
-        kind: kind(spec.kind),
-        protocol: protocol(spec.protocol),
+        kind: spec.kind,
+        protocol: spec.protocol,
         path: format!("{}, {}, {}", spec.path.place, spec.path.via, spec.path.policy),
-        layer: layer(spec.layer),
+        layer: spec.layer,
         client: end(&spec.client),
         server: end(&spec.server),
         client_node: spec.node_of_client().to_owned(),
@@ -79,47 +78,10 @@ fn report_outage(
         attribution: cause.map(|cause| run::Attribution {
             event: cause.event,
             node: cause.node,
-            confidence: match cause.confidence {
-                probe::attribution::Confidence::High => Confidence::High,
-                probe::attribution::Confidence::Medium => Confidence::Medium,
-                probe::attribution::Confidence::Low => Confidence::Low,
-            },
+            confidence: cause.confidence,
             evidence: cause.evidence,
         }),
         noisy: outage.clear.is_none(),
-    }
-}
-
-fn layer(layer: probe::flow::Layer) -> Layer {
-    match layer {
-        probe::flow::Layer::L3 => Layer::L3,
-        probe::flow::Layer::L4 => Layer::L4,
-        probe::flow::Layer::L7 => Layer::L7,
-        probe::flow::Layer::Policy => Layer::Policy,
-        probe::flow::Layer::Control => Layer::Control,
-        probe::flow::Layer::Canary => Layer::Canary,
-    }
-}
-
-fn kind(kind: probe::flow::Kind) -> Kind {
-    match kind {
-        probe::flow::Kind::Packet => Kind::Packet,
-        probe::flow::Kind::Held => Kind::Held,
-        probe::flow::Kind::New => Kind::New,
-        probe::flow::Kind::Deny => Kind::Deny,
-        probe::flow::Kind::Dns => Kind::Dns,
-        probe::flow::Kind::Pod => Kind::Pod,
-        probe::flow::Kind::Canary => Kind::Canary,
-    }
-}
-
-fn protocol(protocol: probe::flow::Protocol) -> Protocol {
-    match protocol {
-        probe::flow::Protocol::Udp => Protocol::Udp,
-        probe::flow::Protocol::Tcp => Protocol::Tcp,
-        probe::flow::Protocol::Http => Protocol::Http,
-        probe::flow::Protocol::Http2 => Protocol::Http2,
-        probe::flow::Protocol::Icmp => Protocol::Icmp,
     }
 }
 

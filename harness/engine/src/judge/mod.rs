@@ -5,10 +5,10 @@ mod flows;
 
 use std::collections::BTreeMap;
 
+use model::{Change, Layer, Role};
 use probe::attribution::{Observed, Rules};
-use probe::budget::{Budgets, Restart, Words};
+use probe::budget::{Budgets, Impacts, Restart};
 use probe::deploy::Delivered;
-use probe::flow::Layer;
 use probe::noise::Noise;
 use probe::processors::{Look, Shortage};
 use probe::sample::FlowSamples;
@@ -125,7 +125,8 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
     if let Some(unfinished) = &evidence.unfinished {
         judgement.unfinished(unfinished);
     }
-    let (verdict, reason) = judgement.verdict(flows);
+    let transitions = windows.iter().any(|window| window.transition.is_some());
+    let (verdict, reason) = judgement.verdict(flows, transitions);
     Judged {
         verdict,
         reason,
@@ -149,9 +150,9 @@ fn observed(timed: &TimedObservation, clock: RunClock) -> Observed {
     Observed {
         at_ns: clock.ns(timed.at_ms),
         node: what.node,
-        role: what.role.to_string(),
+        role: what.role,
         object: what.object,
-        change: what.change.to_string(),
+        change: what.change,
         detail: what.detail,
     }
 }
@@ -164,42 +165,65 @@ struct Judgement<'a> {
     table: Budgets,
     findings: Vec<Finding>,
     budgets: Vec<Budget>,
-    /// Flows that lost something while nothing was done.
+    /// Flows that lost probes before the first step.
     unclean: Vec<String>,
-    noisy: bool,
+    /// Flows whose verdict depends on doubtful samples, with their measurement.
+    doubtful: Vec<String>,
+    /// Whether any flow was measured in the baseline.
+    baseline_measured: bool,
+    /// Whether any flow was measured and judged in a transition.
+    transition_judged: bool,
 }
 
 impl<'a> Judgement<'a> {
     fn new(criteria: &'a Criteria, seen: &'a [Observed], noise: &'a Noise) -> Self {
         let table = criteria.budgets.clone().unwrap_or_else(Budgets::standard);
-        let (findings, budgets, unclean) = (Vec::new(), Vec::new(), Vec::new());
-        Self { criteria, seen, noise, table, findings, budgets, unclean, noisy: false }
+        let (findings, budgets, unclean, doubtful) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self {
+            criteria,
+            seen,
+            noise,
+            table,
+            findings,
+            budgets,
+            unclean,
+            doubtful,
+            baseline_measured: false,
+            transition_judged: false,
+        }
     }
 
     fn baseline(&mut self, flows: &[FlowSamples], from_ns: u64, to_ns: u64) {
         for flow in flows {
             let summary = Summary::of(flow, from_ns, to_ns, self.noise);
-            // What the canary loses is the machine's doing, and so may be what others lose at the same time.
+            self.baseline_measured |= summary.planned > 0;
+            let outages = &summary.outages;
+            // The machine causes the canary's losses, and may cause those of other flows at the same time.
             let canary = flow.flow.layer == Layer::Canary;
-            let (noisy, accused): (Vec<_>, Vec<_>) =
-                summary.outages.iter().partition(|outage| canary || outage.clear.is_none());
-            self.noisy |= !noisy.is_empty();
-            self.unclean
-                .extend(accused.into_iter().map(|outage| format!("{}: {}", flow.flow.id, outage.class)));
+            let certain = outages.measured.iter().filter(|outage| !canary && outage.clear.is_some());
+            let certain: Vec<_> =
+                certain.map(|outage| format!("{}: {}", flow.flow.id, outage.class)).collect();
+            let doubtful = if canary { &outages.measured } else { &outages.worst };
+            if certain.is_empty() && !doubtful.is_empty() {
+                self.doubtful.push(format!("{} in the baseline", flow.flow.id));
+            }
+            self.unclean.extend(certain);
         }
     }
 
     fn transition(&mut self, flows: &[FlowSamples], transition: &Transition, from_ns: u64, to_ns: u64) {
         let seen: Vec<Observed> =
             self.seen.iter().filter(|o| from_ns <= o.at_ns && o.at_ns < to_ns).cloned().collect();
-        let restarts = Restart::all(&seen, "agent");
-        let words = Words { l3: transition.l3.wording(), l7: transition.l7.wording() };
+        let restarts = Restart::all(&seen, Role::Agent);
+        let impacts = Impacts { l3: transition.l3, l7: transition.l7 };
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
         for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
             let summary = Summary::of(flow, from_ns, to_ns, self.noise);
-            let judged = self.table.judge(&flow.flow, &summary.outages, words, &restarts);
-            // Noise matters only where the budget hangs on what it may have caused.
-            self.noisy |= judged.noisy && judged.kept.is_none();
+            let judged = self.table.judge(&flow.flow, &summary.outages, impacts, &restarts);
+            self.transition_judged |= summary.planned > 0 && (judged.noisy || judged.kept.is_some());
+            if judged.noisy {
+                self.doubtful.push(format!("{}: {}", flow.flow.id, judged.measured));
+            }
             for violation in &judged.violations {
                 self.finding(&flow.flow.id, transition, violation);
             }
@@ -207,7 +231,7 @@ impl<'a> Judgement<'a> {
                 Layer::L3 | Layer::L4 => "L3 and L4".to_owned(),
                 other => other.to_string(),
             };
-            let longest_ns = summary.outages.iter().map(probe::outage::Outage::min_ns).max();
+            let longest_ns = summary.outages.measured.iter().map(probe::outage::Outage::min_ns).max();
             rows.entry(layer).or_default().add(&flow.flow.id, &judged, longest_ns);
         }
         for (layer, row) in rows {
@@ -243,7 +267,7 @@ impl<'a> Judgement<'a> {
 
     /// A rollout that does not end is a finding, whether traffic was lost or not.
     fn unfinished(&mut self, unfinished: &UnfinishedChange) {
-        let blocked = self.seen.iter().filter(|seen| seen.change == "cannot-start");
+        let blocked = self.seen.iter().filter(|seen| seen.change == Change::CannotStart);
         let blocked = blocked.map(|seen| {
             let (node, detail) = (seen.node.as_deref().unwrap_or_default(), seen.detail.as_deref());
             format!("{} on {node}: {}", seen.object, detail.unwrap_or_default())
@@ -259,7 +283,7 @@ impl<'a> Judgement<'a> {
         });
     }
 
-    fn verdict(&self, flows: &[FlowSamples]) -> (Verdict, String) {
+    fn verdict(&self, flows: &[FlowSamples], transitions: bool) -> (Verdict, String) {
         let faults: Vec<_> = flows
             .iter()
             .filter_map(|flow| Some(format!("{}: {}", flow.flow.id, flow.fault.as_ref()?)))
@@ -276,9 +300,17 @@ impl<'a> Judgement<'a> {
             let more = if more == 0 { String::new() } else { format!(", and {more} more findings") };
             return (Verdict::Failed, format!("{}{more}", first.summary));
         }
-        if self.noisy {
-            let reason = "outages fell into moments in which the machine was too busy to measure";
-            return (Verdict::Noisy, format!("{reason}; run it again on a quieter machine"));
+        if let Some(first) = self.doubtful.first() {
+            let more = self.doubtful.len() - 1;
+            let more = if more == 0 { String::new() } else { format!(", and {more} more flows") };
+            let reason = "the machine was too busy to measure";
+            return (Verdict::Noisy, format!("{reason}: {first}{more}; run it again on a quieter machine"));
+        }
+        // A run without transitions has its baseline only.
+        let judged = if transitions { self.transition_judged } else { self.baseline_measured };
+        if !judged {
+            let reason = "no flow was judged: no budget is for its impact, or nothing was measured";
+            return (Verdict::Skipped, reason.to_owned());
         }
         (Verdict::Passed, "every flow stayed inside its budget".to_owned())
     }
@@ -298,12 +330,12 @@ struct Row {
 
 impl Row {
     fn add(&mut self, flow: &str, judged: &probe::budget::Judgement, longest_ns: Option<u64>) {
-        self.words.clone_from(&judged.words);
+        self.words.clone_from(&judged.impact);
         self.rule.clone_from(&judged.rule);
         self.flows += 1;
         self.broken += usize::from(judged.kept == Some(false));
         self.judged |= judged.kept.is_some();
-        self.doubtful |= judged.noisy && judged.kept.is_none();
+        self.doubtful |= judged.noisy;
         if let Some(longest_ns) = longest_ns
             && self.worst.as_ref().is_none_or(|(worst, _)| *worst < longest_ns)
         {

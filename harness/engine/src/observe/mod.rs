@@ -62,9 +62,7 @@ pub(crate) fn watch(
 /// Records what the nodes' own watchers see, until the last of them is gone.
 pub(crate) async fn nodes(mut seen: UnboundedReceiver<Observed>, recorder: Arc<Recorder>) {
     while let Some(Observed { at_ns, node, role, object, change, detail }) = seen.recv().await {
-        if let (Ok(role), Ok(change)) = (role.parse(), change.parse()) {
-            recorder.observe(at_ns, Observation { node, role, object, change, detail });
-        }
+        recorder.observe(at_ns, Observation { node, role, object, change, detail });
     }
 }
 

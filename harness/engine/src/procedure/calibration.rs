@@ -8,7 +8,7 @@ use cluster::{Components, NodeShell, Provider};
 use futures_util::future::BoxFuture;
 use model::Version;
 use probe::calibration::{Accuracy, Injected, compare};
-use probe::flow::Kind;
+use model::Kind;
 use probe::processors::Shortage;
 use probe::traffic::{HTTP_PORT, Traffic};
 use report::run::Verdict;

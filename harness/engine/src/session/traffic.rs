@@ -69,7 +69,7 @@ fn grants(traffic: &Traffic) -> Vec<cilium::Grant> {
     let grant = |grant: &probe::traffic::Grant| cilium::Grant {
         client: grant.client.clone(),
         server: grant.server.clone(),
-        protocol: if grant.transport == probe::flow::Protocol::Udp { "UDP" } else { "TCP" },
+        protocol: if grant.transport == model::Protocol::Udp { "UDP" } else { "TCP" },
         port: grant.port,
         http: grant
             .http

@@ -1,4 +1,4 @@
-//! When an answer reached this host, as the kernel saw it: it is read when the prober comes to it.
+//! The time at which an answer reached this host, from the kernel: the prober reads answers later.
 
 use std::io::{self, IoSliceMut};
 use std::net::UdpSocket;
@@ -10,16 +10,16 @@ use nix::sys::time::TimeSpec;
 
 use crate::clock;
 
-/// Makes the kernel note when each datagram arrives.
-pub(super) fn stamp(socket: &impl AsFd) -> io::Result<()> {
+/// Makes the kernel stamp each datagram with its arrival.
+pub(crate) fn stamp(socket: &impl AsFd) -> io::Result<()> {
     Ok(setsockopt(socket, sockopt::ReceiveTimestampns, &true)?)
 }
 
 /// Receives a datagram; returns its length and when it arrived, ns of CLOCK_MONOTONIC.
 ///
 /// # Errors
-/// What the socket says; of the kind `WouldBlock` when there is none.
-pub(super) fn receive(socket: &UdpSocket, bytes: &mut [u8]) -> io::Result<(usize, u64)> {
+/// The socket's error; `WouldBlock` when no datagram has arrived.
+pub(crate) fn receive(socket: &UdpSocket, bytes: &mut [u8]) -> io::Result<(usize, u64)> {
     let mut control = cmsg_space!(TimeSpec);
     let mut parts = [IoSliceMut::new(bytes)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;

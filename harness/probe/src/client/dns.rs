@@ -1,28 +1,29 @@
-//! DNS: a question a probe, each from a source port of its own; no cache, no second try.
+//! DNS: one query for each probe, each from its own source port; no cache, no retry.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use model::{Class, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::held::Answer;
-use super::{packet, stream};
-use crate::flow::{FlowSpec, Protocol, Query};
-use crate::sample::Class;
+use super::{failure, packet, stream};
+use crate::flow::{FlowSpec, Query};
 
-/// Longest answer over UDP that is read, in bytes; ours have one address.
+/// Longest answer over UDP that is read, bytes; the expected ones have one address.
 const LONGEST: usize = 1232;
-/// How often, and for how long each time, a resolver asks.
+/// Attempts of a resolver, and the time for each.
 const TRIES: u16 = 3;
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the question of a flow and judges what comes back.
-pub(super) async fn ask(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
+/// Sends the query of a flow and checks the answer.
+pub(crate) async fn ask(flow: Rc<FlowSpec>, target: SocketAddr, seq: u32) -> Result<Answer, Class> {
     let query = flow.query.as_ref().ok_or(Class::Unreachable)?;
     let [.., high, low] = seq.to_be_bytes();
     let id = u16::from_be_bytes([high, low]);
@@ -31,10 +32,10 @@ pub(super) async fn ask(flow: &FlowSpec, target: SocketAddr, seq: u32) -> Result
         Protocol::Tcp => over_tcp(target, &question).await,
         _ => over_udp(target, &question).await,
     };
-    answer.map(|bytes| judge(query, id, &bytes)).map_err(|error| Class::of_error(&error))
+    answer.map(|bytes| judge(query, id, &bytes)).map_err(|error| failure::class_of(&error))
 }
 
-/// Asks for the addresses of a name as a resolver does: again when no answer comes.
+/// Looks up the addresses of a name as a resolver does: it repeats the query when no answer comes.
 pub(crate) async fn look_up(server: SocketAddr, name: &str) -> io::Result<Vec<IpAddr>> {
     let query = Query { name: name.to_owned(), address: None };
     let mut last = io::Error::from(io::ErrorKind::InvalidInput);
@@ -54,8 +55,8 @@ pub(crate) async fn look_up(server: SocketAddr, name: &str) -> io::Result<Vec<Ip
     Err(last)
 }
 
-/// Says whether a name can be asked for.
-pub(super) fn can_ask(query: &Query) -> bool {
+/// Returns whether a query can be made.
+pub(crate) fn can_ask(query: &Query) -> bool {
     question(query, 0).is_some()
 }
 
@@ -76,7 +77,7 @@ async fn over_udp(target: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Over TCP, two bytes of length come before a message.
+/// Over TCP, two bytes of length precede a message.
 async fn over_tcp(target: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = stream::connect(target).await?;
     stream.set_zero_linger()?;

@@ -1,15 +1,15 @@
-//! Held connections: one long connection, probed until it is cut, and then opened again.
+//! Held connections: one long connection, probed until it is cut, then reopened.
 //!
-//! A probe is sent at its due time if the connection can take it; otherwise it waits for the connection,
-//! and is sent the moment that it can, or never when its deadline has passed by then. What becomes of it:
+//! A probe is sent at its due time if the connection is free. Otherwise it waits for the connection, and is not sent at
+//! all if its deadline passes meanwhile. Its class:
 //!
 //! - answered within the deadline: `answered` or `slow`;
-//! - answered later, or its turn did not come in time, on a connection that lives: `stalled`;
-//! - outstanding or waiting when the connection ends: `reset` or `closed`, the first of them marked as cut; none if the
-//!   connection never gave an answer, as one to a server that is just going: nothing was held then;
-//! - the connection ended while nothing was outstanding: the next probe takes the cut and is not sent;
-//! - every probe after that opens a new connection when none is being opened: it, and those that fall due
-//!   meanwhile, are sent on it, or take the class of the attempt's failure.
+//! - answered later, or not sent in time, on a connection that is still open: `stalled`;
+//! - outstanding or waiting when the connection ends: `reset` or `closed`, the first of them marked as cut, unless the
+//!   connection never had an answer, as one to a server that is terminating: nothing was held then;
+//! - the connection ended while nothing was outstanding: the next probe is marked as cut and not sent;
+//! - the next probe opens a new connection: that probe, and those that fall due meanwhile, are sent on it, or have the
+//!   class of the failed attempt.
 
 use std::collections::VecDeque;
 use std::future;
@@ -18,23 +18,23 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use model::Class;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Due;
 use super::recorder::{Probe, Recorder};
 use crate::clock::now_ns;
 use crate::flow::FlowSpec;
-use crate::sample::Class;
 
-/// A connection that gives no answer for so long is given up, as a client would; that is a cut if it gave
-/// one before.
+/// A connection without an answer for this long is closed, as a client would do, ns; that is a cut if it had an answer
+/// before.
 const GIVE_UP_NS: u64 = 15_000_000_000;
 
-/// A connection that carries numbered requests and brings their answers back in order.
-pub(super) trait Link: Sized + 'static {
-    /// Opens it.
+/// A connection that carries numbered requests and returns their answers in order.
+pub(crate) trait Link: Sized + 'static {
+    /// Opens the connection.
     async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class>;
-    /// Says whether it can take a request now.
+    /// Returns whether it can send a request now.
     fn is_free(&self) -> bool;
     /// Sends a request.
     fn send(&mut self, seq: u32) -> Result<(), Class>;
@@ -44,21 +44,21 @@ pub(super) trait Link: Sized + 'static {
 
 /// An answer on a held connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The right one for the oldest outstanding request.
+pub(crate) enum Answer {
+    /// The right answer to the oldest outstanding request.
     Right,
-    /// Another one than was asked for.
+    /// A wrong answer, with its class.
     Other(Class),
 }
 
 enum State<L> {
     Down,
-    /// The connection ended with this class, and no probe has taken it yet.
+    /// The connection ended with this class, and no probe is marked yet.
     Cut(Class),
     Opening(Pin<Box<dyn Future<Output = Result<L, Class>>>>),
     Up {
         link: L,
-        /// Whether it has given an answer.
+        /// Whether it has had an answer.
         answered: bool,
     },
 }
@@ -70,7 +70,7 @@ enum Event<L> {
 }
 
 /// Probes a held connection until the schedule ends.
-pub(super) async fn run<L: Link>(flow: FlowSpec, mut probes: UnboundedReceiver<Due>, recorder: Recorder) {
+pub(crate) async fn run<L: Link>(flow: FlowSpec, mut probes: UnboundedReceiver<Due>, recorder: Recorder) {
     let mut held = Held::<L> {
         flow: Rc::new(flow),
         recorder,
@@ -209,7 +209,7 @@ impl<L: Link> Held<L> {
 }
 
 /// Limits the time of an attempt; one that takes longer is lost.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     attempt: impl Future<Output = Result<T, Class>>,
 ) -> Result<T, Class> {

@@ -1,8 +1,8 @@
 //! HTTP/2 without TLS: one request at a time on one connection, with no pool and no hidden retry.
 //!
-//! A connection ends as its socket says: by a reset, or closed. Where the socket says nothing, the server has said it in
-//! the protocol: a GOAWAY closes, and what is no HTTP/2 is a wrong answer. A single request that the server resets
-//! (RST_STREAM) is `refused` when it was not begun and `reset` otherwise, and the connection goes on.
+//! The end of a connection has the class of its socket: reset or closed. Without an error of the socket, the protocol
+//! decides: a GOAWAY closes, and bytes that are not HTTP/2 are a wrong answer. A request that the server resets
+//! (RST_STREAM) is `refused` when the server had not started on it and `reset` otherwise, and the connection stays open.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,19 +16,19 @@ use h2::Reason;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
+use model::Class;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
-use super::stream;
+use super::{failure, stream};
 use crate::exchange::TOKEN_HEADER;
 use crate::flow::FlowSpec;
-use crate::sample::Class;
 
 type Exchange = Pin<Box<dyn Future<Output = Result<Answer, h2::Error>>>>;
 
 /// An HTTP/2 connection; it advances only while [`Link::answer`] is awaited.
-pub(super) struct Http2 {
+pub(crate) struct Http2 {
     flow: Rc<FlowSpec>,
     sender: SendRequest<Bytes>,
     connection: Connection<Watched, Bytes>,
@@ -61,7 +61,7 @@ impl Http2 {
 
 impl Link for Http2 {
     async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
-        let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
+        let stream = stream::connect(target).await.map_err(|error| failure::class_of(&error))?;
         let socket = Ended::default();
         let watched = Watched { stream, ended: socket.clone() };
         let made = h2::client::handshake(watched).await;
@@ -89,14 +89,14 @@ impl Link for Http2 {
     }
 }
 
-/// Waits for the whole answer to a request, and judges it.
+/// Waits for the whole answer to a request, and checks it.
 async fn answer(response: ResponseFuture, token: String) -> Result<Answer, h2::Error> {
     let (head, mut body) = response.await?.into_parts();
     let mut said = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;
         said.extend_from_slice(&data);
-        // Otherwise the server may say no more after 64 KiB, over all requests together.
+        // Otherwise the server must stop after 64 KiB of all answers together.
         body.flow_control().release_capacity(data.len())?;
     }
     Ok(match head.status {
@@ -106,7 +106,7 @@ async fn answer(response: ResponseFuture, token: String) -> Result<Answer, h2::E
     })
 }
 
-/// How a socket ended, as it said first.
+/// The first reported end of a socket.
 #[derive(Clone, Default)]
 struct Ended(Rc<Cell<Option<Class>>>);
 
@@ -115,18 +115,18 @@ impl Ended {
         self.0.set(self.0.get().or(Some(class)));
     }
 
-    /// Classes the end of a connection; the library tells a socket that was closed from one that broke only at times.
+    /// Returns the class of a connection's end; the library does not always report whether the socket was closed or broke.
     fn class_of(&self, error: Option<&h2::Error>) -> Class {
         let said = || match error {
             Some(error) if error.is_library() => Class::WrongAnswer,
-            Some(error) => error.get_io().map_or(Class::Closed, Class::of_error),
+            Some(error) => error.get_io().map_or(Class::Closed, failure::class_of),
             None => Class::Closed,
         };
         self.0.get().unwrap_or_else(said)
     }
 }
 
-/// A socket that notes how it ended.
+/// A socket that records how it ended.
 struct Watched {
     stream: TcpStream,
     ended: Ended,
@@ -134,7 +134,7 @@ struct Watched {
 
 impl Watched {
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| self.ended.note(Class::of_error(error)))
+        result.inspect_err(|error| self.ended.note(failure::class_of(error)))
     }
 }
 

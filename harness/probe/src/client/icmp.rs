@@ -1,4 +1,4 @@
-//! ICMP echo: answered by the kernel of the other end, whatever runs there.
+//! ICMP echo, answered by the kernel of the server's host.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,9 +6,11 @@ use std::net::{SocketAddr, UdpSocket};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
 
-use super::arrival;
-use super::packet::Datagrams;
+use super::packet::{self, Datagrams};
+use super::recorder::Recorder;
+use super::{ClientError, OnDue, arrival};
 use crate::clock::now_ns;
+use crate::flow::FlowSpec;
 
 /// The types of an echo request and of its reply, in ICMP (RFC 792) and in ICMPv6 (RFC 4443).
 const ECHO: [u8; 2] = [8, 0];
@@ -17,20 +19,20 @@ const ECHO_V6: [u8; 2] = [128, 129];
 const HEADER: usize = 8;
 
 /// Echo requests of one socket.
-pub(super) struct Icmp {
+struct Icmp {
     /// The types of a request and of its reply.
     types: [u8; 2],
-    /// The kernel hands us its IP header as well.
+    /// Whether the kernel passes the IP header too.
     has_ip_header: bool,
-    /// Tells our echoes from those of other sockets.
+    /// Distinguishes the echoes of this socket from those of others.
     token: u64,
 }
 
-/// Opens a socket that talks to `target` alone.
+/// Opens a socket connected to `target`.
 ///
-/// An unprivileged one where `net.ipv4.ping_group_range` lets us, as on most hosts; otherwise a raw one, which
-/// needs the capability NET_RAW, as in a pod.
-pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
+/// It is unprivileged where `net.ipv4.ping_group_range` allows that, as on most hosts, and raw elsewhere, which needs the
+/// capability NET_RAW.
+fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
     let (family, protocol, types) = match target {
         SocketAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP, ECHO),
         SocketAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6, ECHO_V6),
@@ -46,10 +48,17 @@ pub(super) fn open(target: SocketAddr) -> io::Result<(UdpSocket, Icmp)> {
     };
     connect(&socket, &SocketAddr::new(target.ip(), 0))?;
     arrival::stamp(&socket)?;
-    // Send and receive are all that is asked of it, and they are the same for every kind of datagram.
-    // Of IPv6 a raw socket gives what follows the header.
+    // Only send and receive are used, which are the same for every datagram socket.
+    // A raw IPv6 socket passes what follows the header.
     let has_ip_header = raw && target.is_ipv4();
     Ok((socket.into(), Icmp { types, has_ip_header, token: now_ns() }))
+}
+
+/// Starts to probe a flow by ICMP echo.
+pub(crate) fn start(flow: FlowSpec, target: SocketAddr, recorder: Recorder) -> Result<OnDue, ClientError> {
+    let doing = "open an ICMP socket; its container needs the capability NET_RAW";
+    let (socket, icmp) = open(target).map_err(|source| ClientError::System { doing, source })?;
+    Ok(Box::new(packet::prober(flow, socket, icmp, recorder)))
 }
 
 impl Datagrams for Icmp {
@@ -59,7 +68,7 @@ impl Datagrams for Icmp {
         let mut echo = vec![self.types[0], 0, 0, 0, id_high, id_low, high, low];
         echo.extend(self.token.to_be_bytes());
         echo.extend(seq.to_be_bytes());
-        // For ICMPv6 the kernel writes its own, which takes in the addresses.
+        // For ICMPv6 the kernel writes the checksum, which covers the addresses.
         let sum = checksum(&echo).to_be_bytes();
         echo[2..4].copy_from_slice(&sum);
         echo

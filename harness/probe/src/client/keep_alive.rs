@@ -12,20 +12,20 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use model::Class;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
-use super::stream;
+use super::{failure, stream};
 use crate::exchange::TOKEN_HEADER;
 use crate::flow::FlowSpec;
-use crate::sample::Class;
 
 type Body = Empty<Bytes>;
 type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
 type Exchange = Pin<Box<dyn Future<Output = hyper::Result<Answer>>>>;
 
 /// An HTTP connection; it advances only while [`Link::answer`] is awaited.
-pub(super) struct KeepAlive {
+pub(crate) struct KeepAlive {
     flow: Rc<FlowSpec>,
     sender: http1::SendRequest<Body>,
     connection: Connection,
@@ -33,8 +33,8 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Speaks HTTP over a connection that is open.
-    pub(super) async fn over(stream: TcpStream, flow: Rc<FlowSpec>) -> Result<Self, Class> {
+    /// Uses an open connection.
+    pub(crate) async fn over(stream: TcpStream, flow: Rc<FlowSpec>) -> Result<Self, Class> {
         let made = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|error| class_of(&error))?;
         Ok(Self { flow, sender, connection, exchange: None })
@@ -50,7 +50,7 @@ impl KeepAlive {
             && let Poll::Ready(result) = exchange.as_mut().poll(cx)
         {
             self.exchange = None;
-            // The library gives a socket's error to the request or to the connection, not to both.
+            // The library reports a socket's error to the request or to the connection, not to both.
             return Poll::Ready(result.map_err(|error| match class_of(&error) {
                 Class::Closed => ended.unwrap_or(Class::Closed),
                 class => class,
@@ -62,7 +62,7 @@ impl KeepAlive {
 
 impl Link for KeepAlive {
     async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
-        let stream = stream::connect(target).await.map_err(|error| Class::of_error(&error))?;
+        let stream = stream::connect(target).await.map_err(|error| failure::class_of(&error))?;
         Self::over(stream, flow).await
     }
 
@@ -94,12 +94,12 @@ impl Link for KeepAlive {
     }
 }
 
-/// Classes an error of the HTTP library by the socket error below it.
+/// Returns the class of an HTTP library error, by the socket error that caused it.
 fn class_of(error: &hyper::Error) -> Class {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return Class::of_error(io);
+            return failure::class_of(io);
         }
         source = cause.source();
     }

@@ -1,31 +1,32 @@
-//! Datagrams that are echoed, each numbered, none repeated.
+//! Echoed datagrams, each numbered, none repeated.
 //!
-//! The kernel notes when an answer arrives, so nobody waits for one: answers are read when the next probe of the flow is
-//! due. To be woken for each would cost as much processor time as all the rest of a probe.
+//! The kernel stamps an answer when it arrives, so the prober does not wait for it: answers are read when the next probe
+//! of the flow is due. A wake-up for each would cost as much processor time as all the rest of a probe.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use model::Class;
+
 use super::recorder::{Probe, Recorder};
-use super::{Due, arrival};
+use super::{ClientError, Due, OnDue, arrival, failure};
 use crate::clock::now_ns;
 use crate::exchange::{LONGEST, NUMBER};
 use crate::flow::FlowSpec;
-use crate::sample::Class;
 
-/// How numbers travel in datagrams and back.
-pub(super) trait Datagrams: 'static {
+/// How datagrams carry the number of a probe.
+pub(crate) trait Datagrams: 'static {
     /// Writes a request.
     fn request(&self, seq: u32) -> Vec<u8>;
-    /// Reads the number out of an answer; `None` when it answers no request of ours.
+    /// Reads the number of an answer; `None` when it belongs to no request of this socket.
     fn answer(&self, bytes: &[u8]) -> Option<u32>;
 }
 
-/// UDP echo: the number, and zeros up to a size.
-pub(super) struct Udp {
+/// UDP echo: the number, then zeros up to a size.
+struct Udp {
     /// Bytes of a datagram; one is never shorter than its number.
-    pub(super) bytes: usize,
+    bytes: usize,
 }
 
 impl Datagrams for Udp {
@@ -41,15 +42,15 @@ impl Datagrams for Udp {
     }
 }
 
-/// Opens a UDP socket that talks to `target` alone, and notes when each datagram arrives.
-pub(super) fn open(target: SocketAddr) -> io::Result<UdpSocket> {
+/// Opens a UDP socket connected to `target` that stamps datagrams when they arrive.
+fn open(target: SocketAddr) -> io::Result<UdpSocket> {
     let socket = connected(target)?;
     arrival::stamp(&socket)?;
     Ok(socket)
 }
 
-/// Opens a UDP socket that talks to `target` alone and never blocks.
-pub(super) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
+/// Opens a non-blocking UDP socket connected to `target`.
+pub(crate) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
     let local: SocketAddr = match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -60,8 +61,15 @@ pub(super) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Returns what sends a probe that is due, after it has recorded what came back for those before.
-pub(super) fn prober<D: Datagrams>(
+/// Starts to probe a flow by UDP echo.
+pub(crate) fn udp(flow: FlowSpec, target: SocketAddr, recorder: Recorder) -> Result<OnDue, ClientError> {
+    let socket = open(target).map_err(|source| ClientError::System { doing: "open a UDP socket", source })?;
+    let datagrams = Udp { bytes: flow.bytes.into() };
+    Ok(Box::new(prober(flow, socket, datagrams, recorder)))
+}
+
+/// Returns a function that records the answers to earlier probes and then sends the one that is due.
+pub(crate) fn prober<D: Datagrams>(
     flow: FlowSpec,
     socket: UdpSocket,
     datagrams: D,
@@ -71,7 +79,7 @@ pub(super) fn prober<D: Datagrams>(
     let mut answer = [0u8; LONGEST];
     move |due| {
         packets.receive(&socket, &mut answer);
-        // Nothing is left to receive: what is still out has not been answered.
+        // All answers are read: probes that are still pending have none.
         packets.expire();
         packets.send(&socket, due);
     }
@@ -101,11 +109,11 @@ impl<D: Datagrams> Packets<D> {
         }
         match result {
             Ok(_) => self.pending.push_back(probe),
-            Err(error) => self.recorder.ended(&probe, Class::of_error(&error)),
+            Err(error) => self.recorder.ended(&probe, failure::class_of(&error)),
         }
     }
 
-    /// Reads answers as long as any is out. One that comes after its deadline lies there until others are out.
+    /// Reads answers while probes are pending. An answer after the deadline stays in the socket until then.
     fn receive(&mut self, socket: &UdpSocket, answer: &mut [u8]) {
         while !self.pending.is_empty() {
             match arrival::receive(socket, answer) {
@@ -119,16 +127,16 @@ impl<D: Datagrams> Packets<D> {
     fn answered(&mut self, answer: &[u8], at_ns: u64) {
         let seq = self.datagrams.answer(answer);
         let position = self.pending.iter().position(|probe| Some(probe.seq) == seq);
-        // Neither pending nor expected: late beyond its deadline, or a duplicate. Both are decided already.
+        // An answer to no pending probe came after its deadline, or twice: the probe is decided already.
         if let Some(probe) = position.and_then(|position| self.pending.remove(position)) {
             self.recorder.answered_at(&self.flow, &probe, at_ns);
         }
     }
 
-    /// An ICMP error names no datagram: it is about the newest one that is out.
+    /// An ICMP error names no datagram: it is taken for the newest pending one.
     fn failed(&mut self, error: &io::Error) {
         if let Some(probe) = self.pending.pop_back() {
-            self.recorder.ended(&probe, Class::of_error(error));
+            self.recorder.ended(&probe, failure::class_of(error));
         }
     }
 

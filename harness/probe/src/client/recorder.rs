@@ -1,69 +1,71 @@
-//! Where the tasks of a prober leave what became of their probes.
+//! Collects the results of probes from the tasks of a prober.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use model::Class;
+
 use super::Due;
 use crate::clock::{micros_between, now_ns};
 use crate::flow::FlowSpec;
-use crate::sample::{Class, Sample};
+use crate::sample::Sample;
 use crate::wire::Part;
 
-/// What has been decided since the last batch, by flow.
-pub(super) struct Ledger(Rc<RefCell<Vec<Part>>>);
+/// The samples since the last batch, by flow.
+pub(crate) struct Ledger(Rc<RefCell<Vec<Part>>>);
 
-/// One flow's way into the [`Ledger`].
+/// Adds the samples of one flow to the [`Ledger`].
 #[derive(Clone)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     parts: Rc<RefCell<Vec<Part>>>,
     flow: usize,
 }
 
 impl Ledger {
-    pub(super) fn new(flows: usize) -> Self {
+    pub(crate) fn new(flows: usize) -> Self {
         let parts = (0..flows).map(|flow| Part { flow, ..Part::default() }).collect();
         Self(Rc::new(RefCell::new(parts)))
     }
 
-    pub(super) fn recorder(&self, flow: usize) -> Recorder {
+    pub(crate) fn recorder(&self, flow: usize) -> Recorder {
         Recorder { parts: Rc::clone(&self.0), flow }
     }
 
-    /// Notes how many probes of a flow have fallen due.
-    pub(super) fn planned(&self, flow: usize, planned: u32) {
+    /// Sets the number of probes of a flow that have fallen due.
+    pub(crate) fn planned(&self, flow: usize, planned: u32) {
         self.0.borrow_mut()[flow].planned = planned;
     }
 
-    /// Takes what was decided; the planned counts stay.
-    pub(super) fn take(&self) -> Vec<Part> {
+    /// Takes the samples; the planned numbers stay.
+    pub(crate) fn take(&self) -> Vec<Part> {
         let mut parts = self.0.borrow_mut();
         parts.iter_mut().map(|part| Part { samples: std::mem::take(&mut part.samples), ..*part }).collect()
     }
 }
 
-/// A probe that the prober has come to and that is not decided yet.
+/// A probe that the prober has started and that is not decided yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub(super) seq: u32,
-    pub(super) due_ns: u64,
+pub(crate) struct Probe {
+    pub(crate) seq: u32,
+    pub(crate) due_ns: u64,
     late_us: u32,
     sent_ns: Option<u64>,
 }
 
 impl Probe {
-    /// Takes up a probe that has fallen due.
-    pub(super) fn begin(due: Due) -> Self {
+    /// Starts a probe that has fallen due.
+    pub(crate) fn begin(due: Due) -> Self {
         Self { seq: due.seq, due_ns: due.at_ns, late_us: micros_between(due.at_ns, now_ns()), sent_ns: None }
     }
 
-    /// Notes that it goes out now.
-    pub(super) fn sent(mut self) -> Self {
+    /// Sets the time at which it was sent to now.
+    pub(crate) fn sent(mut self) -> Self {
         self.sent_ns = Some(now_ns());
         self
     }
 
-    /// Says whether its deadline has passed.
-    pub(super) fn is_overdue(&self, flow: &FlowSpec, now: u64) -> bool {
+    /// Returns whether its deadline has passed.
+    pub(crate) fn is_overdue(&self, flow: &FlowSpec, now: u64) -> bool {
         now > self.due_ns + flow.deadline_ns
     }
 
@@ -82,32 +84,32 @@ impl Probe {
 
 impl Recorder {
     /// Records a probe that ended now, by an answer or by a failure.
-    pub(super) fn ended(&self, probe: &Probe, class: Class) {
+    pub(crate) fn ended(&self, probe: &Probe, class: Class) {
         self.push(probe.sample(class, Some(now_ns())));
     }
 
-    /// Records an answer that came now, classed by the time that it took.
-    pub(super) fn answered(&self, flow: &FlowSpec, probe: &Probe) {
+    /// Records an answer that came now; its class depends on the time that it took.
+    pub(crate) fn answered(&self, flow: &FlowSpec, probe: &Probe) {
         self.answered_at(flow, probe, now_ns());
     }
 
     /// Records an answer that came at `at_ns`.
-    pub(super) fn answered_at(&self, flow: &FlowSpec, probe: &Probe, at_ns: u64) {
+    pub(crate) fn answered_at(&self, flow: &FlowSpec, probe: &Probe, at_ns: u64) {
         self.push(probe.sample(flow.class_of_answer(at_ns.saturating_sub(probe.due_ns)), Some(at_ns)));
     }
 
-    /// Records a probe on which nothing came.
-    pub(super) fn silent(&self, probe: &Probe, class: Class) {
+    /// Records a probe without an answer or a failure.
+    pub(crate) fn silent(&self, probe: &Probe, class: Class) {
         self.push(probe.sample(class, None));
     }
 
     /// Records the first probe that a cut of its connection hit.
-    pub(super) fn cut(&self, probe: &Probe, class: Class) {
+    pub(crate) fn cut(&self, probe: &Probe, class: Class) {
         self.push(Sample { cut: true, ..probe.sample(class, Some(now_ns())) });
     }
 
-    /// Records a probe as [`Class::Missed`] if the prober came to it after its deadline.
-    pub(super) fn missed(&self, flow: &FlowSpec, probe: &Probe) -> bool {
+    /// Records a probe as [`Class::Missed`] if its deadline has passed before it was sent; returns whether it did.
+    pub(crate) fn missed(&self, flow: &FlowSpec, probe: &Probe) -> bool {
         let missed = probe.is_overdue(flow, now_ns());
         if missed {
             self.silent(probe, Class::Missed);

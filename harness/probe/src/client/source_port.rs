@@ -1,9 +1,9 @@
-//! The source ports of connections: each in its turn.
+//! The source ports of connections, used in turn.
 //!
-//! A kernel that chooses a port looks at the address that is connected to, and gives two connections one port if they go
-//! to different addresses. Behind a Service and straight to its backend they go to the same one in the end: the datapath
-//! then holds two connections of one name, and may take the packets of one for the other's. No port is used twice here
-//! before all others were, by which time connection tracking has forgotten it.
+//! A kernel may give one source port to two connections if their destination addresses differ. A connection to a Service
+//! and one to its backend have the same destination after translation: the datapath then has two connections with the same
+//! addresses and ports, and may mix up their packets. Here no port is reused before all others were used, when connection
+//! tracking has timed it out.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,9 +15,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::clock;
 
-/// Where the kernel says which ports are for connections going out.
+/// The kernel's range of ports for outgoing connections.
 const RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-/// What it says unless somebody changed it.
+/// The kernel's default range.
 const RANGE: RangeInclusive<u16> = 32768..=60999;
 
 static PORTS: LazyLock<Ports> = LazyLock::new(|| {
@@ -26,7 +26,7 @@ static PORTS: LazyLock<Ports> = LazyLock::new(|| {
 });
 
 /// Opens a TCP connection from the next port that is free.
-pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
     bind(target.ip(), &PORTS)?.connect(target).await
 }
 
@@ -39,7 +39,7 @@ fn bind(target: IpAddr, ports: &Ports) -> io::Result<TcpSocket> {
         };
         match socket.bind((any, ports.take()).into()) {
             Ok(()) => return Ok(socket),
-            // Somebody has it, or had it a moment ago.
+            // The port is in use, or was a moment ago.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
             Err(error) => return Err(error),
         }
@@ -47,7 +47,7 @@ fn bind(target: IpAddr, ports: &Ports) -> io::Result<TcpSocket> {
     Err(last)
 }
 
-/// A range of ports, and whose turn it is.
+/// A range of ports, and the next one.
 struct Ports {
     first: u16,
     count: u32,
@@ -55,7 +55,7 @@ struct Ports {
 }
 
 impl Ports {
-    /// Begins anywhere, by `chance`: a prober that is started again has no connections in common with the one before.
+    /// Begins at a port given by `chance`: a restarted prober must not reuse the connections of the previous one.
     fn new(range: RangeInclusive<u16>, chance: u64) -> Self {
         let count = u32::from(range.end().saturating_sub(*range.start())) + 1;
         let turn = u32::try_from(chance % u64::from(count)).unwrap_or_default();

@@ -1,34 +1,34 @@
-//! TCP echo: numbers go out in a stream and come back in the same order.
+//! TCP echo: numbers are sent in a stream and return in the same order.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use model::Class;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::held::{Answer, Link};
-use super::source_port;
+use super::{failure, source_port};
 use crate::exchange::NUMBER;
 use crate::flow::FlowSpec;
-use crate::sample::Class;
 
 /// A TCP connection to an echo server.
-pub(super) struct Echo {
+pub(crate) struct Echo {
     stream: TcpStream,
-    /// Bytes of a number and the zeros after it.
+    /// Bytes of a frame: a number, then zeros.
     frame: usize,
-    /// Not taken by the kernel yet.
+    /// Bytes that the kernel has not accepted yet.
     out: Vec<u8>,
-    /// Echoed, not yet a whole frame.
+    /// Echoed bytes of an incomplete frame.
     back: Vec<u8>,
-    /// The number that must come back next.
+    /// The numbers that must return, in order.
     expected: VecDeque<u32>,
 }
 
 /// Opens a TCP connection.
-pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
     let stream = source_port::connect(target).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -36,7 +36,7 @@ pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
 
 impl Link for Echo {
     async fn open(flow: Rc<FlowSpec>, target: SocketAddr) -> Result<Self, Class> {
-        let stream = connect(target).await.map_err(|error| Class::of_error(&error))?;
+        let stream = connect(target).await.map_err(|error| failure::class_of(&error))?;
         Ok(Self::over(stream, flow.bytes.into()))
     }
 
@@ -61,7 +61,7 @@ impl Link for Echo {
                 return Ok(if right { Answer::Right } else { Answer::Other(Class::WrongAnswer) });
             }
             let (mut reading, writing) = self.stream.split();
-            let failed = |error: io::Error| Class::of_error(&error);
+            let failed = |error: io::Error| failure::class_of(&error);
             tokio::select! {
                 biased;
                 read = reading.read_buf(&mut self.back) => {
@@ -79,8 +79,8 @@ impl Link for Echo {
 }
 
 impl Echo {
-    /// Speaks over a connection that is open, in frames of so many bytes, or as many as a number takes.
-    pub(super) fn over(stream: TcpStream, bytes: usize) -> Self {
+    /// Uses an open connection, in frames of this many bytes, or as many as a number needs.
+    pub(crate) fn over(stream: TcpStream, bytes: usize) -> Self {
         let frame = bytes.max(NUMBER);
         Self { stream, frame, out: Vec::new(), back: Vec::new(), expected: VecDeque::new() }
     }
@@ -90,7 +90,7 @@ impl Echo {
             match self.stream.try_write(&self.out) {
                 Ok(taken) => drop(self.out.drain(..taken)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(Class::of_error(&error)),
+                Err(error) => return Err(failure::class_of(&error)),
             }
         }
         Ok(())

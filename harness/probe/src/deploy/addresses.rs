@@ -10,7 +10,7 @@ use kube::{Api, Client};
 
 use super::watch::Placed;
 use super::{DeployError, ServiceName, Target};
-use crate::flow::{End, FlowSpec, Kind, Via};
+use crate::flow::{End, FlowSpec, Via};
 use crate::traffic::Traffic;
 
 /// The domain of a cluster's Services.
@@ -24,7 +24,7 @@ struct Dns {
     nodes: Vec<String>,
 }
 
-/// Gives every flow the address of its server or Service, and every question its answer.
+/// Sets the address of every flow, and the expected answer of every query.
 pub(super) async fn fill(
     client: &Client,
     target: &Target,
@@ -36,7 +36,7 @@ pub(super) async fn fill(
         let name = ServiceName { namespace: target.namespace.clone(), name: planned.name.clone() };
         cluster_ips.insert(planned.name.clone(), cluster_ip(client, &name).await?);
     }
-    let dns = match traffic.flows.iter().any(|flow| flow.kind == Kind::Dns) {
+    let dns = match traffic.flows.iter().any(|flow| flow.query.is_some()) {
         true => Some(find_dns(client, &target.dns).await?),
         false => None,
     };
@@ -45,7 +45,7 @@ pub(super) async fn fill(
     }
     for flow in &mut traffic.flows {
         match &dns {
-            Some(dns) if flow.kind == Kind::Dns => ask(flow, dns, target, &cluster_ips),
+            Some(dns) if flow.query.is_some() => ask(flow, dns, target, &cluster_ips),
             _ => {
                 let address = match &flow.service {
                     Some(service) => cluster_ips.get(service).copied(),
@@ -62,7 +62,7 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// The address at which a flow asks its server; none where the server was not made.
+/// Returns the address at which a flow probes its server; `None` when the server was not created.
 fn of_server(flow: &FlowSpec, placed: &Placed) -> Result<Option<IpAddr>, DeployError> {
     let Some(all) = placed.get(&flow.server.pod) else { return Ok(None) };
     if flow.path.via != Via::PodIpv6 {
@@ -72,7 +72,7 @@ fn of_server(flow: &FlowSpec, placed: &Placed) -> Result<Option<IpAddr>, DeployE
     ipv6.map(|address| Some(*address)).ok_or_else(|| DeployError::NoIpv6(flow.server.pod.clone()))
 }
 
-/// Points a flow at the cluster's DNS, with the question and the answer in full.
+/// Points a flow at the cluster's DNS, with the full query and its expected answer.
 fn ask(flow: &mut FlowSpec, dns: &Dns, target: &Target, cluster_ips: &BTreeMap<String, IpAddr>) {
     flow.address = Some(dns.address);
     flow.service = Some(target.dns.name.clone());
@@ -84,7 +84,7 @@ fn ask(flow: &mut FlowSpec, dns: &Dns, target: &Target, cluster_ips: &BTreeMap<S
     }
 }
 
-/// Points a flow at the port that its Service has on a node.
+/// Points a flow at its Service's node port.
 async fn on_node(client: &Client, target: &Target, flow: &mut FlowSpec) -> Result<(), DeployError> {
     let (Some(name), Some(entry)) = (&flow.service, &flow.entry) else {
         return Err(DeployError::NoServer(flow.id.clone()));
@@ -104,13 +104,13 @@ async fn on_node(client: &Client, target: &Target, flow: &mut FlowSpec) -> Resul
     Ok(())
 }
 
-/// The address by which other nodes reach a node.
+/// Returns the address by which other nodes reach a node.
 fn internal_ip(node: &Node) -> Option<IpAddr> {
     let addresses = node.status.as_ref()?.addresses.as_deref()?;
     addresses.iter().find(|address| address.type_ == "InternalIP")?.address.parse().ok()
 }
 
-/// The port on every node that stands for one of a Service.
+/// Returns the node port for a port of a Service.
 fn node_port(service: &Service, port: u16) -> Option<u16> {
     let ports = service.spec.as_ref()?.ports.as_deref()?;
     let own = ports.iter().find(|own| own.port == i32::from(port))?;
@@ -150,11 +150,12 @@ async fn cluster_ip(client: &Client, name: &ServiceName) -> Result<IpAddr, Deplo
 
 #[cfg(test)]
 mod tests {
+    use model::{Kind, Layer, Protocol};
     use serde_json::json;
 
     use super::*;
+    use crate::flow::Query;
     use crate::flow::tests::flow;
-    use crate::flow::{Layer, Protocol, Query};
 
     #[test]
     fn a_service_on_nodes_is_asked_at_the_nodes_own_address_and_port() {

@@ -1,4 +1,4 @@
-//! Makes pods ask for names that they have known so far, as a program does when its answer has become too old.
+//! Makes pods look up names that they have used so far, as a program does when an answer has expired.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,13 +11,12 @@ use tokio::time::timeout;
 
 use super::addresses::DOMAIN;
 use super::{DeployError, Target};
-use crate::flow::Kind;
 use crate::role::{ASK_NAME, CLIENT_NAME};
 use crate::traffic::{Part, Traffic};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Pods that know names, and the names.
+/// Pods that use names, and the names.
 pub struct Asker {
     pods: Api<Pod>,
     names: Vec<String>,
@@ -26,10 +25,10 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Finds them in the traffic; none where it has no names.
+    /// Finds them in the traffic; `None` when it has no names.
     #[must_use]
     pub fn new(client: &Client, target: &Target, traffic: &Traffic) -> Option<Self> {
-        let dns = traffic.flows.iter().find(|flow| flow.kind == Kind::Dns)?;
+        let dns = traffic.flows.iter().find(|flow| flow.query.is_some())?;
         let names: Vec<_> = traffic.names.iter().map(|it| full(&it.name, target)).collect();
         let askers: Vec<_> = traffic.pods.iter().filter(|pod| pod.part == Part::NameClient).collect();
         let askers: Vec<_> = askers.into_iter().map(|pod| pod.name.clone()).collect();
@@ -41,10 +40,10 @@ impl Asker {
         })
     }
 
-    /// Makes each pod ask for each name, once; returns what they were told.
+    /// Makes each pod look up each name, once; returns the answers.
     ///
     /// # Errors
-    /// When a pod cannot ask, or gets no good answer.
+    /// When a pod cannot look up a name, or gets no address.
     pub async fn ask(&self) -> Result<String, DeployError> {
         let mut said = Vec::new();
         for (pod, name) in self.askers.iter().flat_map(|pod| self.names.iter().map(move |name| (pod, name))) {

@@ -1,7 +1,7 @@
-//! Makes the probe pods on a cluster, in two steps, so that policies can be put between them or before.
+//! Creates the probe pods in a cluster, in two steps, so that policies can be applied before the second.
 //!
-//! [`Deployment::servers`] makes the namespace, the servers and the services; [`Servers::clients`] starts
-//! the probers, now that every address is known; the [`Session`] that this gives collects their samples.
+//! [`Deployment::servers`] creates the namespace, the servers and the Services; [`Servers::clients`] starts the probers,
+//! once every address is known, and returns a [`Session`] that collects their samples.
 
 mod addresses;
 mod ask;
@@ -37,15 +37,15 @@ pub use session::{Delivered, Session};
 pub use spare::Spare;
 use watch::{Placed, Wanted};
 
-/// Longest time for pods to come up.
+/// Longest time for pods to become ready.
 const PODS_UP: Duration = Duration::from_secs(60);
 
-/// Where the probe pods go, and what they run.
+/// The place and the image of the probe pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Namespace to make; it must not exist.
+    /// Namespace to create; it must not exist.
     pub namespace: String,
-    /// Run id, put on everything made.
+    /// Run id, a label of every created object.
     pub run_id: String,
     /// Image with `probe-client` and `probe-server` on its PATH.
     pub image: String,
@@ -62,13 +62,13 @@ pub struct ServiceName {
     pub name: String,
 }
 
-/// Why the probe pods cannot be made, or do not deliver.
+/// Why the probe pods cannot be created, or deliver no samples.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// The API server refused.
     #[error("cannot {doing} {object}")]
     Api {
-        /// What was tried.
+        /// What failed.
         doing: &'static str,
         /// The object.
         object: String,
@@ -86,33 +86,31 @@ pub enum DeployError {
         /// The last state seen.
         last: String,
     },
-    /// A flow names a pod or a service that was not made.
-    #[error("flow {0} has no server to ask; the traffic plan is broken")]
+    /// A flow names a pod or a Service that was not created.
+    #[error("flow {0} has no server; the traffic plan is wrong")]
     NoServer(String),
-    /// A pod that is asked at its IPv6 address has none.
+    /// A pod that is probed at its IPv6 address has none.
     #[error(
         "pod {0} has no IPv6 address; flows to it need one: nodes, and the network that the subject gives pods, must have \
          addresses of both families"
     )]
     NoIpv6(String),
-    /// A Service has no address of its own.
+    /// A Service has no cluster IP.
     #[error("service {0} has no ClusterIP; flows to it need one")]
     NoAddress(String),
     /// A Service has no port on a node.
-    #[error("service {service} has no port on node {node}; flows from outside of the cluster need one")]
+    #[error("service {service} has no port on node {node}; flows from outside the cluster need one")]
     NoNodePort {
         /// The Service.
         service: ServiceName,
         /// The node.
         node: String,
     },
-    /// A flow needs a host outside of the cluster, and there is none.
-    #[error(
-        "{0} must run outside of the cluster, where this provider has no host; the traffic plan is broken"
-    )]
+    /// A flow needs a host outside the cluster, and there is none.
+    #[error("{0} must run outside the cluster, where this provider has no host; the traffic plan is wrong")]
     NoOutside(String),
-    /// The host outside of the cluster does not play a role.
-    #[error("{name} cannot be started outside of the cluster")]
+    /// A role does not start on the host outside the cluster.
+    #[error("{name} cannot be started outside the cluster")]
     Outside {
         /// Name of the prober or server.
         name: String,
@@ -120,21 +118,21 @@ pub enum DeployError {
         #[source]
         source: std::io::Error,
     },
-    /// A pod could not ask for a name.
-    #[error("pod {pod} cannot ask for {name}: {why}")]
+    /// A pod could not look up a name.
+    #[error("pod {pod} cannot look up {name}: {why}")]
     Ask {
         /// The pod.
         pod: String,
         /// The name.
         name: String,
-        /// What it said.
+        /// The reason.
         why: String,
     },
-    /// The samples cannot be kept.
-    #[error("samples cannot be kept")]
+    /// The samples cannot be stored.
+    #[error("samples cannot be stored")]
     Store(#[from] StoreError),
-    /// What the watchers of nodes say cannot be kept.
-    #[error("what the nodes' processors were short of cannot be kept beside the samples")]
+    /// The processor counters cannot be stored.
+    #[error("processor counters cannot be stored next to the samples")]
     Looks(#[source] std::io::Error),
 }
 
@@ -142,24 +140,24 @@ pub enum DeployError {
 #[derive(Debug)]
 pub struct Deployment;
 
-/// Servers that run, with their addresses.
+/// Running servers, with their addresses.
 pub struct Servers {
     client: Client,
     target: Target,
     traffic: Traffic,
     outside: Option<Arc<dyn OutsideHost>>,
-    /// What follows the servers outside of the cluster.
+    /// The tasks that follow the servers outside the cluster.
     followers: JoinSet<()>,
 }
 
 impl Deployment {
-    /// Makes the namespace, the servers and the services, and waits until every server is ready.
+    /// Creates the namespace, the servers and the Services, and waits until every server is ready.
     ///
-    /// Traffic that was planned for a host outside of the cluster needs that host.
+    /// Traffic that was planned with a host outside the cluster needs that host.
     ///
     /// # Errors
     ///
-    /// When an object is refused, or a server is not ready in time; says which and why.
+    /// When an object is refused, or a server is not ready in time; the message has the object and the reason.
     pub async fn servers(
         client: Client,
         target: Target,
@@ -207,12 +205,12 @@ impl Servers {
         &self.traffic
     }
 
-    /// Starts the probers and the watchers of nodes, and begins to collect: samples into `samples_dir`, what
-    /// the nodes' kernels did into `seen`.
+    /// Starts the probers and the node watchers, and collects samples into `samples_dir` and observations of the nodes'
+    /// kernels into `seen`.
     ///
     /// # Errors
     ///
-    /// When a pod is refused or does not start in time, or the folder cannot be made.
+    /// When a pod is refused or does not start in time, or the folder cannot be created.
     pub async fn clients(
         mut self,
         samples_dir: &Path,
@@ -221,10 +219,10 @@ impl Servers {
         let store = Arc::new(Store::create(samples_dir, self.traffic.flows.iter().cloned())?);
         let looks = Arc::new(Looks::create(samples_dir).map_err(DeployError::Looks)?);
         let mut followers = std::mem::take(&mut self.followers);
-        // A pod takes longest to its first answer: the first new ones come up beside the probers.
-        self.make_new_pods(&store, &mut followers);
-        let probers = self.make_probers().await?;
-        let watchers = self.make_watchers().await?;
+        // A new pod needs the longest time until its first answer, so the first ones start together with the probers.
+        self.create_new_pods(&store, &mut followers);
+        let probers = self.create_probers().await?;
+        let watchers = self.create_watchers().await?;
         let started: Vec<_> = probers.iter().chain(watchers.iter().map(|(pod, _)| pod)).cloned().collect();
         let pods: Api<Pod> = self.api();
         watch::pods_up(&pods, &started, Wanted::Started, PODS_UP).await?;
@@ -253,35 +251,36 @@ impl Servers {
         })
     }
 
-    /// Makes the pods that ask from the beginning to the end; returns their names.
-    async fn make_probers(&self) -> Result<Vec<String>, DeployError> {
+    /// Creates the pods that send probes throughout the measurement; returns their names.
+    async fn create_probers(&self) -> Result<Vec<String>, DeployError> {
         let pods: Api<Pod> = self.api();
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for pod in self.traffic.pods.iter().filter(|pod| pod.part.is_client() && !pod.part.is_outside()) {
             let flows: Vec<_> = self.traffic.flows_of(&pod.name).collect();
             create(&pods, "pod", &objects::client(&self.target, pod, &flows)).await?;
-            made.push(pod.name.clone());
+            created.push(pod.name.clone());
         }
-        Ok(made)
+        Ok(created)
     }
 
-    /// Makes the watchers of nodes; returns their names and their nodes.
-    async fn make_watchers(&self) -> Result<Vec<(String, String)>, DeployError> {
+    /// Creates the node watchers; returns their names and their nodes.
+    async fn create_watchers(&self) -> Result<Vec<(String, String)>, DeployError> {
         let pods: Api<Pod> = self.api();
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for pod in self.traffic.pods.iter().filter(|pod| pod.part == Part::NodeWatch) {
             create(&pods, "pod", &objects::node_watch(&self.target, pod)).await?;
-            made.push((pod.name.clone(), pod.node.clone()));
+            created.push((pod.name.clone(), pod.node.clone()));
         }
-        Ok(made)
+        Ok(created)
     }
 
-    /// Begins to make new pods.
-    fn make_new_pods(&self, store: &Arc<Store>, followers: &mut JoinSet<()>) {
+    /// Starts to create new pods.
+    fn create_new_pods(&self, store: &Arc<Store>, followers: &mut JoinSet<()>) {
         let new_pods = self.traffic.pods.iter().filter(|pod| pod.part == Part::NewPod);
         for (index, flow) in new_pods.flat_map(|pod| self.traffic.flows_of(&pod.name)).enumerate() {
-            let maker = new_pods::Maker { pods: self.api(), target: self.target.clone(), flow: flow.clone() };
-            followers.spawn(new_pods::run(maker, index, Arc::clone(store)));
+            let creator =
+                new_pods::Creator { pods: self.api(), target: self.target.clone(), flow: flow.clone() };
+            followers.spawn(new_pods::run(creator, index, Arc::clone(store)));
         }
     }
 
@@ -292,7 +291,7 @@ impl Servers {
         Api::namespaced(self.client.clone(), &self.target.namespace)
     }
 
-    /// The host outside of the cluster, for what must run there.
+    /// Returns the host outside the cluster, for a program that must run there.
     fn host_of(&self, planned: &ProbePod) -> Result<&dyn OutsideHost, DeployError> {
         self.outside.as_deref().ok_or_else(|| DeployError::NoOutside(planned.name.clone()))
     }

@@ -1,105 +1,133 @@
-//! New pods: made on a schedule, each timed from its due time to its first answer, and deleted.
+//! New pods: created on a schedule, each timed from its due time to its first answer, then deleted.
 //!
-//! A new pod runs an ordinary prober of one flow, and the harness reads in its log when it was first answered:
-//! both ends of the time are on the clock of the machine. This measures scheduling, the runtime, the network
-//! plugin and the datapath together, as a user of the cluster feels them.
+//! A new pod runs an ordinary prober of one flow, and the harness reads the time of the first answer in its log. This
+//! measures scheduling, the runtime, the network plugin and the datapath together, as a user of the cluster does.
 
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::AsyncBufReadExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, LogParams, PostParams};
+use model::{Class, Kind};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Target, objects};
 use crate::clock::{Timer, micros_between, now_ns};
-use crate::flow::{FlowSpec, Kind};
-use crate::sample::{Class, Sample};
+use crate::flow::FlowSpec;
+use crate::sample::Sample;
 use crate::store::Store;
 use crate::traffic::{Part, ProbePod};
 use crate::wait::back_off;
 use crate::wire::{self, Line, Start};
 
-/// Time between two tries of a new pod to talk.
+/// Time between two probes of a new pod, ns.
 const TRY_NS: u64 = 20_000_000;
-/// After this a try is given up.
+/// Deadline of such a probe, ns.
 const TRY_LIMIT_NS: u64 = 300_000_000;
-/// Flows start so far apart that no two pods are made at once, and none keeps a run waiting for its first one.
+/// Time between the starts of two flows, ns: no two pods start at once, and a run does not wait long for the first one.
 const APART_NS: u64 = 1_500_000_000;
-/// So many flows are kept apart.
+/// Flows that start apart.
 const SLOTS: u64 = 2;
 
-/// What makes the pods of one flow.
+/// Lateness up to which a pod counts as created on time, µs.
+const LATE_US: u32 = 1_000_000;
+
+/// Time between two reports to the store when nothing happens, ns.
+const REPORT_NS: u64 = 500_000_000;
+
+/// Creates the pods of one flow.
 #[derive(Clone)]
-pub(super) struct Maker {
+pub(super) struct Creator {
     pub(super) pods: Api<Pod>,
     pub(super) target: Target,
     pub(super) flow: FlowSpec,
 }
 
-/// Makes pods and records how long each took, until it is dropped.
-pub(super) async fn run(maker: Maker, index: usize, store: Arc<Store>) {
-    if let Err(error) = keep_making(maker, index, &store).await {
-        tracing::warn!(%error, "new pods are not made any more");
+/// Creates pods and records how long each took, until it is dropped.
+pub(super) async fn run(creator: Creator, index: usize, store: Arc<Store>) {
+    if let Err(error) = keep_creating(creator, index, &store).await {
+        tracing::warn!(%error, "no more new pods are created");
     }
 }
 
-async fn keep_making(maker: Maker, index: usize, store: &Store) -> io::Result<()> {
+async fn keep_creating(creator: Creator, index: usize, store: &Store) -> io::Result<()> {
     let timer = Timer::new()?;
-    let (prober, period_ns) = (maker.flow.client.pod.clone(), maker.flow.period_ns);
+    let (prober, period_ns) = (creator.flow.client.pod.clone(), creator.flow.period_ns);
     let start_ns = now_ns() + APART_NS * (index as u64 % SLOTS);
-    store.take(&prober, &wire::start_line(&[Start { flow: maker.flow.id.clone(), start_ns, period_ns }]));
-    let mut made = JoinSet::new();
-    let mut planned = 0;
+    store.take(&prober, &wire::start_line(&[Start { flow: creator.flow.id.clone(), start_ns, period_ns }]));
+    let (mut created, mut deleted) = (JoinSet::<Sample>::new(), JoinSet::new());
+    let (mut planned, mut due_ns, mut report_ns) = (0, start_ns, start_ns);
     for batch in 0.. {
-        let due_ns = start_ns + u64::from(planned) * period_ns;
         let samples = tokio::select! {
-            due = timer.until(due_ns) => {
-                due?;
-                made.spawn(maker.clone().sample(planned, due_ns));
-                planned += 1;
+            at = timer.until(due_ns.min(report_ns)) => {
+                at?;
                 Vec::new()
             }
-            Some(Ok(sample)) = made.join_next() => vec![sample],
+            Some(Ok(sample)) = created.join_next() => {
+                deleted.spawn(creator.clone().delete(sample.seq));
+                vec![sample]
+            }
         };
-        let (lines, _) = wire::batch_lines(batch, &[wire::Part { flow: 0, planned, samples }]);
+        let now = now_ns();
+        while due_ns <= now {
+            created.spawn(creator.clone().sample(planned, due_ns));
+            planned += 1;
+            due_ns += period_ns;
+        }
+        report_ns = now + REPORT_NS;
+        while deleted.try_join_next().is_some() {}
+        let elapsed_ns = now.saturating_sub(start_ns);
+        let (lines, _) = wire::batch_lines(batch, elapsed_ns, &[wire::Part { flow: 0, planned, samples }]);
         lines.iter().for_each(|line| store.take(&prober, line.trim_end()));
     }
     Ok(())
 }
 
-impl Maker {
-    /// Makes a pod, waits until it was answered, deletes it, and says what became of it.
+impl Creator {
+    fn name(&self, seq: u32) -> String {
+        format!("{}-{seq}", self.flow.client.pod)
+    }
+
+    /// Creates a pod, waits until it was answered or its deadline has passed, and returns the sample.
     async fn sample(self, seq: u32, due_ns: u64) -> Sample {
-        let name = format!("{}-{seq}", self.flow.client.pod);
         let begun_ns = now_ns();
-        let answered = timeout(self.flow.deadline(), self.first_answer(&name)).await.ok();
-        if let Err(error) = self.pods.delete(&name, &DeleteParams::default()).await {
-            tracing::debug!(name, %error, "deleting a pod");
+        let late_us = micros_between(due_ns, begun_ns);
+        // A busy harness is milliseconds late, which says nothing about the seconds that a pod takes.
+        let late_us = if late_us > LATE_US { late_us } else { 0 };
+        let missed =
+            Sample { seq, due_ns, class: Class::Missed, late_us, sent_us: None, ended_us: None, cut: false };
+        let left_ns = (due_ns + self.flow.deadline_ns).saturating_sub(begun_ns);
+        if left_ns == 0 {
+            return missed;
         }
+        let answered = timeout(Duration::from_nanos(left_ns), self.first_answer(&self.name(seq))).await.ok();
+        let class = |at_ns: u64| self.flow.class_of_answer(at_ns.saturating_sub(due_ns));
         Sample {
-            seq,
-            due_ns,
-            class: answered
-                .map_or(Class::Lost, |at_ns| self.flow.class_of_answer(at_ns.saturating_sub(due_ns))),
-            // Lateness tells of the probers' host being busy; here it is milliseconds among seconds.
-            late_us: 0,
+            class: answered.map_or(Class::Lost, class),
             sent_us: Some(micros_between(due_ns, begun_ns)),
             ended_us: answered.map(|at_ns| micros_between(due_ns, at_ns)),
-            cut: false,
+            ..missed
         }
     }
 
-    /// Returns when the pod was first answered, ns; waits for ever when it never is.
+    async fn delete(self, seq: u32) {
+        let name = self.name(seq);
+        if let Err(error) = self.pods.delete(&name, &DeleteParams::default()).await {
+            tracing::debug!(name, %error, "deleting a pod");
+        }
+    }
+
+    /// Returns the time of the pod's first answer, ns; never returns without one.
     async fn first_answer(&self, name: &str) -> u64 {
         let pod = self.pod(name);
         let mut tries = 0;
         while let Err(error) = self.pods.create(&PostParams::default(), &pod).await {
-            tracing::debug!(name, %error, "making a pod");
+            tracing::debug!(name, %error, "creating a pod");
             back_off(tries).await;
             tries += 1;
         }
@@ -137,7 +165,7 @@ impl Maker {
         Ok(None)
     }
 
-    /// The pod asks by new connections, so that no try hangs on the one before.
+    /// Returns the pod; it probes by new connections, so that no probe waits for the one before.
     fn pod(&self, name: &str) -> Pod {
         let tries = FlowSpec {
             kind: Kind::New,

@@ -10,18 +10,19 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use model::Protocol;
 
 use super::Target;
 use super::addresses::SERVICE_LABEL;
 use crate::client::FLOWS_VARIABLE;
-use crate::flow::{FlowSpec, Protocol};
+use crate::flow::FlowSpec;
 use crate::role::{CLIENT_NAME, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
 use crate::traffic::{OUTSIDE_PORT, OutsideName, ProbePod, ProbeService};
 
 /// Label that holds the run id.
 const RUN_LABEL: &str = "seatrial.dev/run";
-/// The part of a core that every container of the traffic asks for. Without any a pod counts next to nothing on a
-/// busy node, and a prober that is kept waiting sees noise where it should see the network.
+/// The processor request of every probe container. A pod without one gets almost no processor time on a busy node, and a
+/// late prober measures noise in place of the network.
 const CPU: &str = "100m";
 
 pub(super) fn namespace(target: &Target) -> Namespace {
@@ -54,7 +55,7 @@ pub(super) fn service(target: &Target, planned: &ProbeService) -> Service {
     }
 }
 
-/// The Service and the slice that make a name of an address outside of the cluster.
+/// The Service and the slice that give a name to an address outside the cluster.
 pub(super) fn outside(target: &Target, planned: &OutsideName) -> (Service, EndpointSlice) {
     let port = i32::from(OUTSIDE_PORT);
     let spec = ServiceSpec {
@@ -91,11 +92,11 @@ pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
     pod(target, planned, container, "Always")
 }
 
-/// A prober that died stays dead: a second one would begin a record of its own.
+/// A prober that ended is not restarted: the new one would start another record.
 pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -> Pod {
     let flows = serde_json::to_string(flows).unwrap_or_default();
     let variable = EnvVar { name: FLOWS_VARIABLE.into(), value: Some(flows), ..Default::default() };
-    // ICMP goes over a raw socket in a pod.
+    // ICMP needs a raw socket in a pod.
     let raw_sockets = Capabilities { add: Some(vec!["NET_RAW".into()]), ..Default::default() };
     let security = SecurityContext { capabilities: Some(raw_sockets), ..Default::default() };
     let container = Container {
@@ -106,7 +107,7 @@ pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -
     pod(target, planned, container, "Never")
 }
 
-/// A watcher that died is started again: what it missed is missing, and nothing else.
+/// A node watcher that ended is restarted: only what it missed is missing.
 pub(super) fn node_watch(target: &Target, planned: &ProbePod) -> Pod {
     pod(target, planned, container(target, NODE_NAME), "Always")
 }
@@ -117,7 +118,7 @@ fn container(target: &Target, command: &str) -> Container {
         name: command.into(),
         image: Some(target.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
-        // What it said last is told when it does not come up.
+        // Its last output is reported when it does not become ready.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         command: Some(vec![command.into()]),
         resources: Some(ResourceRequirements { requests: Some(requests), ..Default::default() }),

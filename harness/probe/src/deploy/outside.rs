@@ -1,4 +1,4 @@
-//! What takes part in the traffic outside of the cluster: no pods, but the same roles of the program on a host of its own.
+//! Probers and servers outside the cluster: the roles of the program on a separate host in place of pods.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,15 +15,15 @@ use crate::role::{CLIENT_NAME, SERVER_NAME};
 use crate::store::Store;
 use crate::traffic::ProbePod;
 
-/// What a role prints, until it ends. The role ends when this is dropped.
+/// The output of a role. The role ends when this is dropped.
 pub type Printed = Box<dyn AsyncRead + Send + Unpin>;
 
-/// A host outside of the cluster, on which the program can play its roles.
+/// A host outside the cluster that can run the roles of the program.
 pub trait OutsideHost: Send + Sync {
-    /// The address by which nodes reach it.
+    /// Returns the address by which nodes reach it.
     fn address(&self) -> IpAddr;
 
-    /// Plays a role (its name, arguments and environment) there.
+    /// Runs a role there, with these arguments and environment.
     ///
     /// # Errors
     /// When the host cannot be reached.
@@ -35,10 +35,10 @@ pub trait OutsideHost: Send + Sync {
     ) -> BoxFuture<'_, io::Result<Printed>>;
 }
 
-/// What goes on until a role has ended.
+/// A future that ends with a role.
 pub(super) type Following = BoxFuture<'static, ()>;
 
-/// Starts a server there, which ends when what is returned is dropped.
+/// Starts a server there, which ends when the result is dropped.
 pub(super) async fn serve(host: &dyn OutsideHost, planned: &ProbePod) -> Result<Following, DeployError> {
     let listeners = planned.listeners.iter().map(ToString::to_string).collect();
     let printed = host.play(SERVER_NAME, listeners, BTreeMap::new()).await.map_err(refused(planned))?;
@@ -46,7 +46,7 @@ pub(super) async fn serve(host: &dyn OutsideHost, planned: &ProbePod) -> Result<
     Ok(Box::pin(follow(printed, move |line| tracing::warn!(name, line, "a server outside says"))))
 }
 
-/// Starts a prober there; what is returned takes its samples, and ends it when it is dropped.
+/// Starts a prober there, which ends when the result is dropped; the result stores its samples.
 pub(super) async fn probe(
     host: &dyn OutsideHost,
     planned: &ProbePod,
@@ -64,14 +64,14 @@ fn refused(planned: &ProbePod) -> impl Fn(io::Error) -> DeployError {
     move |source| DeployError::Outside { name: planned.name.clone(), source }
 }
 
-/// Hands on every whole line. A role that ends early leaves a gap in its samples, which the store tells.
+/// Passes on every complete line. A role that ends early leaves a gap in its samples, which the store reports.
 async fn follow(printed: Printed, take: impl Fn(&str) + Send) {
     let mut lines = BufReader::new(printed).lines();
     loop {
         match lines.next_line().await {
             Ok(Some(line)) => take(&line),
             Ok(None) => return,
-            Err(error) => return tracing::debug!(%error, "what a role outside prints"),
+            Err(error) => return tracing::debug!(%error, "reading the output of a role outside the cluster"),
         }
     }
 }
@@ -80,14 +80,15 @@ async fn follow(printed: Printed, take: impl Fn(&str) + Send) {
 mod tests {
     use std::sync::Mutex;
 
+    use model::{Class, Kind, Layer, Protocol};
+
     use super::*;
     use crate::flow::tests::flow;
-    use crate::flow::{Kind, Layer, Protocol};
-    use crate::sample::{Class, Sample};
+    use crate::sample::Sample;
     use crate::traffic::Part;
     use crate::wire::{self, Start, start_line};
 
-    /// What a role is asked for.
+    /// The arguments of a role.
     type Asked = (&'static str, Vec<String>, BTreeMap<String, String>);
 
     /// A host on which every role prints the same.
@@ -132,7 +133,7 @@ mod tests {
         };
         let start = Start { flow: flow.id.clone(), start_ns: 0, period_ns: flow.period_ns };
         let part = wire::Part { flow: 0, planned: 1, samples: vec![sample] };
-        let prints = start_line(&[start]) + &wire::batch_lines(0, &[part]).0.concat();
+        let prints = start_line(&[start]) + &wire::batch_lines(0, flow.period_ns, &[part]).0.concat();
         let host = Scripted { prints, asked: Mutex::default() };
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::create(folder.path(), [flow.clone()]).unwrap());

@@ -1,4 +1,4 @@
-//! Traffic that flows, and the samples that it brings.
+//! Running traffic, and the collection of its samples.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +14,23 @@ use crate::sample::FlowSamples;
 use crate::store::Store;
 use crate::traffic::Traffic;
 
-/// Good samples in a row that a fast flow must have before it counts as flowing.
+/// Good samples in a row after which a fast flow counts as steady.
 const STEADY: usize = 10;
 /// Longest time for the samples of the last moments to arrive, after the deadline of the last probe.
 const LAST_SAMPLES: Duration = Duration::from_secs(3);
 
-/// Everything that was delivered.
+/// The result of a measurement.
 #[derive(Debug, Default)]
 pub struct Delivered {
-    /// The samples, flow by flow, in the order of the traffic plan.
+    /// The samples of each flow, in the order of the traffic plan.
     pub flows: Vec<FlowSamples>,
-    /// Why not all of them are on disk.
+    /// The reason why not all of them are on disk.
     pub failure: Option<DeployError>,
-    /// What the processors of the nodes were short of.
+    /// Readings of the nodes' processor counters.
     pub processors: Vec<Look>,
 }
 
-/// Probers that run, and the collection of their samples.
+/// Running probers, and the collection of their samples.
 pub struct Session {
     pub(super) client: Client,
     pub(super) target: Target,
@@ -41,19 +41,19 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns the traffic, with the address of every flow filled in.
+    /// Returns the traffic, with the address of every flow.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
 
-    /// Returns a server that can be put behind the Service of all servers; none where there are no servers.
+    /// Returns a server that can be added to the Service of all servers; `None` without servers.
     #[must_use]
     pub fn spare(&self) -> Option<Spare> {
         Spare::new(&self.client, self.target.clone(), &self.traffic)
     }
 
-    /// Returns what makes pods ask for the names that they know; none where the traffic has no names.
+    /// Returns what makes pods look up names; `None` when the traffic has no names.
     #[must_use]
     pub fn asker(&self) -> Option<Asker> {
         Asker::new(&self.client, &self.target, &self.traffic)
@@ -63,7 +63,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Names the flows that are not steady by the deadline, and what their last probe was.
+    /// When flows are not steady by the deadline; the message has their last samples.
     pub async fn flowing(&self, limit: Duration) -> Result<u64, DeployError> {
         let mut changes = self.store.changes();
         let steady = async {
@@ -83,14 +83,13 @@ impl Session {
         Err(DeployError::Deadline {
             what: "good samples in a row on every flow".into(),
             after: limit,
-            last: last.chain(self.store.said()).collect::<Vec<_>>().join("; "),
+            last: last.chain(self.store.last_output()).collect::<Vec<_>>().join("; "),
         })
     }
 
     /// Ends the measurement now, waits for the samples of its last moments, and returns all of them.
     ///
-    /// The probers go on until their namespace goes. A flow whose samples end early, or that has none, has
-    /// its fault noted.
+    /// The probers run until their namespace is deleted. A flow whose samples end early, or that has none, has a fault.
     pub async fn finish(&self) -> Delivered {
         let end_ns = now_ns();
         let deadline_ns = self.traffic.flows.iter().map(|flow| flow.deadline_ns).max().unwrap_or(0);
@@ -107,7 +106,7 @@ impl Session {
         Delivered { flows, failure, processors }
     }
 
-    /// Ends the collection, and makes no new pods any more; what there is goes with the namespace.
+    /// Ends the collection and the creation of new pods; the pods are deleted with the namespace.
     pub fn stop(mut self) {
         self.followers.abort_all();
     }

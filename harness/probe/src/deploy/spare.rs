@@ -1,4 +1,4 @@
-//! One more server behind the Service of all servers, which comes and goes while everything else goes on.
+//! One more server behind the Service of all servers, which is created and removed during the measurement.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::{DeployError, PODS_UP, Target, create, objects};
 use crate::traffic::{ALL_SERVERS, PART_LABEL, Part, ProbePod, Traffic};
 
 const NAME: &str = "server-spare";
-/// What the spare is, once it has left the Service and is still there.
+/// The label of a spare that has left the Service and still runs.
 const RETIRED: &str = "retired";
-/// Longest time for it to come into the Service, or to go.
+/// Longest time for it to join the Service, or to go.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The spare server of a run.
@@ -28,7 +28,7 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Plans it beside the last server of the traffic; none where there are no servers.
+    /// Plans it next to the last server of the traffic; `None` without servers.
     #[must_use]
     pub fn new(client: &Client, target: Target, traffic: &Traffic) -> Option<Self> {
         let last = traffic.pods.iter().rfind(|pod| pod.part == Part::Server)?;
@@ -38,7 +38,7 @@ impl Spare {
         Some(Self { pods, slices, target, planned })
     }
 
-    /// Makes it, and waits until it is behind the Service; returns where it is.
+    /// Creates it, and waits until it is behind the Service; returns its node and address.
     ///
     /// # Errors
     /// When the pod is refused, or is not behind the Service in time.
@@ -51,7 +51,7 @@ impl Spare {
         Ok(format!("{NAME} on {} is {address}", self.planned.node))
     }
 
-    /// Takes it out of the Service, and then down, so that no connection to it is cut.
+    /// Removes it from the Service, then deletes it, so that no connection to it is cut.
     ///
     /// # Errors
     /// When it cannot be changed or deleted, or is not gone in time.
@@ -77,13 +77,13 @@ impl Spare {
         watch::until(&what, LIMIT, async || {
             let slices = self.slices.list(&of_service).await.map_err(|error| error.to_string())?;
             let there = slices.items.iter().any(serves);
-            if there == wanted { Ok(()) } else { Err("its endpoint slices say otherwise".to_owned()) }
+            if there == wanted { Ok(()) } else { Err("its endpoint slices do not show it yet".to_owned()) }
         })
         .await
     }
 }
 
-/// Whether a slice sends new connections to the spare.
+/// Returns whether a slice sends new connections to the spare.
 fn serves(slice: &EndpointSlice) -> bool {
     slice.endpoints.iter().any(|endpoint| {
         let named = endpoint.target_ref.as_ref().and_then(|target| target.name.as_deref());

@@ -1,4 +1,4 @@
-//! Waits for pods, by a watch, with a deadline that tells the last state.
+//! Waits for pods, by a watch, with a deadline; the error has the last state.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,19 +14,19 @@ use tokio::time::{Instant, timeout};
 use super::DeployError;
 use crate::wait::back_off;
 
-/// The addresses of each pod, by name; the first is the one that Kubernetes names first.
+/// The addresses of each pod, by name, in the order of its status.
 pub(super) type Placed = BTreeMap<String, Vec<IpAddr>>;
 
-/// What is waited for.
+/// The state to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Ready, with an address.
     Ready,
-    /// Its container has started, whether or not it still runs.
+    /// Its container has started, even if it has ended.
     Started,
 }
 
-/// Waits until all named pods are as wanted, and returns their addresses.
+/// Waits until all named pods have a state, and returns their addresses.
 pub(super) async fn pods_up(
     api: &Api<Pod>,
     names: &[String],
@@ -52,7 +52,7 @@ pub(super) async fn pods_up(
     let missing: Vec<_> = names
         .iter()
         .filter(|name| !seen.get(*name).is_some_and(|pod| is(pod, wanted)))
-        .map(|name| format!("{name} {}", seen.get(name).map_or("was never seen".into(), state)))
+        .map(|name| format!("{name} {}", seen.get(name).map_or("was not found".into(), state)))
         .collect();
     if !in_time || !missing.is_empty() {
         let what = format!("probe pods {}", if wanted == Wanted::Ready { "ready" } else { "started" });
@@ -61,7 +61,7 @@ pub(super) async fn pods_up(
     Ok(seen.iter().map(|(name, pod)| (name.clone(), addresses(pod))).collect())
 }
 
-/// Tries a condition until it holds or the time is over; it tells why it does not hold yet.
+/// Checks a condition until it holds or the time is over; its error is the last state.
 pub(super) async fn until(
     what: &str,
     limit: Duration,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::{io, iter, process};
 
+use model::{Class, Kind, Layer, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -18,13 +19,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::{Timer, now_ns};
 use crate::exchange::Listener;
-use crate::flow::{FlowSpec, Kind, Layer, Protocol};
+use crate::flow::FlowSpec;
 use crate::noise::Noise;
 use crate::outage::{Outage, outages};
-use crate::sample::{Class, FlowSamples};
+use crate::sample::FlowSamples;
 use crate::server;
 use crate::store::Store;
-use crate::{client, flow};
+use crate::{flow, prober};
 
 const MS: u64 = 1_000_000;
 const PERIOD: u64 = 10 * MS;
@@ -131,7 +132,7 @@ async fn measure(flows: Vec<FlowSpec>, during: impl Future<Output = ()>) -> Vec<
     let (stop, stopped) = oneshot::channel::<()>();
     let prober = {
         let (flows, output) = (flows.clone(), output.clone());
-        thread::spawn(move || client::run(flows, output, async { drop(stopped.await) }).unwrap())
+        thread::spawn(move || prober::run(flows, output, async { drop(stopped.await) }).unwrap())
     };
     during.await;
     stop.send(()).unwrap();
@@ -296,6 +297,6 @@ async fn silence_is_loss_for_packets_and_a_stall_for_held_connections() {
 #[test]
 fn a_flow_that_cannot_be_probed_is_refused_by_name() {
     let nowhere = FlowSpec { address: None, ..flow::tests::flow(Kind::New, Protocol::Tcp, Layer::L4) };
-    let error = client::run(vec![nowhere], io::sink(), pending()).unwrap_err().to_string();
+    let error = prober::run(vec![nowhere], io::sink(), pending()).unwrap_err().to_string();
     assert_eq!(error, "flow new-tcp/cross-node/pod-ip/no-policy: it has no address");
 }

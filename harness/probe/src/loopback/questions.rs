@@ -113,11 +113,11 @@ async fn the_kernel_answers_icmp() {
 }
 
 #[rstest]
-#[case::dns_without_a_name(Kind::Dns, Protocol::Udp, "it has no name to ask for")]
-#[case::held_icmp(Kind::Held, Protocol::Icmp, "its kind does not go with its protocol")]
-#[case::pods_are_made_by_the_harness(Kind::Pod, Protocol::Tcp, "its kind does not go with its protocol")]
+#[case::dns_without_a_name(Kind::Dns, Protocol::Udp, "it has no name to query")]
+#[case::held_icmp(Kind::Held, Protocol::Icmp, "its kind does not support its protocol")]
+#[case::pods_are_made_by_the_harness(Kind::Pod, Protocol::Tcp, "its kind does not support its protocol")]
 fn what_cannot_be_probed_is_refused(#[case] kind: Kind, #[case] protocol: Protocol, #[case] why: &str) {
     let flow = flow::tests::flow(kind, protocol, Layer::L4);
-    let error = client::run(vec![flow], io::sink(), pending()).unwrap_err().to_string();
+    let error = prober::run(vec![flow], io::sink(), pending()).unwrap_err().to_string();
     assert!(error.ends_with(why), "{error}");
 }

@@ -21,8 +21,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use model::Class;
 
-use crate::sample::{Class, Sample};
+use crate::sample::Sample;
 
 /// Samples in one stream.
 const BLOCK: usize = 8_192;
@@ -67,7 +68,7 @@ pub(super) fn decode(mut file: &[u8], start_ns: u64, period_ns: u64) -> Option<V
         let (mut words, mut columns) = (String::new(), Vec::new());
         stream.read_line(&mut words).ok()?;
         stream.read_to_end(&mut columns).ok()?;
-        let classes = words.split_whitespace().map(Class::from_word).collect::<Option<Vec<_>>>()?;
+        let classes = words.split_whitespace().map(str::parse).collect::<Result<Vec<Class>, _>>().ok()?;
         let numbers = numbers(&columns)?;
         let count = numbers.len() / COLUMNS;
         if numbers.len() != count * COLUMNS {

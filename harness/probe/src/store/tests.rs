@@ -1,8 +1,10 @@
 //! What is kept, what is lost in a crash, and what can be read again.
 
+use model::{Class, Kind, Layer, Protocol};
+
 use super::*;
 use crate::flow::tests::flow;
-use crate::flow::{Kind, Layer, Protocol};
+use crate::sample::Sample;
 
 const PERIOD: u64 = 10_000_000;
 
@@ -26,8 +28,13 @@ fn store(folder: &Path) -> (Store, FlowSpec) {
     (store, flow)
 }
 
+/// A batch that completes the record up to the due time of the next probe.
 fn batch(number: u64, planned: u32, samples: Vec<Sample>) -> String {
-    wire::batch_lines(number, &[Part { flow: 0, planned, samples }]).0.concat()
+    batch_until(number, u64::from(planned) * PERIOD, planned, samples)
+}
+
+fn batch_until(number: u64, elapsed_ns: u64, planned: u32, samples: Vec<Sample>) -> String {
+    wire::batch_lines(number, elapsed_ns, &[Part { flow: 0, planned, samples }]).0.concat()
 }
 
 #[test]
@@ -52,11 +59,11 @@ fn a_batch_seen_twice_counts_once_and_disk_equals_memory() {
 fn probes_that_were_never_decided_are_lost_once_their_deadline_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = store(folder.path());
-    // 100 planned, 5 answered: with a deadline of 20 periods, 5..79 are lost and the rest is open.
+    // 100 planned, 5 answered: with a deadline of 20 periods and a look at answers every period, 5..79 are lost.
     store.take("client-1", batch(0, 100, (0..5).map(answered).collect()).trim_end());
     let (samples, _) = store.samples(u64::MAX);
     let classes: Vec<_> = samples[0].samples.iter().map(|sample| sample.class).collect();
-    assert_eq!(classes.len(), 80);
+    assert_eq!(classes.len(), 79);
     assert!(classes[..5].iter().all(|class| *class == Class::Answered));
     assert!(classes[5..].iter().all(|class| *class == Class::Lost));
 }
@@ -124,12 +131,12 @@ fn a_slow_flow_is_steady_after_one_good_sample() {
 }
 
 #[test]
-fn why_a_prober_gave_up_is_kept() {
+fn the_last_output_of_a_prober_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = store(folder.path());
-    assert!(store.said().is_empty());
+    assert!(store.last_output().is_empty());
     store.take("client-1", "the prober cannot open an ICMP socket");
-    assert_eq!(store.said(), ["client-1 says: the prober cannot open an ICMP socket"]);
+    assert_eq!(store.last_output(), ["client-1: the prober cannot open an ICMP socket"]);
 }
 
 #[test]
@@ -141,8 +148,64 @@ fn decided_is_what_is_known_and_what_can_not_come_any_more() {
     store.take("client-1", batch(0, 10, (0..9).map(answered).collect()).trim_end());
     assert!(!store.is_decided(until), "the tenth can still be answered");
     assert!(store.is_decided(until - PERIOD));
-    store.take("client-1", batch(1, 29, Vec::new()).trim_end());
-    assert!(!store.is_decided(until), "its deadline is 20 periods");
-    store.take("client-1", batch(2, 30, Vec::new()).trim_end());
+    store.take("client-1", batch(1, 31, Vec::new()).trim_end());
+    assert!(!store.is_decided(until), "its deadline is 20 periods, and the prober looks once a period");
+    store.take("client-1", batch(2, 32, Vec::new()).trim_end());
     assert!(store.is_decided(until));
+}
+
+/// The suite's first false alarm: with a period of 6 s, counting probes put the end of the record 6 s ahead of the clock.
+#[test]
+fn a_new_pod_is_not_lost_before_its_deadline() {
+    const S: u64 = 1_000_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let base = flow(Kind::Pod, Protocol::Tcp, Layer::Control);
+    let pods = FlowSpec { period_ns: 6 * S, slow_ns: 5 * S, deadline_ns: 10 * S, ..base };
+    let store = Store::create(folder.path(), [pods.clone()]).unwrap();
+    let start = Start { flow: pods.id.clone(), start_ns: 1_000, period_ns: pods.period_ns };
+    store.take("client-1", wire::start_line(&[start]).trim_end());
+    let first = Sample { ended_us: Some(2_000_000), ..answered(0) };
+    store.take("client-1", batch_until(0, 6 * S, 1, vec![first]).trim_end());
+    // The second pod was due at 6 s. At 12.1 s the third one is due, and the second one still has 3.9 s.
+    store.take("client-1", batch_until(1, 12 * S + S / 10, 3, Vec::new()).trim_end());
+    assert!(!store.is_decided(1_000 + 12 * S));
+    let (samples, _) = store.samples(1_000 + 12 * S);
+    assert_eq!(samples[0].samples, [first]);
+    assert_eq!(samples[0].fault, None);
+    // Nothing was planned for it until 17.1 s, when its deadline had passed and the prober had looked again.
+    store.take("client-1", batch_until(2, 17 * S + S / 10, 3, Vec::new()).trim_end());
+    assert!(store.is_decided(1_000 + 12 * S));
+    let (samples, _) = store.samples(1_000 + 12 * S);
+    assert_eq!(
+        samples[0].samples.iter().map(|it| it.class).collect::<Vec<_>>(),
+        [Class::Answered, Class::Lost]
+    );
+}
+
+#[test]
+fn the_record_of_a_slow_flow_ends_with_the_last_batch_and_not_with_the_next_probe() {
+    let folder = tempfile::tempdir().unwrap();
+    let rare = FlowSpec { period_ns: 6_000_000_000, ..flow(Kind::Packet, Protocol::Udp, Layer::L3) };
+    let store = Store::create(folder.path(), [rare.clone()]).unwrap();
+    let start = Start { flow: rare.id.clone(), start_ns: 1_000, period_ns: rare.period_ns };
+    store.take("client-1", wire::start_line(&[start]).trim_end());
+    store.take("client-1", batch_until(0, 100_000_000, 1, vec![answered(0)]).trim_end());
+    let fault = store.samples(5_000_000_000).0[0].fault.clone().unwrap();
+    assert!(fault.contains("end 4 s before"), "a prober that died is noticed: {fault}");
+}
+
+#[test]
+fn only_the_last_line_of_a_batch_completes_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let (lines, _) = wire::batch_lines(
+        0,
+        100 * PERIOD,
+        &[Part { flow: 0, planned: 2_000, samples: (0..2_000).map(answered).collect() }],
+    );
+    assert!(lines.len() > 1);
+    store.take("client-1", lines[0].trim_end());
+    assert!(!store.is_decided(1_000 + PERIOD));
+    lines[1..].iter().for_each(|line| store.take("client-1", line.trim_end()));
+    assert!(store.is_decided(1_000 + PERIOD));
 }

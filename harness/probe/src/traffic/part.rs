@@ -1,44 +1,44 @@
-//! The pods that take part in the traffic.
+//! The probe pods.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use model::Protocol;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, NAME_LABEL, OUTSIDE, OUTSIDE_PORT,
-    PART_LABEL, TCP_PORT, UDP_PORT,
-};
+use super::{NAME_LABEL, OUTSIDE, PART_LABEL};
 use crate::exchange::Listener;
-use crate::flow::Protocol;
+use crate::kinds;
+use crate::kinds::Settings;
+use crate::kinds::row::Route;
 
-/// What a probe pod is.
+/// The part of a probe pod in the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// Asks, and is granted what [`super::Traffic::grants`] says.
+    /// Sends probes; granted what [`super::Traffic::grants`] lists.
     Client,
-    /// Asks, and is granted nothing.
+    /// Sends probes; granted nothing.
     Stranger,
-    /// Answers; policies select it.
+    /// Answers probes; policies select it.
     Server,
-    /// Answers; no policy selects it.
+    /// Answers probes; no policy selects it.
     OpenServer,
-    /// Asks from a host's own address.
+    /// Sends probes from a host's address.
     HostClient,
-    /// Answers on a host's own address.
+    /// Answers probes on a host's address.
     HostServer,
-    /// Watches what its host's kernel counts.
+    /// Watches the counters of its host's kernel.
     NodeWatch,
-    /// Asks as soon as it can, and goes when it was answered; made again and again while it is measured.
+    /// Sends probes until the first answer; new ones are created throughout the measurement.
     NewPod,
-    /// Asks addresses outside of the cluster, and knows them without asking for their names.
+    /// Sends probes to addresses outside the cluster, without a DNS query of its own.
     NameClient,
-    /// Answers on addresses that belong to nobody, one of which has a name.
+    /// Answers probes on unassigned addresses, one of which has a name.
     NamedServer,
-    /// Asks from a host outside of the cluster.
+    /// Sends probes from a host outside the cluster.
     OutsideClient,
-    /// Answers on a host outside of the cluster.
+    /// Answers probes on a host outside the cluster.
     OutsideServer,
 }
 
@@ -62,7 +62,7 @@ impl Part {
         }
     }
 
-    /// Says whether it asks from the beginning to the end.
+    /// Returns whether it sends probes throughout the measurement.
     #[must_use]
     pub fn is_client(self) -> bool {
         matches!(
@@ -71,19 +71,19 @@ impl Part {
         )
     }
 
-    /// Says whether it answers.
+    /// Returns whether it answers probes.
     #[must_use]
     pub fn is_server(self) -> bool {
-        !self.listeners().is_empty()
+        !self.routes().is_empty()
     }
 
-    /// Says whether it lives in the host's network.
+    /// Returns whether it is in the host's network namespace.
     #[must_use]
     pub fn is_on_host(self) -> bool {
         matches!(self, Self::HostClient | Self::HostServer | Self::NodeWatch | Self::NamedServer)
     }
 
-    /// Says whether it is outside of the cluster, and no pod at all.
+    /// Returns whether it is outside the cluster, and no pod.
     #[must_use]
     pub fn is_outside(self) -> bool {
         matches!(self, Self::OutsideClient | Self::OutsideServer)
@@ -95,51 +95,56 @@ impl Part {
         BTreeMap::from([(PART_LABEL.to_owned(), self.label().to_owned())])
     }
 
-    /// Returns the addresses that it gives its host, besides those that the host has.
+    /// Returns the addresses that it adds to its host.
     #[must_use]
     pub fn addresses(self) -> &'static [Ipv4Addr] {
         if self == Self::NamedServer { &OUTSIDE } else { &[] }
     }
 
+    /// Returns the ports on which it listens: those that the flows on the routes to it need, in order.
     pub(super) fn listeners(self) -> Vec<Listener> {
-        let listener = |protocol, port| Listener { protocol, port };
+        let settings = Settings::default();
+        let rows = self.routes().iter().flat_map(|route| kinds::rows(*route, &settings));
+        let listeners = rows.filter(|row| row.protocol != Protocol::Icmp);
+        let listeners: BTreeMap<u16, Protocol> = listeners.map(|row| (row.port, row.protocol)).collect();
+        listeners.into_iter().map(|(port, protocol)| Listener { protocol, port }).collect()
+    }
+
+    /// Returns the routes that lead to it.
+    const fn routes(self) -> &'static [Route] {
         match self {
-            Self::Server => vec![
-                listener(Protocol::Udp, UDP_PORT),
-                listener(Protocol::Tcp, TCP_PORT),
-                listener(Protocol::Tcp, CLOSED_PORT),
-                listener(Protocol::Http, HTTP_PORT),
-                listener(Protocol::Http, L7_PORT),
-                listener(Protocol::Http2, HTTP2_PORT),
+            Self::Server => &[Route::Servers, Route::AllServers],
+            Self::OpenServer => &[
+                Route::OpenServers,
+                Route::OpenServer,
+                Route::FromHost,
+                Route::NewPods,
+                Route::FromOutside,
+                Route::OverIpv6,
+                Route::Calibration,
             ],
-            Self::OpenServer => vec![
-                listener(Protocol::Udp, UDP_PORT),
-                listener(Protocol::Tcp, TCP_PORT),
-                listener(Protocol::Http2, HTTP2_PORT),
-            ],
-            Self::HostServer => {
-                vec![listener(Protocol::Udp, CANARY_PORT), listener(Protocol::Tcp, HOST_PORT)]
-            }
-            Self::NamedServer | Self::OutsideServer => vec![listener(Protocol::Tcp, OUTSIDE_PORT)],
+            Self::HostServer => &[Route::ToHost, Route::BetweenHosts],
+            Self::NamedServer => &[Route::Names],
+            Self::OutsideServer => &[Route::ToOutside],
             Self::Client
             | Self::Stranger
             | Self::HostClient
             | Self::NodeWatch
             | Self::NewPod
             | Self::NameClient
-            | Self::OutsideClient => Vec::new(),
+            | Self::OutsideClient => &[],
         }
     }
 }
 
-/// A pod, or what stands for one outside of the cluster, that takes part in the traffic.
+/// A probe pod, or a program outside the cluster in place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbePod {
     /// Name.
     pub name: String,
-    /// Node on which it must run; [`super::OUTSIDE_HOST`] where it is outside of the cluster.
+    /// Node on which it must run; [`super::OUTSIDE_HOST`] outside the cluster.
     pub node: String,
-    /// What it is.
+    /// Its part in the traffic.
     pub part: Part,
     /// Ports that it listens on.
     pub listeners: Vec<Listener>,

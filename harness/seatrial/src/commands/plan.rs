@@ -60,8 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<u8> {
     let policies = features(&args.policies)?;
     let standard = Budgets::standard();
     let budgets = BudgetTexts::collect(|layer, impact| match layer {
-        Layer::L3 => standard.rule(probe::flow::Layer::L3, impact.wording()),
-        Layer::L7 => standard.rule(probe::flow::Layer::L7, impact.wording()),
+        Layer::L3 | Layer::L7 => standard.rule(layer, impact),
         _ => None,
     });
     let facts = Facts {
