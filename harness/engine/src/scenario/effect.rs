@@ -1,7 +1,7 @@
-//! When a policy took effect, node by node, as traffic tells it.
+//! The time at which a policy takes effect on each node, measured by traffic.
 //!
-//! A node whose agent is away when a policy is written keeps what it has, and takes the policy over once its agent is
-//! back. That moment shows in the flows that pass the agent's own process: they fail while it is away.
+//! A node whose agent is away when a policy is written enforces the old policy until its agent is back. That time is read
+//! from flows through the agent's own process, which fail while it is away.
 
 use model::{Change, Role};
 use report::run::{Flow, Outage, Run};
@@ -10,28 +10,28 @@ use serde::Deserialize;
 
 use super::expect::Pattern;
 
-/// How far apart two things may be that happen at the same time, ms.
+/// Tolerance for simultaneous events, ms.
 const SLACK_MS: f64 = 500.0;
 
-/// A policy that cuts flows off. On each node it must do so when it is written, or where the agent is away at that time
-/// not before the agent is back. When the policy is removed, the flows must come back. The agent of one node at least must
-/// have been away.
+/// A policy that blocks flows. On each node it must take effect when it is written, or, where the agent is away then, when
+/// the agent is back. When the policy is removed, the flows must recover. The agent of at least one node must have been
+/// away.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Effect {
     /// Name of the policy.
     pub policy: String,
-    /// The flows that it cuts off at the node of their server.
+    /// The flows that it blocks at the server's node.
     pub cuts: Pattern,
-    /// Flows that fail while the agent of their server's node is away.
+    /// Flows that fail while the agent of the server's node is away.
     pub agent_answers: Pattern,
 }
 
-/// Whether the agent of a node was there at a moment.
+/// The state of a node's agent at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Agent {
     There,
-    /// It was back between these two moments, ms; `surely` away, or perhaps only a moment later.
+    /// It was back between these two times, ms; `surely` away, or possibly only shortly afterwards.
     Away {
         back: (f64, f64),
         surely: bool,
@@ -40,7 +40,7 @@ enum Agent {
 }
 
 impl Effect {
-    /// Says what does not hold.
+    /// Returns what is not as expected.
     pub(super) fn judge(&self, run: &Run) -> Vec<String> {
         let about = |why: String| format!("policy {}: {why}", self.policy);
         let Some(written) = self.seen(run, Change::Written) else {
@@ -73,7 +73,7 @@ impl Effect {
         run.observations.iter().find(fits).map(|observation| observation.at_ms)
     }
 
-    /// Whether the agent of a node was there at `at`, by the flows that it answers.
+    /// The state of a node's agent at `at`, by the flows that it serves.
     fn agent(&self, run: &Run, node: &str, at: f64) -> Agent {
         let flows = run.flows.iter().filter(|flow| flow.server_node == node);
         let outages = flows.filter(|flow| self.agent_answers.fits_flow(flow)).flat_map(|flow| &flow.outages);
@@ -91,12 +91,12 @@ impl Effect {
     }
 }
 
-/// The two moments between which an outage began.
+/// The bounds on the start of an outage.
 fn began(outage: &Outage) -> (f64, f64) {
     (outage.last_good_ms.unwrap_or(outage.first_bad_ms), outage.first_bad_ms)
 }
 
-/// Whether two brackets can hold the same moment, give or take [`SLACK_MS`].
+/// Whether two intervals overlap, with a tolerance of [`SLACK_MS`].
 fn meet(one: (f64, f64), other: (f64, f64)) -> bool {
     one.0 <= other.1 + SLACK_MS && other.0 <= one.1 + SLACK_MS
 }
@@ -110,7 +110,7 @@ fn by_the_policy(flow: &Flow, written: f64) -> Option<&Outage> {
 
 fn taken(flow: &Flow, written: f64, agent: Agent) -> Result<(), String> {
     let Some(outage) = by_the_policy(flow, written) else {
-        return Err(format!("{} was not cut off", flow.id));
+        return Err(format!("{} was not blocked", flow.id));
     };
     let began = began(outage);
     let at_once = meet(began, (written, written));
@@ -125,7 +125,7 @@ fn taken(flow: &Flow, written: f64, agent: Agent) -> Result<(), String> {
     if kept {
         return Ok(());
     }
-    Err(format!("{} was cut off at {:.0} to {:.0} ms, but {when}", flow.id, began.0, began.1))
+    Err(format!("{} was blocked at {:.0} to {:.0} ms, but {when}", flow.id, began.0, began.1))
 }
 
 fn lifted(flow: &Flow, written: f64, removed: f64) -> Result<(), String> {
@@ -134,9 +134,9 @@ fn lifted(flow: &Flow, written: f64, removed: f64) -> Result<(), String> {
     match outage.first_good_ms {
         Some(good) if meet((outage.last_bad_ms, good), (removed, removed)) => Ok(()),
         Some(good) => {
-            Err(format!("{} passed again at {good:.0} ms, but it was removed at {removed:.0} ms", flow.id))
+            Err(format!("{} recovered at {good:.0} ms, but it was removed at {removed:.0} ms", flow.id))
         }
-        None => Err(format!("{} did not pass again, though it was removed at {removed:.0} ms", flow.id)),
+        None => Err(format!("{} did not recover, but the policy was removed at {removed:.0} ms", flow.id)),
     }
 }
 
@@ -207,11 +207,11 @@ mod tests {
         Some(AWAY),
         Some("and the agent was there")
     )]
-    #[case::not_at_all(None, Some(AT_ONCE), Some(AWAY), Some("near was not cut off"))]
+    #[case::not_at_all(None, Some(AT_ONCE), Some(AWAY), Some("near was not blocked"))]
     #[case::nobody_was_away(Some(AT_ONCE), Some(AT_ONCE), None, Some("no agent was away"))]
     #[case::never_back(Some(WHEN_BACK), Some(AT_ONCE), Some([450.0, 550.0, 12000.0, 0.0]), Some("never came back"))]
-    #[case::not_lifted(Some(FOR_EVER), Some(AT_ONCE), Some(AWAY), Some("near did not pass again"))]
-    #[case::lifted_by_itself(Some(TOO_SOON), Some(AT_ONCE), Some(AWAY), Some("near passed again at 5200 ms"))]
+    #[case::not_lifted(Some(FOR_EVER), Some(AT_ONCE), Some(AWAY), Some("near did not recover"))]
+    #[case::lifted_by_itself(Some(TOO_SOON), Some(AT_ONCE), Some(AWAY), Some("near recovered at 5200 ms"))]
     fn a_policy_takes_effect_when_the_agent_is_there(
         #[case] cut: Option<[f64; 4]>,
         #[case] other: Option<[f64; 4]>,

@@ -1,4 +1,4 @@
-//! The scenarios of the folder `scenarios/`, compiled in.
+//! The built-in scenarios: the files of the folder `scenarios/`.
 
 /// Name and text of each, in order of name; `build.rs` lists them.
 pub(super) const ALL: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// What a skipped arm finds must come from what it leaves out: apart from that the arms are the same.
+    /// The findings of a skipped arm must come from what it leaves out: otherwise the arms are the same.
     #[test]
     fn arms_install_the_same() {
         for (name, text) in ALL {

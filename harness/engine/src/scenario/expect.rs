@@ -1,4 +1,4 @@
-//! What must come of an arm, judged from what the run recorded and nothing else.
+//! The expectations of an arm, checked against the record of its run.
 
 use std::fmt;
 use std::path::Path;
@@ -15,40 +15,40 @@ use super::sums::Sum;
 use crate::run::procedure::Procedure;
 use crate::steps::{Action, Step};
 
-/// What must come of an arm. Where no finding is named, the run must pass.
+/// The expectations of an arm. Without findings, the run must pass.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Expected {
-    /// Each must be found, and nothing else may be.
+    /// The findings: each must occur, and no others.
     #[serde(default)]
     pub findings: Vec<Pattern>,
-    /// Every flow that fits must have such an outage, inside the budget or not.
+    /// Every matching flow must have such an outage, within the budget or not.
     #[serde(default)]
     pub outages: Vec<Pattern>,
-    /// No flow that fits may have such an outage.
+    /// No matching flow may have such an outage.
     #[serde(default)]
     pub clean: Vec<Pattern>,
-    /// What must have been seen of objects while the run went on.
+    /// Observations of objects during the run.
     #[serde(default)]
     pub seen: Vec<Seen>,
-    /// What must hold of the objects at the points of the run.
+    /// Facts about the objects at the points of the run.
     #[serde(default)]
     pub objects: Vec<ObjectFact>,
-    /// When policies must have taken effect.
+    /// Policies that must take effect at the right time.
     #[serde(default)]
     pub takes_effect: Vec<Effect>,
-    /// What steps must have said.
+    /// Output of steps.
     #[serde(default)]
     pub said: Vec<SaidBy>,
-    /// What metrics must add up to.
+    /// Sums of metrics.
     #[serde(default)]
     pub sums: Vec<Sum>,
-    /// What commands beside the agents must have said.
+    /// Output of commands beside the agents.
     #[serde(default)]
     pub heard: Vec<Heard>,
     /// The step that must fail, which ends the procedure.
     pub stops_at: Option<Stop>,
-    /// The guide does not have this way: it must be refused, in these words, before anything exists.
+    /// The guide does not list the transition: it must be refused with this text, before anything is created.
     pub refused: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Stop {
     }
 }
 
-/// Which flows, and which outages of them; what is left out fits all.
+/// A selection of flows and their outages; an omitted field matches all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Pattern {
@@ -87,56 +87,56 @@ pub(super) struct Pattern {
     pub kind: Option<String>,
     /// Protocol: udp, tcp, http, …
     pub protocol: Option<String>,
-    /// Where the two ends are.
+    /// Nodes of the two ends.
     pub place: Option<Place>,
     /// Class of the outage: lost, reset, refused, …
     pub class: Option<String>,
-    /// Beginning of the event that the outage is put down to, such as `agent`.
+    /// Beginning of the event to which the outage is attributed, such as `agent`.
     pub cause: Option<String>,
     /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
     pub during: Option<String>,
-    /// Beginning of the name of the step that ended the outage: good answers came after it had begun, and none before.
+    /// Beginning of the name of the step that ended the outage: it recovered after the step started, and not before.
     pub until: Option<String>,
-    /// Words of a finding.
+    /// Text in a finding.
     pub says: Option<String>,
     /// Part of the flow's id, such as `cluster-ip`.
     pub flow: Option<String>,
 }
 
-/// Where the ends of a flow are.
+/// Nodes of the ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Place {
-    /// On one node.
+    /// The same node.
     SameNode,
-    /// On two.
+    /// Two nodes.
     CrossNode,
 }
 
-/// Something that happened to an object.
+/// An observation of an object.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Seen {
     /// Role of the object: agent, operator, config, …
     pub role: String,
-    /// What happened to it: deleted, started, ready, cannot-start, written, …
+    /// Change: deleted, started, ready, cannot-start, written, …
     pub change: String,
-    /// Words of the detail.
+    /// Text in the detail.
     pub detail: Option<String>,
-    /// True when it must not have happened.
+    /// Whether it must not occur.
     #[serde(default)]
     pub never: bool,
 }
 
-/// What a step must have said.
+/// The output of a step.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SaidBy {
     /// Beginning of the step's name.
     pub step: String,
-    /// The words; every step of this name has said them.
+    /// Text in the output of every step of this name.
     pub words: String,
-    /// True when none may have said them.
+    /// Whether no step may output it.
     #[serde(default)]
     pub never: bool,
 }
@@ -173,10 +173,10 @@ impl Expected {
     fn stops(&self, run: &Run, procedure: &Procedure) -> Option<String> {
         let stop = self.stops_at?;
         let Some(failed) = run.steps.iter().find(|step| step.outcome == Outcome::Failed) else {
-            return Some(format!("nothing stopped it; it must end at {stop:?}"));
+            return Some(format!("no step failed; the procedure must end at {stop:?}"));
         };
         let as_expected = procedure.steps.iter().any(|step| step.name == failed.name && stop.is(step));
-        (!as_expected).then(|| format!("it ended at `{}` and not at {stop:?}", failed.name))
+        (!as_expected).then(|| format!("the procedure ended at `{}` and not at {stop:?}", failed.name))
     }
 
     fn found(&self, run: &Run) -> Vec<String> {
@@ -184,7 +184,7 @@ impl Expected {
         let missing = self.findings.iter().filter(|pattern| !run.findings.iter().any(|f| fits(pattern, f)));
         let missing = missing.map(|pattern| format!("not found: {pattern}"));
         let others = run.findings.iter().filter(|finding| !self.findings.iter().any(|p| fits(p, finding)));
-        missing.chain(others.map(|finding| format!("found, but not named: {}", finding.summary))).collect()
+        missing.chain(others.map(|finding| format!("found, but not expected: {}", finding.summary))).collect()
     }
 }
 
@@ -239,7 +239,7 @@ impl Pattern {
     }
 }
 
-/// What was asked shortly before the step may be answered because of it: TCP asks again for what was lost.
+/// A probe that was sent shortly before the step may be answered because of it: TCP retransmits.
 fn ended_by(step: &str, outage: &Outage, run: &Run) -> bool {
     let step = run.steps.iter().find(|taken| taken.name.starts_with(step));
     let answered_ms = outage.last_good_ms.zip(outage.max_ms).map(|(good_ms, max_ms)| good_ms + max_ms);
@@ -261,7 +261,7 @@ fn none_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
     if flows.is_empty() {
         return vec![format!("no flow is {pattern}")];
     }
-    // What noise explains as a whole accuses nobody, here as in the verdict.
+    // An outage that noise explains does not count, here as in the verdict.
     let accused = |outage: &Outage| !outage.noisy && pattern.fits_outage(outage, run);
     let hit = flows.into_iter().filter(|flow| flow.outages.iter().any(accused));
     hit.map(|flow| format!("{} had an outage that is {pattern}", flow.id)).collect()
@@ -278,8 +278,8 @@ impl Seen {
         });
         let what = format!("{} {} {}", self.role, self.change, self.detail.as_deref().unwrap_or_default());
         match (fits, self.never) {
-            (false, false) => Some(format!("never seen: {}", what.trim_end())),
-            (true, true) => Some(format!("seen, though it may not happen: {}", what.trim_end())),
+            (false, false) => Some(format!("not observed: {}", what.trim_end())),
+            (true, true) => Some(format!("observed, but must not occur: {}", what.trim_end())),
             _ => None,
         }
     }
@@ -294,8 +294,8 @@ impl SaidBy {
         }
         let detail = |taken: &report::run::Step| taken.detail.clone().unwrap_or_default();
         let wrong = steps.find(|taken| detail(taken).contains(words.as_str()) == *never)?;
-        let verb = if *never { "said, though it may not" } else { "did not say" };
-        Some(format!("`{}` {verb} `{words}`, but: {}", wrong.name, detail(wrong)))
+        let verb = if *never { "has, but must not have," } else { "does not have" };
+        Some(format!("`{}` {verb} `{words}` in its output: {}", wrong.name, detail(wrong)))
     }
 }
 

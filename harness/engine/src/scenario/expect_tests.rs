@@ -100,11 +100,11 @@ fn what_noise_explains_does_not_soil_a_flow() {
 #[case::no_such_flow("{outages: [{kind: packet}]}", "no flow is packet")]
 #[case::no_such_flow_is_not_clean("{clean: [{kind: packet}]}", "no flow is packet")]
 #[case::not_clean("{clean: [{layer: L7}]}", "proxied had an outage that is L7")]
-#[case::unseen("{seen: [{role: agent, change: deleted}]}", "never seen: agent deleted")]
-#[case::seen("{seen: [{role: agent, change: cannot-start, never: true}]}", "seen, though it may not happen")]
+#[case::unseen("{seen: [{role: agent, change: deleted}]}", "not observed: agent deleted")]
+#[case::seen("{seen: [{role: agent, change: cannot-start, never: true}]}", "observed, but must not occur")]
 #[case::finding_is_missing("{findings: [{layer: L4, place: cross-node}]}", "not found: L4 cross-node")]
 #[case::verdict("{findings: [{layer: L4}]}", "the verdict is passed, not failed: why")]
-#[case::did_not_stop("{stops-at: preflight}", "nothing stopped it")]
+#[case::did_not_stop("{stops-at: preflight}", "no step failed")]
 #[case::objects("{objects: [{object: a, at: b, absent: true}]}", "a at b: the run has no point b")]
 fn what_does_not_hold_is_said(#[case] expected: &str, #[case] said: &str) {
     let wrong = judge(expected, &run("passed", &[], &[]));
@@ -114,8 +114,11 @@ fn what_does_not_hold_is_said(#[case] expected: &str, #[case] said: &str) {
 #[rstest]
 #[case::said("{said: [{step: lint, words: too many}]}", None)]
 #[case::never("{said: [{step: lint, words: nothing, never: true}]}", None)]
-#[case::other_words("{said: [{step: lint, words: fine}]}", Some("`lint against 1.6.12` did not say `fine`"))]
-#[case::said_all_the_same("{said: [{step: lint, words: many, never: true}]}", Some("though it may not"))]
+#[case::other_words(
+    "{said: [{step: lint, words: fine}]}",
+    Some("`lint against 1.6.12` does not have `fine`")
+)]
+#[case::said_all_the_same("{said: [{step: lint, words: many, never: true}]}", Some("but must not have"))]
 #[case::no_such_step("{said: [{step: cilium, words: a}]}", Some("no step is `cilium`"))]
 fn steps_are_heard(#[case] expected: &str, #[case] said: Option<&str>) {
     let mut record = run("passed", &[], &[("lint against 1.6.12", "done")]);
@@ -129,8 +132,8 @@ fn steps_are_heard(#[case] expected: &str, #[case] said: Option<&str>) {
 #[case::exactly("{findings: [{layer: L4, place: cross-node, during: upgrade}]}", None)]
 #[case::by_words("{findings: [{says: lost for}]}", None)]
 #[case::by_id("{findings: [{flow: fa}]}", None)]
-#[case::other_id("{findings: [{flow: near}]}", Some("found, but not named: lost for"))]
-#[case::same_node("{findings: [{layer: L4, place: same-node}]}", Some("found, but not named: lost for"))]
+#[case::other_id("{findings: [{flow: near}]}", Some("found, but not expected: lost for"))]
+#[case::same_node("{findings: [{layer: L4, place: same-node}]}", Some("found, but not expected: lost for"))]
 #[case::other_transition("{findings: [{during: rollback}]}", Some("not found: during `rollback`"))]
 #[case::none_named("{}", Some("the verdict is failed, not passed"))]
 fn findings_are_exactly_those_that_are_named(#[case] expected: &str, #[case] said: Option<&str>) {

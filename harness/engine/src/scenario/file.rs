@@ -1,4 +1,4 @@
-//! The scenario file: what may stand in it, and how it is read.
+//! The scenario file, and its parser.
 
 use std::collections::BTreeMap;
 
@@ -11,35 +11,35 @@ use serde_saphyr::{Location, Spanned};
 use super::expect::Expected;
 use crate::steps::{Arm, StepEntry, one_action};
 
-/// One upgrade story: a version, what is done to it, and what must come of it.
+/// One scenario: a version, the steps from it, and the expectations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Scenario {
-    /// Name, that of the file without its ending.
+    /// Name: that of the file without its extension.
     #[schemars(with = "String", regex(pattern = r"^[a-z0-9][a-z0-9.-]*$"))]
     pub name: Spanned<String>,
-    /// One line that says what it shows.
+    /// One line on what it shows.
     pub title: String,
     /// Section of the upgrade guide.
     pub guide: String,
-    /// Hazard of the guide that it shows, by the name that `guide/data/hazards.yaml` gives it.
+    /// Hazard of the guide that it shows, by its name in `guide/data/hazards.yaml`.
     #[schemars(with = "Option<String>")]
     pub hazard: Option<Spanned<String>>,
     /// Number of nodes.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 5))]
     pub nodes: u8,
-    /// What runs before anything is done.
+    /// The installation before the first step.
     pub install: Install,
-    /// What is done, in order.
+    /// The steps, in order.
     #[schemars(with = "Vec<StepEntry>")]
     pub steps: Vec<Spanned<StepEntry>>,
-    /// What must come of it.
+    /// The expectations.
     pub expect: Expect,
-    /// What flows may lose, instead of the standard budgets.
+    /// Budgets of the flows, instead of the standard ones.
     #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
     pub budgets: Option<Budgets>,
-    /// What a reader should know, such as what cannot be shown.
+    /// Notes for readers, such as what is not shown.
     pub notes: Option<String>,
 }
 
@@ -50,27 +50,27 @@ pub(super) struct Install {
     /// Version, such as 1.5 (the latest patch) or 1.5.13.
     #[schemars(with = "String")]
     pub version: Spanned<String>,
-    /// Keys that are laid over the chart's ConfigMap.
+    /// Keys that are merged into the chart's ConfigMap.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
-    /// Policies that are there before any traffic: the `spec` of each, by name.
+    /// Policies that exist before any traffic: the `spec` of each, by name.
     #[serde(default)]
     pub policies: BTreeMap<String, Value>,
-    /// Whether a pod `name-client` also asks addresses outside of the cluster: 192.0.2.10, which has the name
+    /// Whether a pod `name-client` also probes addresses outside the cluster: 192.0.2.10, which has the name
     /// `outside.seatrial.svc.cluster.local`, and 192.0.2.11, which has none and must not be reached. The pod knows the
-    /// addresses, and asks for the name in the step `ask-names` alone.
+    /// addresses, and queries the name in the step `ask-names` only.
     #[serde(default)]
     pub names: bool,
 }
 
-/// What must come of each arm; without `skipped` there is only the documented way.
+/// The expectations of each arm; without `skipped` there is only the documented procedure.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Expect {
-    /// Of the documented way: unless it says otherwise, every flow stays inside its budget.
+    /// Expectations of the documented procedure; by default, every flow stays within its budget.
     #[serde(default)]
     pub followed: Expected,
-    /// Of the way that leaves something out.
+    /// Expectations of the procedure that leaves something out.
     pub skipped: Option<Expected>,
 }
 
@@ -111,7 +111,7 @@ impl Scenario {
     fn check(&self, file: &str) -> Result<(), ScenarioError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
         if self.name.value.is_empty() || !self.name.value.chars().all(allowed) {
-            let message = "a name is written in small letters, digits, dots and hyphens";
+            let message = "a name has lower-case letters, digits, dots and hyphens only";
             return Err(ScenarioError::at(file, self.name.referenced, message));
         }
         if !(1..=5).contains(&self.nodes) {
@@ -133,7 +133,7 @@ impl Scenario {
             (None, Some(step)) => Err(ScenarioError::at(
                 file,
                 step.referenced,
-                "a step belongs to one arm, but expect.skipped does not say what must come of the other",
+                "a step belongs to one arm, but expect.skipped is missing for the other",
             )),
             (Some(_), None) => Err(ScenarioError::at(
                 file,
@@ -144,13 +144,13 @@ impl Scenario {
         }
     }
 
-    /// The arms that it has.
+    /// Its arms.
     pub(super) fn arms(&self) -> Vec<Arm> {
         let skipped = self.expect.skipped.is_some().then_some(Arm::Skipped);
         [Arm::Followed].into_iter().chain(skipped).collect()
     }
 
-    /// What must come of an arm.
+    /// The expectations of an arm.
     pub(super) fn expected(&self, arm: Arm) -> &Expected {
         match (arm, &self.expect.skipped) {
             (Arm::Skipped, Some(skipped)) => skipped,

@@ -1,4 +1,4 @@
-//! What commands beside the agents have said, held against the traffic that they should have spoken of.
+//! The output of commands beside the agents, compared with the traffic that it reports.
 
 use std::path::Path;
 
@@ -9,29 +9,29 @@ use serde::Deserialize;
 use super::expect::Pattern;
 use crate::steps::{Hear, StartBeside};
 
-/// How much of the traffic may be missing or too much at the ends of the stretch, when nothing was lost.
+/// Relative difference allowed at the ends of the interval without a loss.
 const TOLERANCE: f64 = 0.05;
 
-/// On every node there must be a line for every probe of some flows to it, or a line that says how many are lost.
+/// On every node there must be a line for every probe of some flows to it, or a line with the number of lost lines.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Heard {
     /// Name under which the command was started.
     pub name: String,
-    /// Words of the lines that count.
+    /// Text of the lines that count.
     pub words: String,
-    /// The flows of which each probe must have its line: those that fit one of these.
+    /// The flows whose probes must each have a line: those that match one of these.
     pub of: Vec<Pattern>,
-    /// Word before the number in a line that tells of a loss.
+    /// Text before the number in a line that reports a loss.
     pub loss: String,
-    /// Whether lines must be missing, and each that is must be counted.
+    /// Whether lines must be missing, and each missing line must be counted.
     #[serde(default)]
     pub lossy: bool,
-    /// Words that must stand in what each said.
+    /// Text in every output.
     pub says: Option<String>,
 }
 
-/// What the command of one node said.
+/// The output of the command on one node.
 #[derive(Debug, Deserialize)]
 pub(super) struct OnNode {
     pub node: String,
@@ -39,7 +39,7 @@ pub(super) struct OnNode {
 }
 
 impl Heard {
-    /// Says what does not hold.
+    /// Returns what is not as expected.
     pub(super) fn judge(&self, run: &Run, objects: &Path) -> Vec<String> {
         let read = |point| read(objects, point, &self.name);
         let (before, after) = match read("started").and_then(|before| Ok((before, read("heard")?))) {
@@ -57,12 +57,12 @@ impl Heard {
     fn node(&self, run: &Run, said: &OnNode) -> Vec<String> {
         let about = |why: String| format!("{} on {}: {why}", self.name, said.node);
         let Some((from, to)) = self.stretch(run) else {
-            return vec![about("the run has no step that started it, or none that heard it".to_owned())];
+            return vec![about("the run has no step that started it, or none that ended it".to_owned())];
         };
         let flows = run.flows.iter().filter(|flow| flow.server_node == said.node && self.speaks_of(flow));
         let asked: f64 = flows.map(|flow: &Flow| (to - from) / flow.period_ms).sum();
         if asked < 1.0 {
-            return vec![about("no flow is one that it should have spoken of".to_owned())];
+            return vec![about("no flow matches the ones that it must report".to_owned())];
         }
         let lines = said.text.lines().filter(|line| line.contains(self.words.as_str())).count() as u64;
         let lost: u64 = said.text.lines().filter_map(|line| self.lost(line)).sum();
@@ -74,7 +74,7 @@ impl Heard {
             wrong.push(format!("{lost} are lost of {asked:.0}"));
         }
         if let Some(words) = self.says.as_ref().filter(|words| !said.text.contains(words.as_str())) {
-            wrong.push(format!("it never said `{words}`"));
+            wrong.push(format!("its output has no `{words}`"));
         }
         wrong.into_iter().map(about).collect()
     }
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A hundred probes to node1 in the stretch.
+    /// A hundred probes to node1 in the interval.
     fn judge(lines: usize, lost: &str, expected: &str) -> Vec<String> {
         let flow = json!({
             "id": "f", "kind": "deny", "protocol": "udp", "path": "", "layer": "policy", "client": "", "server": "",
@@ -153,7 +153,7 @@ mod tests {
     #[case::nothing_lost_though_some_must(100, "", "lossy: true", Some("0 are lost"))]
     #[case::twice(150, "", "lossy: false", Some("150 lines"))]
     #[case::says(100, "came back\n", "says: came back", None)]
-    #[case::does_not_say(100, "", "says: came back", Some("never said `came back`"))]
+    #[case::does_not_say(100, "", "says: came back", Some("has no `came back`"))]
     fn lines_and_losses_add_up(
         #[case] lines: usize,
         #[case] lost: &str,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What must hold of one object at one point; exactly one of the last six says what.
+/// A fact about one object at one point: exactly one of the last six fields.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ObjectFact {
@@ -14,18 +14,18 @@ pub(super) struct ObjectFact {
     pub object: String,
     /// The point: `installed`, `upgraded-1.6.12`, `rolled-back-1.5.13`, …
     pub at: String,
-    /// JSON pointer to the part that is meant, such as `/data/kvstore`; the whole object by default.
+    /// JSON pointer to a part, such as `/data/kvstore`. Default: the whole object.
     #[serde(default)]
     pub part: String,
-    /// It is as it was at this point.
+    /// It equals its state at this point.
     pub same_as: Option<String>,
-    /// It is not as it was at this point.
+    /// It differs from its state at this point.
     pub differs_from: Option<String>,
-    /// It is this text.
+    /// It equals this text.
     pub is: Option<String>,
-    /// It is a text that ends so.
+    /// It ends with this text.
     pub ends_with: Option<String>,
-    /// It is a text in which this stands.
+    /// It contains this text.
     pub says: Option<String>,
     /// It does not exist.
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(super) struct ObjectFact {
 }
 
 impl ObjectFact {
-    /// Says what does not hold.
+    /// Returns what is not as expected.
     pub(super) fn judge(&self, folder: &Path) -> Option<String> {
         self.holds(folder).err().map(|why| format!("{}{} at {}: {why}", self.object, self.part, self.at))
     }
@@ -54,14 +54,14 @@ impl ObjectFact {
                 (text() == is, format!("it is {}, not `{is}`", shown()))
             }
             (None, None, (None, None, Some(words)), false) => {
-                (text().contains(words.as_str()), format!("`{words}` does not stand in it"))
+                (text().contains(words.as_str()), format!("`{words}` is not in it"))
             }
             (None, None, (None, Some(end), None), false) => (
                 text().ends_with(end.as_str()),
                 format!("it is {}, which does not end with `{end}`", shown()),
             ),
             (None, None, (None, None, None), true) => (now.is_none(), format!("it is {}", shown())),
-            _ => (false, "say one of same-as, differs-from, is, ends-with, says and absent".to_owned()),
+            _ => (false, "write one of same-as, differs-from, is, ends-with, says and absent".to_owned()),
         };
         if holds { Ok(()) } else { Err(wrong) }
     }
@@ -125,13 +125,13 @@ mod tests {
     #[case::differs("part: /data/a, differs-from: installed", "still what it was")]
     #[case::is("part: /data/b, is: two", "it is `\"three\"`, not `two`")]
     #[case::ends_with("part: /data/b, ends-with: x", "does not end with")]
-    #[case::says("part: /data/b, says: x", "does not stand in it")]
-    #[case::says_nothing("part: /data/c, says: x", "does not stand in it")]
+    #[case::says("part: /data/b, says: x", "is not in it")]
+    #[case::says_nothing("part: /data/c, says: x", "is not in it")]
     #[case::absent("part: /data/a, absent: true", "it is `\"one\"`")]
     #[case::missing_is_no_text("part: /data/c, is: x", "it is nothing")]
     #[case::other_point("same-as: before", "no point before")]
-    #[case::two_at_once("is: x, absent: true", "say one of")]
-    #[case::none_at_all("part: /data/a", "say one of")]
+    #[case::two_at_once("is: x, absent: true", "write one of")]
+    #[case::none_at_all("part: /data/a", "write one of")]
     fn facts_that_do_not_hold_say_why(#[case] fact: &str, #[case] said: &str) {
         let wrong = judge(fact).unwrap();
         assert!(wrong.starts_with("configmap-x") && wrong.contains(said), "{wrong}");

@@ -1,4 +1,4 @@
-//! Every arm of every scenario that is compiled in, planned.
+//! Every arm of every built-in scenario, planned.
 
 use super::embedded;
 use super::file::{Scenario, ScenarioError};
@@ -13,7 +13,7 @@ pub struct Planned {
     pub scenario: String,
     /// The arm.
     pub arm: Arm,
-    /// What a run of it does; nothing where the guide does not have the way, so that nothing is run.
+    /// Its procedure; none where the guide does not list the transition, so that nothing runs.
     pub procedure: Option<Procedure>,
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of the arms that were run: an outcome beside each record, and one page for all.
+//! The files of arms that ran: an outcome with each record, and one index.
 
 use std::path::{Path, PathBuf};
 

@@ -1,26 +1,26 @@
-//! Numbers in what steps have said, added up node by node.
+//! Sums of numbers in the output of steps, for each node.
 
 use report::run::Run;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// On every node, the values of some metrics must add up to a number within bounds.
+/// Bounds on the sum of some metrics, on every node.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Sum {
-    /// Beginning of the name of the step that read them; what holds, holds for each of this name.
+    /// Beginning of the name of the steps that read them; each must be within the bounds.
     pub step: String,
-    /// Beginning of their lines.
+    /// Beginning of the lines of the metrics.
     pub lines: String,
-    /// The least that they may add up to.
+    /// Minimum of the sum.
     #[serde(default)]
     pub at_least: f64,
-    /// The most that they may add up to.
+    /// Maximum of the sum.
     pub at_most: Option<f64>,
 }
 
 impl Sum {
-    /// Says what does not hold.
+    /// Returns what is not as expected.
     pub(super) fn judge(&self, run: &Run) -> Vec<String> {
         let steps: Vec<_> =
             run.steps.iter().filter(|taken| taken.name.starts_with(self.step.as_str())).collect();
@@ -44,7 +44,7 @@ impl Sum {
             }
         }
         if sums.is_empty() {
-            return vec![format!("`{name}` speaks of no node")];
+            return vec![format!("`{name}` names no node")];
         }
         let most = self.at_most.unwrap_or(f64::INFINITY);
         let wrong = |(node, sum): (&str, Option<f64>)| match sum {
@@ -90,7 +90,7 @@ mod tests {
     )]
     #[case::no_number("node1:\nentries{protocol=\"TCP\"} many", "adds up to NaN")]
     #[case::not_there("node1:\nentries{protocol=\"UDP\"} 15", "on node1 there is no")]
-    #[case::no_node("", "speaks of no node")]
+    #[case::no_node("", "names no node")]
     fn what_does_not_is_said(#[case] detail: &str, #[case] said: &str) {
         let wrong = judge(BOUNDS, detail);
         assert!(wrong.len() == 1 && wrong[0].contains(said), "{wrong:?}");
