@@ -117,7 +117,7 @@ impl There {
             (
                 &["scenario", "run", "ct-gc-pressure", "--arm", "followed", "--subject", "standin"],
                 yes,
-                "give it a cluster of its own",
+                "run it on a new cluster",
             ),
         ];
         for (command, yes, words) in refusals {

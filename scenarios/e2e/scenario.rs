@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use engine::scenario::{Arm, JudgeArgs, judge_against};
+use engine::scenario::{Arm, JudgeOptions, judge};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
@@ -43,8 +43,8 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
     let record = record(&folder.path())?;
     RECORDS.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name}/{arm}"), record);
     if arm == "followed" {
-        let (runs, mut judged) = (JudgeArgs::of(vec![out.path().to_owned()]), Vec::new());
-        let code = judge_against(&runs, Some(Arm::Skipped), &mut judged)?;
+        let (runs, mut judged) = (JudgeOptions { runs: vec![out.path().to_owned()], arm: None }, Vec::new());
+        let code = judge(&runs, Some(Arm::Skipped), &mut judged)?;
         if !matches!(code, 1 | 4) {
             let judged = String::from_utf8_lossy(&judged);
             return Err(format!("it is as expected without an omission, too: {judged}").into());

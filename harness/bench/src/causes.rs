@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use engine::components::Place;
+use crate::place::Place;
 use engine::exit;
 use engine::steps::inject::Cause;
 use engine::steps::{Inject, Step};

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use engine::components::Place;
+use crate::place::Place;
 use engine::exit;
 use engine::steps::{Step, Wait};
 use report::run::{Outcome, Run, Verdict};

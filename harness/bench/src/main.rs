@@ -3,16 +3,20 @@
 mod causes;
 mod clean;
 mod image;
+mod place;
 mod quiet_run;
 mod rivals;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use engine::components::Place;
-use engine::scenario::{Arm, JudgeArgs};
+use engine::scenario::JudgeOptions;
+use engine::steps::Arm;
 use engine::{errors, exit};
+
+use place::Place;
 
 /// Tools for the authors of seatrial.
 #[derive(Debug, Parser)]
@@ -61,10 +65,14 @@ enum Command {
     /// A run of the documented procedure must not meet the expectations of the other arm, or its finding would come from its
     /// file instead of the omission.
     Judge {
-        #[command(flatten)]
-        judge: JudgeArgs,
-        /// The arm.
-        #[arg(long, value_enum)]
+        /// Run folders, or folders of run folders.
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+        /// Judge runs of this arm only: followed or skipped.
+        #[arg(long)]
+        arm: Option<Arm>,
+        /// The arm whose expectations are compared: followed or skipped.
+        #[arg(long)]
         against: Arm,
     },
 }
@@ -90,8 +98,8 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Command::Causes { count, place } => causes::run(place, count, &mut out).await,
             Command::Clean { count, place } => clean::run(place, count, &mut out).await,
             Command::Rivals { count, rate, place } => rivals::run(place, count, rate, &mut out).await,
-            Command::Judge { judge, against } => {
-                engine::scenario::judge_against(&judge, Some(against), &mut out)
+            Command::Judge { runs, arm, against } => {
+                engine::scenario::judge(&JudgeOptions { runs, arm }, Some(against), &mut out)
             }
         }
     };

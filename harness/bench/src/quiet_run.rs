@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::place::Place as Options;
 use cluster::Components;
 use cluster::sandbox::SandboxProvider;
-use engine::components::Place as Options;
 use engine::exit::Usage;
 use engine::place::Place;
 use engine::procedure::upgrade;

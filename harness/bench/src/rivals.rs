@@ -7,8 +7,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::place::Place;
 use cluster::NodeShell;
-use engine::components::Place;
 use engine::exit;
 use engine::procedure::{CalibrationRequest, Companion, Ends, calibrate};
 use futures_util::FutureExt as _;

@@ -29,12 +29,11 @@
 //!
 //! Every run has the same life cycle (`lifecycle`): a [procedure] on a [place], with a session of traffic, watchers and
 //! snapshots, whose measurements the judge turns into a verdict. The commands of `seatrial` are such runs too: a [`Request`] is
-//! what `seatrial run` makes of its arguments.
+//! what `seatrial run` makes of its options.
 
 pub mod bundle;
 pub mod calibration;
 pub mod command_line;
-pub mod components;
 mod deadline;
 pub mod errors;
 pub mod exit;

@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{commands, given};
 use engine::command_line::CommandLine;
-use engine::{errors, exit, run, scenario};
+use engine::{errors, exit};
 
 /// Measure what an upgrade of Cilium does to traffic, on ephemeral or existing clusters.
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 bad usage or input
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Measure an upgrade: install FROM, send traffic, upgrade to TO, report.
-    Run(Box<run::Args>),
+    Run(Box<commands::run::Args>),
     /// Measure an existing cluster while you change it with any tool.
     Watch(commands::watch::Args),
     /// Write the image of the probes to a file, for existing clusters.
@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Repro(commands::repro::Args),
     /// Run scenarios and check them against their expectations.
     #[command(subcommand)]
-    Scenario(scenario::Command),
+    Scenario(commands::scenario::Command),
     /// List all trials in shards of about equal length, for CI.
     Matrix(commands::matrix::Args),
     /// Create, list and delete clusters.
@@ -93,10 +93,10 @@ fn dispatch(command: Command, line: CommandLine) -> anyhow::Result<u8> {
         Command::Compare(args) => commands::compare::run(&args, &mut out),
         Command::History(args) => commands::history::run(&args, &mut out, &mut err),
         Command::Repro(args) => commands::repro::run(&args, &mut out),
-        Command::Run(args) => block_on(run::run(*args, line)),
+        Command::Run(args) => block_on(commands::run::run(*args, line, &mut out)),
         Command::Watch(args) => block_on(commands::watch::run(args, &line)),
         Command::Image(args) => block_on(commands::image::run(args)),
-        Command::Scenario(command) => block_on(scenario::run(command, line, &mut out)),
+        Command::Scenario(command) => block_on(commands::scenario::run(command, line, &mut out)),
         Command::Matrix(args) => commands::matrix::run(&args, &line, &mut out),
         Command::Cluster(command) => block_on(commands::cluster::run(command)),
         Command::Gc => block_on(commands::gc::run()),

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod given;
+mod options;
 
 use std::process::ExitCode;
 

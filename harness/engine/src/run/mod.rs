@@ -1,43 +1,40 @@
-//! The command `seatrial run`: its request, its procedure and its recipe.
+//! An upgrade: its request, its procedure and its recipe.
 
 pub mod procedure;
 pub mod recipe;
 pub mod request;
 
-use std::io::Write as _;
+use std::collections::BTreeSet;
 
 use cluster::Component;
 use subject::Environment;
 
-pub use request::Args;
+pub use request::RunOptions;
 
 use crate::command_line::CommandLine;
 use crate::procedure::upgrade;
 use crate::scratch::Scratch;
-use crate::{exit, subjects};
+use crate::subjects;
 use request::{Planned, Request};
 
-/// Runs the command to its report and returns the exit code.
+/// Runs the upgrade to its report and returns the exit code.
 ///
 /// # Errors
-/// When the arguments are wrong, or the run folder cannot be written.
-pub async fn run(args: Args, line: CommandLine) -> anyhow::Result<u8> {
-    if args.print_images {
-        return print_images(&args).await;
-    }
-    Ok(upgrade(&Request::from_args(args, line).await?).await?.exit_code)
+/// When the options are wrong, or the run folder cannot be written.
+pub async fn run(options: RunOptions, line: CommandLine) -> anyhow::Result<u8> {
+    Ok(upgrade(&Request::from_options(options, line).await?).await?.exit_code)
 }
 
-/// Prints the images of every version, one a line, for a registry or an archive.
-async fn print_images(args: &Args) -> anyhow::Result<u8> {
-    let components = args.provider.components();
-    let Planned { subject, procedure, .. } = args.plan(&components, None).await?;
+/// The images of every version, for a registry or an archive.
+///
+/// # Errors
+/// When the options are wrong, or the images cannot be read from the charts.
+pub async fn images(options: &RunOptions) -> anyhow::Result<BTreeSet<String>> {
+    let components = options.provider.components();
+    let Planned { subject, procedure, .. } = options.plan(&components, None).await?;
     let versions = procedure.versions();
     let helm = components.resolve(Component::Helm, &|_| ()).await?;
     let scratch = Scratch::new("images-")?;
     let environment = Environment { components: &components, helm: &helm, scratch: scratch.path() };
-    for image in subject.images(&versions, &environment).await.map_err(subjects::failed)? {
-        writeln!(std::io::stdout(), "{image}")?;
-    }
-    Ok(exit::PASSED)
+    subject.images(&versions, &environment).await.map_err(subjects::failed)
 }

@@ -1,17 +1,16 @@
-//! What a run is asked to do, checked before anything exists.
+//! The request for a run, checked before anything is created.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::Args as ClapArgs;
 use cluster::Components;
 use guide::{ConfigMap, Facts, Options, PlanError};
 use model::Version;
 use probe::budget::Budgets;
 use serde_json::Value;
-use subject::{Subject, cilium};
+use subject::{Subject, SubjectOptions, cilium};
 
 use super::procedure::Procedure;
 use super::recipe::{Recipe, Story};
@@ -20,51 +19,40 @@ use crate::exit::Usage;
 use crate::id::new_id;
 use crate::place::{Keep, Place};
 use crate::provider::Provider;
-use crate::subjects::{self, SubjectArgs};
+use crate::subjects;
 
-/// Arguments of `seatrial run`.
-#[derive(Debug, ClapArgs)]
-pub struct Args {
-    /// Version that is running, such as 1.5, 1.5.x or v1.5.13; without a patch, the latest one.
-    from: String,
-    /// Version to upgrade to.
-    to: String,
-    /// Roll back afterwards with `rollout undo`, and measure that as well.
-    #[arg(long)]
-    pub(super) rollback: bool,
-    #[command(flatten)]
-    subject: SubjectArgs,
-    /// Number of nodes; of a cluster that is there, how many get probes at most.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
-    #[arg(conflicts_with = "kind_config")]
-    nodes: u8,
-    /// Manifest of your ConfigMap cilium-config; its keys are laid over the chart's.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes_upgrade", "subject_file"])]
-    config: Option<PathBuf>,
-    /// What flows may lose, in place of the standard budgets; `harness/probe/budgets.yaml` says how it is written.
-    #[arg(long, value_name = "FILE")]
-    budgets: Option<PathBuf>,
-    /// A part of a flow's id, such as held-http/cross-node, that must be among the traffic; without it nothing counts, and
-    /// the exit code is 4. May be given again.
-    #[arg(long, value_name = "FLOW")]
-    require: Vec<String>,
-    /// Folder for the run's folder.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    out: PathBuf,
-    /// Leave the cluster running.
-    #[arg(long, conflicts_with = "yes_upgrade")]
-    keep: bool,
-    /// Print the images that Cilium's charts use on this way, and do nothing else.
-    #[arg(long, requires = "charts")]
-    pub(super) print_images: bool,
-    /// List the flows that lost nothing as well.
-    #[arg(long, short)]
-    verbose: bool,
-    #[command(flatten)]
-    pub(super) provider: Provider,
+/// The options of an upgrade, as a person gives them.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The version that runs.
+    pub from: String,
+    /// The version to upgrade to.
+    pub to: String,
+    /// Whether the upgrade is rolled back.
+    pub rollback: bool,
+    /// The options of the subject.
+    pub subject: SubjectOptions,
+    /// The number of nodes.
+    pub nodes: u8,
+    /// The manifest of a ConfigMap.
+    pub config: Option<PathBuf>,
+    /// A file of budgets.
+    pub budgets: Option<PathBuf>,
+    /// Parts of flow ids, each of which some flow must have.
+    pub required: Vec<String>,
+    /// The folder for the run folder.
+    pub out: PathBuf,
+    /// Whether the cluster is kept.
+    pub keep: bool,
+    /// Whether the images are listed instead, so that nodes need not pull them.
+    pub images_only: bool,
+    /// Whether the summary lists flows that lost nothing.
+    pub verbose: bool,
+    /// The provider.
+    pub provider: Provider,
 }
 
-/// The subject that was chosen, and the way to go with it.
+/// The chosen subject, and its procedure.
 pub(super) struct Planned {
     pub(super) subject: Box<dyn Subject>,
     from: Version,
@@ -72,8 +60,8 @@ pub(super) struct Planned {
     pub(super) procedure: Procedure,
 }
 
-impl Args {
-    /// Chooses the subject, and plans the way.
+impl RunOptions {
+    /// Chooses the subject, and plans the procedure.
     ///
     /// With the cluster's ConfigMap, nothing is set that the user has set already.
     pub(super) async fn plan(
@@ -81,8 +69,8 @@ impl Args {
         components: &Components,
         config: Option<&ConfigMap>,
     ) -> anyhow::Result<Planned> {
-        let mut subject = self.subject.choose()?;
-        self.provider.can_pull(subject.needs_registry() && !self.print_images)?;
+        let mut subject = subjects::choose(&self.subject)?;
+        self.provider.can_pull(subject.needs_registry() && !self.images_only)?;
         subject.load_versions(components).await.map_err(subjects::failed)?;
         let (from, to) = (subjects::resolve(&*subject, &self.from)?, subjects::resolve(&*subject, &self.to)?);
         let procedure = plan(&*subject, &from, &to, self.rollback, config)?;
@@ -147,11 +135,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Checks the arguments; nothing was created when it fails.
+    /// Checks the options; nothing was created when it fails.
     ///
     /// # Errors
-    /// When an argument is wrong, or the place cannot be used.
-    pub async fn from_args(args: Args, line: CommandLine) -> anyhow::Result<Self> {
+    /// When an option is wrong, or the place cannot be used.
+    pub async fn from_options(args: RunOptions, line: CommandLine) -> anyhow::Result<Self> {
         let place = args.provider.place(&new_id(), args.nodes).await?;
         let place = place.keep(if args.keep { Keep::Always } else { Keep::Never });
         let (config, known) = match (place.existing_cluster(), &args.config) {
@@ -191,7 +179,7 @@ impl Request {
             config,
             policies: BTreeMap::new(),
             names: false,
-            required: args.require,
+            required: args.required,
             out,
             verbose: args.verbose,
         })
@@ -199,9 +187,13 @@ impl Request {
 }
 
 /// Checks that an existing cluster can be upgraded this way, with its settings; a created one can.
-pub(crate) fn check_place(place: &Place, subject: &SubjectArgs, procedure: &Procedure) -> Result<(), Usage> {
+pub(crate) fn check_place(
+    place: &Place,
+    subject: &SubjectOptions,
+    procedure: &Procedure,
+) -> Result<(), Usage> {
     let Some(existing) = place.existing_cluster() else { return Ok(()) };
-    subject.keeps_settings()?;
+    subjects::keeps_settings(subject)?;
     existing.check_procedure(procedure)
 }
 

@@ -1,12 +1,11 @@
-//! `seatrial scenario judge`: recorded runs, held against what an arm expects.
+//! Recorded runs, checked against the expectations of an arm.
 //!
-//! A run of the documented way must not be what the other arm expects, or the finding of that arm would come from its
-//! file and not from what it leaves out.
+//! A run of the documented procedure must not meet the expectations of the other arm, or the finding of that arm would come
+//! from its file and not from what it leaves out.
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
 use report::collection::{Recorded, folders};
 use report::run::Verdict;
 
@@ -17,23 +16,13 @@ use crate::exit::{self, Usage};
 use crate::run::recipe::{Recipe, Story};
 use crate::steps::Arm;
 
-/// Arguments of `seatrial scenario judge`.
-#[derive(Debug, Args)]
-pub struct JudgeArgs {
-    /// Folders of runs, or a folder that holds some.
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
-    /// Judge runs of this arm only.
-    #[arg(long, value_enum)]
-    arm: Option<Arm>,
-}
-
-impl JudgeArgs {
-    /// All runs in these folders.
-    #[must_use]
-    pub fn of(runs: Vec<PathBuf>) -> Self {
-        Self { runs, arm: None }
-    }
+/// Which recorded runs are judged.
+#[derive(Clone, Debug)]
+pub struct JudgeOptions {
+    /// Run folders, or folders of run folders.
+    pub runs: Vec<PathBuf>,
+    /// Only runs of this arm.
+    pub arm: Option<Arm>,
 }
 
 /// A run and the file that it followed.
@@ -44,12 +33,12 @@ struct Judged {
     scenario: Scenario,
 }
 
-/// Judges them, and names those that followed no scenario; the exit code is 0 when all are as expected, 1 when one is not,
-/// 4 when there was nothing to judge.
+/// Judges the runs, and names those that followed no scenario. The exit code is 0 when all are as expected, 1 when one is
+/// not, and 4 when there was nothing to judge.
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn judge_against(args: &JudgeArgs, against: Option<Arm>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub fn judge(args: &JudgeOptions, against: Option<Arm>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut code = exit::SKIPPED;
     let (all, left_out) = read(args)?;
     for folder in left_out {
@@ -80,7 +69,7 @@ fn worse(so_far: u8, next: u8) -> u8 {
 }
 
 /// The runs of scenarios, and the folders of others.
-fn read(args: &JudgeArgs) -> Result<(Vec<Judged>, Vec<PathBuf>), Usage> {
+fn read(args: &JudgeOptions) -> Result<(Vec<Judged>, Vec<PathBuf>), Usage> {
     let usage = |e: report::folder::FolderError| Usage(errors::line(&e.into()));
     let (mut all, mut left_out) = (Vec::new(), Vec::new());
     for path in &args.runs {

@@ -17,71 +17,37 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use subject::SubjectOptions;
 
 use crate::command_line::CommandLine;
-use crate::exit::{self, Usage};
+use crate::exit::Usage;
 use crate::provider::Provider;
 pub use crate::steps::Arm;
-use crate::subjects::SubjectArgs;
-use file::Scenario;
-pub use judge::{JudgeArgs, judge_against};
+use file::{Scenario, ScenarioError};
+pub use judge::{JudgeOptions, judge};
 
-/// What to do with scenarios.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// List the built-in scenarios.
-    List {
-        /// Output format.
-        #[arg(short, long, value_enum, default_value_t = Output::Table)]
-        output: Output,
-    },
-    /// Print the file of a scenario.
-    Show {
-        /// Name, as `list` shows it.
-        name: String,
-    },
-    /// Run scenarios, each arm on a fresh cluster, and check them.
-    Run(Box<RunArgs>),
-    /// Check recorded runs against the expectations of their scenarios.
-    Judge(JudgeArgs),
+/// Which scenarios run, and how.
+#[derive(Clone, Debug)]
+pub struct ScenarioOptions {
+    /// Names of built-in scenarios, or files.
+    pub scenarios: Vec<String>,
+    /// Whether all built-in scenarios run.
+    pub all: bool,
+    /// The only arm that runs.
+    pub arm: Option<Arm>,
+    /// The options of the subject.
+    pub subject: SubjectOptions,
+    /// The folder for run folders.
+    pub out: PathBuf,
+    /// Whether summaries list flows that lost nothing.
+    pub verbose: bool,
+    /// The provider.
+    pub provider: Provider,
 }
 
-/// How to print the list.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Output {
-    /// A table.
-    Table,
-    /// JSON.
-    Json,
-}
-
-/// Arguments of `seatrial scenario run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Names, as `list` shows them, or files.
-    #[arg(required_unless_present = "all", value_name = "NAME|FILE")]
-    scenarios: Vec<String>,
-    /// Run all built-in scenarios.
-    #[arg(long, conflicts_with = "scenarios")]
-    all: bool,
-    /// Run this arm only.
-    #[arg(long, value_enum)]
-    arm: Option<Arm>,
-    #[command(flatten)]
-    subject: SubjectArgs,
-    /// Folder for run folders.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    out: PathBuf,
-    /// Also list the flows without losses.
-    #[arg(long, short)]
-    verbose: bool,
-    #[command(flatten)]
-    provider: Provider,
-}
-
-impl RunArgs {
-    /// What was named, read.
+impl ScenarioOptions {
+    /// Reads the scenarios.
     fn sources(&self) -> Result<Vec<Source>, Usage> {
         if self.all {
             return embedded::ALL.iter().map(|(name, text)| source(name, text)).collect();
@@ -98,55 +64,59 @@ struct Source {
     scenario: Scenario,
 }
 
-/// Runs the command.
+/// Runs scenarios, each arm after the other, and returns the exit code.
 ///
 /// # Errors
-/// When a scenario cannot be read, or a run folder cannot be written.
-pub async fn run(command: Command, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
-    match command {
-        Command::List { output } => list(output, out),
-        Command::Show { name } => {
-            let text = embedded::text(&name).ok_or_else(|| unknown(&name))?;
-            out.write_all(text.as_bytes())?;
-            Ok(exit::PASSED)
-        }
-        Command::Run(args) => Box::pin(run::run(&args, line, out)).await,
-        Command::Judge(args) => judge_against(&args, None, out),
-    }
+/// When an option or a file is wrong, or a run folder cannot be written.
+pub async fn run(options: &ScenarioOptions, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
+    Box::pin(run::run(options, line, out)).await
 }
 
-/// Name and text of the scenarios that are compiled in.
+/// Name and text of the built-in scenarios.
 pub fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     embedded::ALL.iter().copied()
 }
 
-fn list(output: Output, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let scenarios = embedded::ALL.iter().map(|(name, text)| Scenario::parse(name, text));
-    let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
-    let arms = |scenario: &Scenario| scenario.arms().iter().map(ToString::to_string).collect::<Vec<_>>();
-    match output {
-        Output::Table => {
-            let width = scenarios.iter().map(|scenario| scenario.name.value.len()).max().unwrap_or_default();
-            for scenario in &scenarios {
-                let (name, arms) = (&scenario.name.value, arms(scenario).join(", "));
-                writeln!(out, "{name:width$}  {arms:17}  {}", scenario.title)?;
-            }
-        }
-        Output::Json => {
-            let row = |scenario: &Scenario| {
-                serde_json::json!({
-                    "name": scenario.name.value, "title": scenario.title, "guide": scenario.guide,
-                    "hazard": scenario.hazard.as_ref().map(|hazard| &hazard.value), "arms": arms(scenario), "notes": scenario.notes,
-                })
-            };
-            let rows: Vec<_> = scenarios.iter().map(row).collect();
-            writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
-        }
-    }
-    Ok(exit::PASSED)
+/// The text of a built-in scenario.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn text(name: &str) -> Result<&'static str, Usage> {
+    embedded::text(name).ok_or_else(|| unknown(name))
 }
 
-/// Reads what was named: a file where it is one, else a scenario that is compiled in.
+/// A scenario, for lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// One line on what it shows.
+    pub title: String,
+    /// Section of the upgrade guide.
+    pub guide: String,
+    /// Hazard of the guide that it shows.
+    pub hazard: Option<String>,
+    /// Its arms.
+    pub arms: Vec<Arm>,
+    /// Notes for readers.
+    pub notes: Option<String>,
+}
+
+/// The built-in scenarios, in order of name.
+///
+/// # Errors
+/// When a file is wrong.
+pub fn summaries() -> Result<Vec<Summary>, ScenarioError> {
+    let summary = |(name, text): &(&str, &str)| {
+        let scenario = Scenario::parse(name, text)?;
+        let arms = scenario.arms();
+        let Scenario { name, title, guide, hazard, notes, .. } = scenario;
+        Ok(Summary { name: name.value, title, guide, hazard: hazard.map(|it| it.value), arms, notes })
+    };
+    embedded::ALL.iter().map(summary).collect()
+}
+
+/// Reads a file, or a built-in scenario where there is no such file.
 fn read(named: &str) -> Result<Source, Usage> {
     let path = Path::new(named);
     let text = if path.is_file() {

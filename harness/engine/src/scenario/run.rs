@@ -1,4 +1,4 @@
-//! Scenarios, carried out: each arm a run, each run held against what its arm expects.
+//! Runs of scenarios: one for each arm, checked against the expectations of the arm.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use report::run::Verdict;
 use subject::Subject;
 
 use super::steps::{NoProcedure, procedure};
-use super::{RunArgs, Source, record};
+use super::{ScenarioOptions, Source, record};
 use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
@@ -24,25 +24,29 @@ use crate::subjects;
 struct Trial<'a> {
     source: &'a Source,
     arm: Arm,
-    /// The way, or why the guide does not have it.
-    way: Result<Procedure, String>,
+    /// The procedure, or why the guide does not list it.
+    procedure: Result<Procedure, String>,
 }
 
-/// What came of an arm.
+/// The outcome of an arm.
 pub(super) enum Outcome {
     AsExpected,
-    /// What does not hold.
+    /// Expectations that are not met.
     Wrong(Vec<String>),
     /// The run says nothing about the subject.
     Unjudged(Verdict, String),
 }
 
-/// Plans everything first, so that bad input makes nothing; then runs one arm after the other.
-pub(super) async fn run(args: &RunArgs, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
+/// Plans everything first, so that bad input creates nothing; then runs one arm after the other.
+pub(super) async fn run(
+    args: &ScenarioOptions,
+    line: CommandLine,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
     let sources = args.sources()?;
-    let mut subject = args.subject.choose()?;
+    let mut subject = subjects::choose(&args.subject)?;
     if !subject.is_documented() {
-        let why = "scenarios are stories of Cilium's guide: a subject file is for `seatrial run`";
+        let why = "scenarios follow Cilium's guide: use a subject file with `seatrial run`";
         return Err(Usage(why.to_owned()).into());
     }
     args.provider.can_pull(subject.needs_registry())?;
@@ -56,10 +60,10 @@ pub(super) async fn run(args: &RunArgs, line: CommandLine, out: &mut dyn Write) 
         }
     }
     if trials.is_empty() {
-        writeln!(out, "nothing ran: no scenario that was named has this arm")?;
+        writeln!(out, "nothing ran: none of the scenarios has this arm")?;
         return Ok(exit::SKIPPED);
     }
-    if trials.iter().any(|trial| trial.way.is_ok()) {
+    if trials.iter().any(|trial| trial.procedure.is_ok()) {
         args.provider.check()?;
     }
     if args.provider.is_there() {
@@ -82,26 +86,26 @@ pub(super) async fn run(args: &RunArgs, line: CommandLine, out: &mut dyn Write) 
         let seconds = started.elapsed().as_secs();
         writeln!(out, "{good} of {} arms are as expected, in {seconds} s", trials.len())?;
         if let Some(index) = record::index(&std::path::absolute(&args.out)?, &folders)? {
-            writeln!(out, "all of them: {}", index.display())?;
+            writeln!(out, "index: {}", index.display())?;
         }
     }
     Ok(code(&outcomes))
 }
 
-/// Checks that what is to be done to a cluster that is there is one upgrade of what runs in it.
+/// Checks that an existing cluster gets one upgrade of what runs in it.
 fn one_upgrade(trials: &[Trial<'_>]) -> Result<(), Usage> {
     let [trial] = trials else {
-        return Err(Usage("a cluster that is there takes one arm: choose it with --arm".to_owned()));
+        return Err(Usage("an existing cluster takes one arm: choose it with --arm".to_owned()));
     };
     let install = &trial.source.scenario.install;
     if install.config.is_empty() && !install.names {
         return Ok(());
     }
-    Err(Usage(format!("{} installs Cilium in a way of its own: give it a cluster of its own", trial.name())))
+    Err(Usage(format!("{} installs Cilium with special settings: run it on a new cluster", trial.name())))
 }
 
 fn plan<'a>(subject: &dyn Subject, source: &'a Source, arm: Arm) -> Result<Trial<'a>, Usage> {
-    let way = match procedure(&source.file, &source.scenario, arm) {
+    let procedure = match procedure(&source.file, &source.scenario, arm) {
         Ok(procedure) => {
             for version in procedure.versions() {
                 subject.supports(&version)?;
@@ -113,7 +117,7 @@ fn plan<'a>(subject: &dyn Subject, source: &'a Source, arm: Arm) -> Result<Trial
         }
         Err(e) => return Err(Usage(e.to_string())),
     };
-    Ok(Trial { source, arm, way })
+    Ok(Trial { source, arm, procedure })
 }
 
 impl Trial<'_> {
@@ -121,22 +125,28 @@ impl Trial<'_> {
         format!("{}/{}", self.source.scenario.name.value, self.arm)
     }
 
-    /// Runs it where there is a way; returns what came of it, and the folder of the run.
+    /// Runs its procedure, if there is one; returns the outcome and the run folder.
     async fn run(
         &self,
-        args: &RunArgs,
+        args: &ScenarioOptions,
         line: &CommandLine,
         subject: &Arc<dyn Subject>,
         number: usize,
     ) -> anyhow::Result<(Outcome, Option<PathBuf>)> {
         let expected = self.source.scenario.expected(self.arm);
-        let procedure = match (&self.way, &expected.refused) {
+        let procedure = match (&self.procedure, &expected.refused) {
             (Err(why), Some(words)) if why.contains(words) => return Ok((Outcome::AsExpected, None)),
             (Err(why), _) => {
-                return Ok((Outcome::Wrong(vec![format!("it was refused in other words: {why}")]), None));
+                return Ok((
+                    Outcome::Wrong(vec![format!("it was refused with another reason: {why}")]),
+                    None,
+                ));
             }
             (Ok(_), Some(words)) => {
-                return Ok((Outcome::Wrong(vec![format!("it was not refused; it must be: {words}")]), None));
+                return Ok((
+                    Outcome::Wrong(vec![format!("it was not refused; the reason must be: {words}")]),
+                    None,
+                ));
             }
             (Ok(procedure), None) => procedure,
         };
@@ -158,7 +168,7 @@ impl Trial<'_> {
 
     async fn request(
         &self,
-        args: &RunArgs,
+        args: &ScenarioOptions,
         line: &CommandLine,
         subject: &Arc<dyn Subject>,
         procedure: Procedure,

@@ -10,7 +10,7 @@ use model::{Version, VersionSpec};
 use subject::{Environment, PrepareError, Prepared, Subject};
 
 pub use carried::{missing, traffic};
-pub use options::SubjectArgs;
+pub use options::{choose, keeps_settings};
 
 use crate::bundle::Bundle;
 use crate::exit::Usage;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use cluster::Components;
 use cluster::sandbox::SandboxProvider;
-use engine::components::Place;
 use engine::exit::{self, Usage};
 use engine::procedure::{CalibrationRequest, calibrate};
 use engine::{errors, paths};
 use subject::standin::Standin;
+
+use crate::options::ComponentArgs;
 
 /// Arguments of `seatrial calibrate`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    place: Place,
+    components: ComponentArgs,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -35,14 +36,14 @@ enum Output {
 
 /// Runs the command and returns the exit code.
 pub(crate) async fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let provider = SandboxProvider { api_port: args.place.api_port, dual_stack: false };
+    let provider = SandboxProvider { api_port: args.components.api_port, dual_stack: false };
     errors::machine_is_ready(&provider)?;
     let request = CalibrationRequest {
         id: engine::id::new_id(),
         subject: Arc::new(Standin::find().map_err(Usage::from)?),
         version: guide::resolve(&"1.6".parse()?).map_err(|e| Usage(e.to_string()))?,
         provider: Arc::new(provider),
-        components: Components::new(args.place.components, paths::cache()),
+        components: Components::new(args.components.components, paths::cache()),
         count: args.count,
         rate: args.rate,
     };

@@ -1,4 +1,4 @@
-//! `seatrial cluster`: a bare cluster by hand.
+//! `seatrial cluster`: clusters without a run.
 
 use std::io::Write as _;
 
@@ -9,17 +9,18 @@ use cluster::{Cni, Ledger, Origin};
 
 use engine::exit::{self, Usage};
 use engine::procedure::{ClusterUp, cluster_up};
-use engine::provider::Provider;
 use engine::{logs, paths};
+
+use crate::options::ProviderArgs;
 
 /// What to do with clusters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Bring a cluster up and leave it running.
+    /// Create a cluster and leave it running.
     Up(Box<Up>),
-    /// Take a cluster down.
+    /// Delete a cluster.
     Down {
-        /// Cluster id, as `list` shows it; may be left out when there is only one.
+        /// Cluster id, as `list` shows it. Default: the only cluster.
         id: Option<String>,
     },
     /// Run a command in the namespaces of a node, as root.
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     List,
     /// Print the path of a cluster's kubeconfig.
     Kubeconfig {
-        /// Cluster id; may be left out when there is only one.
+        /// Cluster id. Default: the only cluster.
         id: Option<String>,
     },
 }
@@ -48,11 +49,11 @@ pub(crate) struct Up {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
     #[arg(conflicts_with = "kind_config")]
     nodes: u8,
-    /// Who gives pods their network; without one, nodes do not become Ready.
+    /// Network of the pods; without one, nodes do not become Ready.
     #[arg(long, value_enum, default_value_t = CniChoice::Bridge)]
     cni: CniChoice,
     #[command(flatten)]
-    provider: Provider,
+    provider: ProviderArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -90,8 +91,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<u8> {
 }
 
 async fn up(options: Up) -> anyhow::Result<u8> {
-    options.provider.check()?;
-    let (provider, components) = (options.provider.provider()?, options.provider.components());
+    let choice = options.provider.choice();
+    choice.check()?;
+    let (provider, components) = (choice.provider()?, choice.components());
     if provider.capabilities().origin == Origin::Existing {
         return Err(Usage("an existing cluster cannot be booted; choose another provider".to_owned()).into());
     }

@@ -8,8 +8,9 @@ use cluster::doctor::{Check, State};
 use cluster::registry::PROVIDERS;
 use cluster::{Component, Components};
 
-use engine::components::Place;
 use engine::{exit, paths};
+
+use crate::options::ComponentArgs;
 
 /// Arguments of `doctor`.
 #[derive(Debug, ClapArgs)]
@@ -21,12 +22,12 @@ pub(crate) struct Args {
     #[arg(long, requires = "build")]
     kind: bool,
     #[command(flatten)]
-    place: Place,
+    components: ComponentArgs,
 }
 
 /// Says what this machine lacks, and the command that brings it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<u8> {
-    let components = Components::new(args.place.components, paths::cache());
+    let components = Components::new(args.components.components, paths::cache());
     if args.build {
         build(&components, args.kind).await?;
     }

@@ -13,4 +13,6 @@ pub(crate) mod plan;
 pub(crate) mod rebase;
 pub(crate) mod report;
 pub(crate) mod repro;
+pub(crate) mod run;
+pub(crate) mod scenario;
 pub(crate) mod watch;

@@ -8,15 +8,17 @@ use anyhow::Context as _;
 use engine::command_line::CommandLine;
 use engine::exit::{self, Usage};
 use engine::place::ExistingCluster;
-use engine::place::existing::{self, ExistingOptions, Purpose};
+use engine::place::existing::{self, Purpose};
 use engine::procedure::{WatchRequest, watch};
 use probe::budget::Budgets;
+
+use crate::options::ExistingArgs;
 
 /// Arguments of `seatrial watch`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    existing: ExistingOptions,
+    existing: ExistingArgs,
     /// Stop after so many seconds. The default is to stop at the first Ctrl-C.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: Args, line: &CommandLine) -> anyhow::Result<u8> {
     let budgets = args.budgets.as_deref().map(budgets).transpose()?;
     let out = std::path::absolute(&args.out).context("the current folder cannot be read")?;
     let id = engine::id::new_id();
-    let cluster = ExistingCluster::find(&args.existing, &id, args.nodes, Purpose::Watch).await?;
+    let cluster = ExistingCluster::find(&args.existing.options(), &id, args.nodes, Purpose::Watch).await?;
     let request = WatchRequest {
         id,
         cluster,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
 use cluster::existing::{Access, ExistingProvider, Target as ClusterTarget};
 use guide::ConfigMap;
 use probe::deploy::{ServiceName, Target};
@@ -25,46 +24,21 @@ pub use rights::manifest;
 
 /// How long the API server may take for a change.
 pub(crate) const CHANGE: Duration = Duration::from_secs(60);
-/// Where help lists the options for it.
-pub const HEADING: &str = "Existing cluster";
 
 /// The options that name an existing cluster, and what probes need in it.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default)]
 pub struct ExistingOptions {
     /// Context of the kubeconfig. There is no default, so that no cluster is used by mistake.
-    #[arg(long, help_heading = HEADING)]
-    context: Option<String>,
-    /// Image of the probes, which the nodes can pull or already have; `seatrial image` writes it.
-    #[arg(long, help_heading = HEADING)]
-    image: Option<String>,
-    /// Kubeconfig; the default is ~/.kube/config.
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE", help_heading = HEADING)]
-    kubeconfig: Option<PathBuf>,
-    /// Service of the cluster DNS; the default is kube-system/kube-dns.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service, help_heading = HEADING)]
-    dns: Option<ServiceName>,
-}
-
-fn service(text: &str) -> Result<ServiceName, String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok(ServiceName { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        _ => Err("write it as namespace/name".to_owned()),
-    }
+    pub context: Option<String>,
+    /// Image of the probes.
+    pub image: Option<String>,
+    /// Kubeconfig; the default is `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// Service of the cluster DNS; the default is `kube-system/kube-dns`.
+    pub dns: Option<ServiceName>,
 }
 
 impl ExistingOptions {
-    /// The context, if one was named.
-    pub fn context(&self) -> Option<&str> {
-        self.context.as_deref()
-    }
-
-    /// The kubeconfig, if one was named.
-    pub fn kubeconfig_option(&self) -> Option<PathBuf> {
-        self.kubeconfig.clone()
-    }
-
     /// Context and image.
     ///
     /// # Errors
@@ -212,7 +186,7 @@ impl ExistingCluster {
         }
         match procedure.steps.iter().find(|step| !step.action.suits_existing_clusters()) {
             Some(step) => Err(Usage(format!(
-                "step \"{}\" would change more of {context} than its agents: give it a cluster of its own",
+                "step \"{}\" would change more of {context} than its agents: run it on a new cluster",
                 step.name
             ))),
             None => Ok(()),
