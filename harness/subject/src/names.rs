@@ -1,6 +1,7 @@
 //! The names of a subject's objects.
 
 use k8s_openapi::api::core::v1::Pod;
+use model::Role;
 
 /// The names of a subject's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +31,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// The role of a pod, by its owner: `agent`, `proxy`, `operator`, `preflight`; `None` for other pods.
+    /// The role of a pod of the subject, by its owner; `None` for other pods.
     #[must_use]
-    pub fn role(&self, pod: &Pod) -> Option<&'static str> {
+    pub fn role(&self, pod: &Pod) -> Option<Role> {
         let labels = pod.metadata.labels.as_ref();
         if self.app.is_some() && labels.and_then(|labels| labels.get("k8s-app")) == self.app.as_ref() {
-            return Some("agent");
+            return Some(Role::Agent);
         }
         let mut owners = pod.metadata.owner_references.iter().flatten();
         let owner = owners.find(|owner| owner.controller == Some(true))?;
@@ -47,10 +48,10 @@ impl Names {
         };
         let begins = |own: &String| name.starts_with(own.as_str());
         match () {
-            () if name == self.daemon_set => Some("agent"),
-            () if self.proxy.as_deref() == Some(name) => Some("proxy"),
-            () if self.operator.as_deref() == Some(name) => Some("operator"),
-            () if self.preflight.as_ref().is_some_and(begins) => Some("preflight"),
+            () if name == self.daemon_set => Some(Role::Agent),
+            () if self.proxy.as_deref() == Some(name) => Some(Role::Proxy),
+            () if self.operator.as_deref() == Some(name) => Some(Role::Operator),
+            () if self.preflight.as_ref().is_some_and(begins) => Some(Role::Preflight),
             () => None,
         }
     }
@@ -85,14 +86,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::agent("DaemonSet", "bird", Some("agent"))]
-    #[case::proxy("DaemonSet", "bird-proxy", Some("proxy"))]
-    #[case::operator("ReplicaSet", "bird-operator-5b6f7c", Some("operator"))]
-    #[case::preflight("DaemonSet", "bird-check", Some("preflight"))]
-    #[case::validator("ReplicaSet", "bird-check-deployment-7d9f", Some("preflight"))]
+    #[case::agent("DaemonSet", "bird", Some(Role::Agent))]
+    #[case::proxy("DaemonSet", "bird-proxy", Some(Role::Proxy))]
+    #[case::operator("ReplicaSet", "bird-operator-5b6f7c", Some(Role::Operator))]
+    #[case::preflight("DaemonSet", "bird-check", Some(Role::Preflight))]
+    #[case::validator("ReplicaSet", "bird-check-deployment-7d9f", Some(Role::Preflight))]
     #[case::other("ReplicaSet", "kube-dns-7d9f", None)]
     #[case::another_kind("Job", "bird", None)]
-    fn owners_have_roles(#[case] kind: &str, #[case] name: &str, #[case] expected: Option<&str>) {
+    fn owners_have_roles(#[case] kind: &str, #[case] name: &str, #[case] expected: Option<Role>) {
         let owner =
             json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true});
         let pod = json!({"metadata": {"name": "p", "ownerReferences": [owner]}, "spec": {"containers": []}});
@@ -105,7 +106,7 @@ mod tests {
             let labels = json!({"k8s-app": value});
             serde_json::from_value(json!({"metadata": {"name": "p", "labels": labels}})).unwrap()
         };
-        assert_eq!(Names::sample().role(&labelled("bird")), Some("agent"));
+        assert_eq!(Names::sample().role(&labelled("bird")), Some(Role::Agent));
         assert_eq!(Names::sample().role(&labelled("kube-dns")), None);
         assert_eq!(Names { app: None, ..Names::sample() }.role(&labelled("bird")), None);
         assert_eq!(Names { app: None, ..Names::sample() }.role(&Pod::default()), None);

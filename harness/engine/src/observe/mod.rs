@@ -67,9 +67,9 @@ pub(crate) async fn nodes(mut seen: UnboundedReceiver<Observed>, recorder: Arc<R
 }
 
 /// The role of a probe pod; new ones come and go by plan, and explain nothing.
-fn lasting_probe(pod: &Pod) -> Option<&'static str> {
+fn lasting_probe(pod: &Pod) -> Option<Role> {
     let new = pod.labels().get(PART_LABEL).is_some_and(|part| part == Part::NewPod.label());
-    (!new).then_some("probe")
+    (!new).then_some(Role::Probe)
 }
 
 /// Turns the states of one kind of object into what happened to it.
@@ -129,8 +129,8 @@ struct PodState {
     blocked: Option<String>,
 }
 
-/// What part a pod plays.
-type RoleOf = Box<dyn Fn(&Pod) -> Option<&'static str> + Send>;
+/// The role of a pod.
+type RoleOf = Box<dyn Fn(&Pod) -> Option<Role> + Send>;
 
 /// Pods, each with its role; pods without one are not recorded.
 struct Pods {
@@ -139,7 +139,7 @@ struct Pods {
 }
 
 impl Pods {
-    fn new(role: impl Fn(&Pod) -> Option<&'static str> + Send + 'static) -> Self {
+    fn new(role: impl Fn(&Pod) -> Option<Role> + Send + 'static) -> Self {
         Self { role: Box::new(role), states: BTreeMap::new() }
     }
 
@@ -147,7 +147,7 @@ impl Pods {
         let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
         Some(Observation {
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            role: (self.role)(pod)?.parse().ok()?,
+            role: (self.role)(pod)?,
             object: format!("pod {}/{}", pod.namespace().unwrap_or_default(), pod.name_any()),
             change,
             detail: container.and_then(|container| container.image.clone()),

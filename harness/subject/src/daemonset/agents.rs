@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{Api, ListParams};
+use model::Role;
 
 use super::Installation;
 use super::error::{InstallationError, request};
@@ -11,7 +12,7 @@ impl Installation {
     pub(super) async fn agents(&self) -> Result<Vec<Pod>, InstallationError> {
         let listed = self.pods().list(&ListParams::default()).await;
         let listed = listed.map_err(request("the agents' pods could not be listed"))?;
-        Ok(listed.items.into_iter().filter(|pod| self.names.role(pod) == Some("agent")).collect())
+        Ok(listed.items.into_iter().filter(|pod| self.names.role(pod) == Some(Role::Agent)).collect())
     }
 
     /// The status of the agent's container on a node; `None` while there is none.

@@ -1,4 +1,4 @@
-//! What a pod says about itself.
+//! The state of a pod, from its status.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -8,47 +8,48 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Its node, its phase, and what the first of its containers that is not well says: as in `on node1 is Pending,
-/// ErrImagePull, no such image`.
+/// Node and phase of a pod, and the reason of its first unready container, as in `on node1 is Pending, ErrImagePull, no such
+/// image`.
 pub(crate) fn state(pod: &Pod) -> String {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("without a status");
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("no node");
-    let words = unwell(pod).map(reason).unwrap_or_default();
-    let words = words.iter().map(|word| word.trim().replace('\n', ", "));
-    let words: Vec<_> = std::iter::once(phase.to_owned()).chain(words).collect();
-    format!("on {node} is {}", words.join(", "))
+    let reasons = unready_container(pod).map(reasons).unwrap_or_default();
+    let reasons = reasons.iter().map(|reason| reason.trim().replace('\n', ", "));
+    let parts: Vec<_> = std::iter::once(phase.to_owned()).chain(reasons).collect();
+    format!("on {node} is {}", parts.join(", "))
 }
 
-/// The first container that is not as it should be, if it has a log and its status does not tell the end of it.
-pub(crate) fn unheard(pod: &Pod) -> Option<&str> {
-    let container = unwell(pod)?;
+/// The first unready container, if it has a log and its status does not contain the end of it.
+pub(crate) fn container_with_log(pod: &Pod) -> Option<&str> {
+    let container = unready_container(pod)?;
     let state = container.state.as_ref()?;
     let ended = state.terminated.as_ref();
     let ended = ended.or_else(|| container.last_state.as_ref()?.terminated.as_ref());
-    let unheard = match ended {
+    let has_log = match ended {
         _ if state.running.is_some() => true,
         Some(ended) => ended.message.is_none(),
         None => false,
     };
-    unheard.then_some(container.name.as_str())
+    has_log.then_some(container.name.as_str())
 }
 
-/// The first container that is not as it should be; those that go before the others come first.
-fn unwell(pod: &Pod) -> Option<&ContainerStatus> {
+/// The first unready container; init containers come first.
+fn unready_container(pod: &Pod) -> Option<&ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let before = status.init_container_statuses.iter().flatten();
-    let mut all = before.chain(status.container_statuses.iter().flatten());
+    let init = status.init_container_statuses.iter().flatten();
+    let mut all = init.chain(status.container_statuses.iter().flatten());
     all.find(|container| !container.ready)
 }
 
-/// Why it is not, in the words of the kubelet and of the program itself.
-fn reason(container: &ContainerStatus) -> Vec<String> {
+/// Why a container is not ready, from the kubelet and from the program itself.
+fn reasons(container: &ContainerStatus) -> Vec<String> {
     let state = container.state.as_ref();
     let ended_before = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
-        // One that waits to be started again has said why before.
-        let said = ended_before.and_then(|ended| ended.message.clone()).or_else(|| waiting.message.clone());
-        return waiting.reason.clone().into_iter().chain(said).collect();
+        // The message of the last end is the reason of a container that waits for a restart.
+        let message =
+            ended_before.and_then(|ended| ended.message.clone()).or_else(|| waiting.message.clone());
+        return waiting.reason.clone().into_iter().chain(message).collect();
     }
     if state.is_some_and(|state| state.running.is_some()) {
         return vec!["not ready".to_owned()];
@@ -76,7 +77,7 @@ mod tests {
         )
     }
 
-    fn again() -> Value {
+    fn restarting() -> Value {
         container(
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}}),
             json!({"terminated": {"exitCode": 1, "message": "cannot listen on udp:7000\n"}}),
@@ -84,7 +85,7 @@ mod tests {
         )
     }
 
-    fn again_without_a_word() -> Value {
+    fn restarting_without_a_message() -> Value {
         container(
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}}),
             json!({"terminated": {"exitCode": 1}}),
@@ -110,11 +111,11 @@ mod tests {
         json!({"phase": "Pending", "containerStatuses": [pulling()]}),
         "on node1 is Pending, ErrImageNeverPull, image is not present"
     )]
-    #[case::said_why_before(
-        json!({"phase": "Running", "containerStatuses": [running(), again()]}),
+    #[case::restarting(
+        json!({"phase": "Running", "containerStatuses": [running(), restarting()]}),
         "on node1 is Running, CrashLoopBackOff, cannot listen on udp:7000"
     )]
-    #[case::one_that_goes_before(
+    #[case::init_container(
         json!({"phase": "Pending", "initContainerStatuses": [ended()], "containerStatuses": [pulling()]}),
         "on node1 is Pending, exit code 3"
     )]
@@ -129,16 +130,16 @@ mod tests {
 
     #[rstest]
     #[case::cannot_start(pulling(), None)]
-    #[case::well(running(), None)]
-    #[case::said_why_before(again(), None)]
-    #[case::ended_without_a_word(again_without_a_word(), Some("c"))]
+    #[case::ready(running(), None)]
+    #[case::restarting(restarting(), None)]
+    #[case::restarting_without_a_message(restarting_without_a_message(), Some("c"))]
     #[case::ended(ended(), Some("c"))]
     #[case::not_ready(unready(), Some("c"))]
-    fn the_log_is_asked_where_the_status_does_not_tell_its_end(
+    fn the_log_is_read_if_the_status_does_not_contain_its_end(
         #[case] container: Value,
-        #[case] asked: Option<&str>,
+        #[case] expected: Option<&str>,
     ) {
         let pod = json!({"spec": {"containers": []}, "status": {"containerStatuses": [container]}});
-        assert_eq!(unheard(&serde_json::from_value(pod).unwrap()), asked);
+        assert_eq!(container_with_log(&serde_json::from_value(pod).unwrap()), expected);
     }
 }

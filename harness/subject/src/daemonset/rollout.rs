@@ -11,7 +11,7 @@ use super::pod;
 
 const EVERY: Duration = Duration::from_millis(50);
 
-/// How far a rollout has come.
+/// The progress of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Done,
@@ -34,12 +34,12 @@ pub(crate) async fn daemon_set(api: &Api<DaemonSet>, name: &str, deadline: Durat
     waited
 }
 
-/// Adds to what was seen last the state of each pod of a DaemonSet that is not ready.
+/// Adds the state of each unready pod of a DaemonSet to the last observed state.
 pub(crate) async fn add_unready(timeout: &mut Timeout, api: &Api<DaemonSet>, name: &str) {
     timeout.last.extend(Box::pin(unready(api, name)).await.into_iter().map(|pod| format!("; {pod}")));
 }
 
-/// The state of each pod of a DaemonSet that is not ready; a cluster that does not say so has more to say elsewhere.
+/// The state of each unready pod of a DaemonSet; empty if the API server does not answer.
 async fn unready(api: &Api<DaemonSet>, name: &str) -> Vec<String> {
     let Ok(found) = api.get(name).await else { return Vec::new() };
     let labels = found.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
@@ -52,22 +52,22 @@ async fn unready(api: &Api<DaemonSet>, name: &str) -> Vec<String> {
     let mut unready = Vec::new();
     for found in listed.iter().filter(|found| !pod::is_ready(found)) {
         let name = found.metadata.name.as_deref().unwrap_or_default();
-        let said = match pod::unheard(found) {
-            Some(container) => last_words(&pods, name, container).await,
+        let log = match pod::container_with_log(found) {
+            Some(container) => last_line(&pods, name, container).await,
             None => String::new(),
         };
-        unready.push(format!("{name} {}{said}", pod::state(found)));
+        unready.push(format!("{name} {}{log}", pod::state(found)));
     }
     unready
 }
 
-/// The last line of a container's log, to be added to a state.
-async fn last_words(pods: &Api<Pod>, name: &str, container: &str) -> String {
+/// The last line of a container's log, as a suffix of a state.
+async fn last_line(pods: &Api<Pod>, name: &str, container: &str) -> String {
     let container = Some(container.to_owned());
     let last = LogParams { container, tail_lines: Some(1), ..LogParams::default() };
     match pods.logs(name, &last).await {
-        Ok(line) if !line.trim().is_empty() => format!(", and last said: {}", line.trim()),
-        // What the pod is was said; a log that is empty or cannot be had adds nothing.
+        Ok(line) if !line.trim().is_empty() => format!(", last log line: {}", line.trim()),
+        // A log that is empty or cannot be read adds nothing.
         Ok(_) | Err(_) => String::new(),
     }
 }
@@ -88,7 +88,7 @@ pub(crate) fn daemon_set_progress(daemon_set: &DaemonSet) -> Progress {
     let Some(status) = &daemon_set.status else { return Progress::Going("it has no status yet".to_owned()) };
     let generation = daemon_set.metadata.generation.unwrap_or_default();
     if status.observed_generation.unwrap_or_default() < generation {
-        return Progress::Going("its change was not seen by the controller yet".to_owned());
+        return Progress::Going("the controller has not observed the change yet".to_owned());
     }
     let desired = status.desired_number_scheduled;
     let updated = status.updated_number_scheduled.unwrap_or_default();
@@ -103,7 +103,7 @@ fn deployment_progress(deployment: &Deployment) -> Progress {
     let Some(status) = &deployment.status else { return Progress::Going("it has no status yet".to_owned()) };
     let generation = deployment.metadata.generation.unwrap_or_default();
     if status.observed_generation.unwrap_or_default() < generation {
-        return Progress::Going("its change was not seen by the controller yet".to_owned());
+        return Progress::Going("the controller has not observed the change yet".to_owned());
     }
     let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
     let updated = status.updated_replicas.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The subject's objects at one moment, for a person to read and for comparing moments.
+//! The subject's objects at one moment, to read and to compare.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,12 +53,12 @@ impl Snapshot {
         Ok(Self { objects })
     }
 
-    /// Adds something that is no object of the API server.
+    /// Adds something that is not an object of the API server.
     pub fn add(&mut self, name: &str, value: &Value) {
         self.objects.insert(name.to_owned(), text(value));
     }
 
-    /// Changes the text of each object that may hold what its owner would not show: of all but RBAC and CRDs.
+    /// Rewrites the text of each object that may contain secrets: all but RBAC and CRDs.
     pub fn rewrite(&mut self, rewritten: impl Fn(&str) -> String) {
         let public = ["clusterrole-", "clusterrolebinding-", "customresourcedefinition-"];
         let kept =
@@ -66,7 +66,7 @@ impl Snapshot {
         kept.for_each(|(_, text)| *text = rewritten(text));
     }
 
-    /// Writes one file an object.
+    /// Writes one file for each object.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -104,7 +104,7 @@ impl Snapshot {
     }
 }
 
-/// An object as a person would have written it.
+/// An object without what the API server adds.
 fn yaml(object: &DynamicObject) -> String {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_hold_secrets_is_rewritten() {
+    fn objects_with_secrets_are_rewritten() {
         let mut taken = snapshot(&[("configmap-c", "a"), ("clusterrole-c", "a"), ("daemonset-c", "a")]);
         taken.rewrite(|_| "b".to_owned());
         assert_eq!(taken, snapshot(&[("configmap-c", "b"), ("clusterrole-c", "a"), ("daemonset-c", "b")]));
