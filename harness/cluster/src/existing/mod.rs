@@ -53,12 +53,21 @@ pub struct ExistingProvider {
 }
 
 /// The part of an existing cluster that a run uses.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
+    /// The client that checked the cluster. The run uses the same one, so that a kubeconfig that changes meanwhile has no
+    /// effect.
+    pub client: kube::Client,
     /// The nodes that get probes.
     pub nodes: Vec<String>,
     /// Address and port of the API server, without any Service translation.
     pub api: (String, u16),
+}
+
+impl Debug for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("nodes", &self.nodes).field("api", &self.api).finish_non_exhaustive()
+    }
 }
 
 impl ExistingProvider {
@@ -104,11 +113,11 @@ impl ExistingProvider {
     }
 
     /// Enters the run into the ledger.
-    async fn enter(&self, id: String, ledger: &Ledger) -> Result<ExistingCluster, ExistingError> {
+    fn enter(&self, id: String, ledger: &Ledger) -> Result<ExistingCluster, ExistingError> {
         let no_target = || ExistingError::NotFound { context: self.context.clone() };
         let target = self.target.clone().ok_or_else(no_target)?;
         let access = self.access(&id);
-        let client = access.client().await?;
+        let client = target.client.clone();
         let nodes = u32::try_from(target.nodes.len()).unwrap_or(u32::MAX);
         let detail = serde_json::to_value(&access).ok();
         let held = ledger.enter(&Entry { detail, ..Entry::new(NAME, &id, nodes) })?;
@@ -151,7 +160,7 @@ impl Provider for ExistingProvider {
         request: ClusterRequest,
         context: BootContext<'a>,
     ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ProviderError>> {
-        async move { Ok(Box::new(self.enter(request.id, context.ledger).await?) as Box<dyn Cluster>) }.boxed()
+        async move { Ok(Box::new(self.enter(request.id, context.ledger)?) as Box<dyn Cluster>) }.boxed()
     }
 
     fn collect<'a>(&'a self, ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {

@@ -1,7 +1,12 @@
 //! The order of a run, however it ends, on a provider without a cluster.
 
 use cluster::fake::FakeProvider;
-use cluster::{Cni, Components};
+use cluster::ledger::Entry;
+use cluster::{
+    BootContext, Capabilities, Cluster, ClusterRequest, Cni, Components, Ledger, Provider, ProviderError,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rstest::rstest;
 use tokio::sync::watch::Sender;
 
@@ -74,6 +79,62 @@ impl Procedure for Script {
     }
 }
 
+/// A provider whose boot is interrupted when the cluster is in the ledger.
+#[derive(Debug)]
+struct Interrupted(FakeProvider, Sender<usize>);
+
+impl Provider for Interrupted {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        self.0.arguments()
+    }
+
+    fn boot<'a>(
+        &'a self,
+        request: ClusterRequest,
+        context: BootContext<'a>,
+    ) -> BoxFuture<'a, Result<Box<dyn Cluster>, ProviderError>> {
+        async move {
+            let _cluster = self.0.boot(request, context).await?;
+            self.1.send_modify(|count| *count += 1);
+            std::future::pending().await
+        }
+        .boxed()
+    }
+
+    fn collect<'a>(&'a self, ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.0.collect(ledger, id)
+    }
+
+    fn down<'a>(&'a self, ledger: &'a Ledger, entry: &'a Entry) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.0.down(ledger, entry)
+    }
+}
+
+/// A place below a folder, and the start of its record.
+fn place_in(folder: &std::path::Path, provider: Arc<dyn Provider>) -> (Place, RecordStart) {
+    let components = Components::new(None, folder.join("cache"));
+    let place = Place::created(ID, provider, components, 2).state(folder.to_owned());
+    let start = RecordStart {
+        id: ID.to_owned(),
+        out: folder.join("runs"),
+        audience: Audience::Nobody,
+        subject: "fake".to_owned(),
+        provider: "fake".to_owned(),
+        path: Vec::new(),
+        recipe: None,
+        calibration: None,
+    };
+    (place, start)
+}
+
 /// What a run leaves.
 struct Left {
     run: Run,
@@ -90,18 +151,7 @@ async fn run_script(
     interrupted_in: Option<&'static str>,
 ) -> Left {
     let folder = tempfile::tempdir().unwrap();
-    let components = Components::new(None, folder.path().join("cache"));
-    let place = Place::created(ID, Arc::new(provider.clone()), components, 2).state(folder.path().into());
-    let start = RecordStart {
-        id: ID.to_owned(),
-        out: folder.path().join("runs"),
-        audience: Audience::Nobody,
-        subject: "fake".to_owned(),
-        provider: "fake".to_owned(),
-        path: Vec::new(),
-        recipe: None,
-        calibration: None,
-    };
+    let (place, start) = place_in(folder.path(), Arc::new(provider.clone()));
     let interrupts = Sender::new(0);
     let counted = Interrupts::counted_by(&interrupts);
     let mut script = Script { fails_in, interrupted_in, interrupts };
@@ -161,6 +211,21 @@ async fn interrupt_in_a_phase_is_judged_taken_down_and_reported(#[case] phase: &
 }
 
 #[tokio::test]
+async fn interrupt_in_the_boot_is_collected_and_reported() {
+    let (folder, provider, interrupts) =
+        (tempfile::tempdir().unwrap(), FakeProvider::default(), Sender::new(0));
+    let counted = Interrupts::counted_by(&interrupts);
+    let interrupted = Interrupted(provider.clone(), interrupts.clone());
+    let (place, start) = place_in(folder.path(), Arc::new(interrupted));
+    let mut script = Script { fails_in: None, interrupted_in: None, interrupts };
+    let ended = run_with(&place, &start, &Criteria::default(), &mut script, &counted).await.unwrap();
+    assert_eq!(ended.run.verdict, Verdict::Interrupted);
+    assert_eq!(provider.calls(), ["boot test", "collect test"]);
+    assert!(place.ledger().ids().unwrap().is_empty());
+    assert!(folder.path().join("runs").join(ID).join("report.html").is_file());
+}
+
+#[tokio::test]
 async fn interrupt_ends_a_watch_and_is_no_interruption() {
     let left = run_script(FakeProvider::default(), None, Some("watch")).await;
     assert_ne!(left.run.verdict, Verdict::Interrupted);
@@ -185,18 +250,7 @@ impl Procedure for Impatient {
 #[tokio::test]
 async fn second_interrupt_ends_at_once_and_leaves_the_cluster_to_gc() {
     let (folder, provider) = (tempfile::tempdir().unwrap(), FakeProvider::default());
-    let components = Components::new(None, folder.path().join("cache"));
-    let place = Place::created(ID, Arc::new(provider.clone()), components, 2).state(folder.path().into());
-    let start = RecordStart {
-        id: ID.to_owned(),
-        out: folder.path().join("runs"),
-        audience: Audience::Nobody,
-        subject: "fake".to_owned(),
-        provider: "fake".to_owned(),
-        path: Vec::new(),
-        recipe: None,
-        calibration: None,
-    };
+    let (place, start) = place_in(folder.path(), Arc::new(provider.clone()));
     let interrupts = Sender::new(0);
     let counted = Interrupts::counted_by(&interrupts);
     let mut script = Impatient(Script { fails_in: None, interrupted_in: Some("traffic"), interrupts });

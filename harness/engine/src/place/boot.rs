@@ -79,7 +79,7 @@ impl Place {
         let ledger = self.ledger();
         let context = BootContext { components: &self.components, ledger: &ledger, progress: &progress };
         let cluster = cluster.insert(self.provider.boot(request, context).await?);
-        let client = self.client(&**cluster).await?;
+        let client = cluster.client().await?;
         let nodes = cluster.nodes();
         tokio::try_join!(
             cluster::nodes_registered(&client, nodes.len(), REGISTERED),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cluster::turn::Turns;
-use cluster::{Cluster, Components, Ledger, Origin, Provider};
+use cluster::{Components, Ledger, Origin, Provider};
 use probe::deploy::{ServiceName, Target};
 use probe::traffic::{Settings, Traffic};
 
@@ -154,14 +154,6 @@ impl Place {
 
     fn log_folder(&self, run_folder: &Path) -> PathBuf {
         self.logs.clone().unwrap_or_else(|| run_folder.to_owned())
-    }
-
-    /// A client for the API server; for an existing cluster, the one that checked it.
-    async fn client(&self, cluster: &dyn Cluster) -> anyhow::Result<kube::Client> {
-        match &self.existing {
-            Some(existing) => Ok(existing.client.clone()),
-            None => Ok(cluster.client().await?),
-        }
     }
 
     /// The namespace, image and DNS Service of the probes; `image` is the reference of the one in a created cluster.

@@ -135,7 +135,7 @@ impl ExistingCluster {
             kubeconfig,
             context,
             upgrades,
-            target: Some(ClusterTarget { nodes, api }),
+            target: Some(ClusterTarget { client: self.client.clone(), nodes, api }),
         })
     }
 
