@@ -54,7 +54,6 @@ pub mod wording {
     ///
     /// # Errors
     /// When the serializer fails.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub fn serialize<S: Serializer>(impact: &Impact, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(impact.wording())
     }

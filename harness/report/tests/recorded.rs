@@ -1,7 +1,5 @@
 //! Run folders of older versions are read, and every report is made from them.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
-
 use std::path::{Path, PathBuf};
 
 use report::collection::{self, Recorded, Status};

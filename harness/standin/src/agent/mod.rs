@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
-use crate::behaviour::conntrack_gc::Bounds;
+use crate::behaviour::conntrack_gc::{Bounds, Collection};
 use crate::behaviour::identity_backend::Backend;
 use crate::behaviour::runtime_labels::RuntimeLabels;
 use crate::chain;
@@ -47,6 +47,7 @@ use crate::identity::kvstore::{Addresses, Kvstore};
 use crate::identity::local::Local;
 use crate::kubernetes::ClientError;
 use crate::proxy::Proxy;
+use crate::proxy::dns::Told;
 use crate::shim;
 use crate::version::{Version, VersionError};
 use crate::wait::pause;
@@ -209,17 +210,29 @@ pub(crate) async fn run(args: Vec<OsString>) -> Result<(), AgentError> {
         fault,
         imports: Imports::new(behaviours.prefix_lengths.on_kernel(&settings, &kernel())?, names),
     });
+    let programmed = Programmed::unknown(netlink, table);
+    serve(starting, &agent, programmed, told, collection.zip(collected)).await
+}
+
+/// Serves until the process ends: synchronizes, follows names and policies, and programs the datapath.
+async fn serve(
+    starting: Arc<Agent>,
+    agent: &OnceLock<Arc<Agent>>,
+    programmed: Programmed,
+    told: Option<mpsc::Receiver<Told>>,
+    collection: Option<(Collection, Arc<Figures>)>,
+) -> Result<(), AgentError> {
     starting.synchronize().await;
     starting.clone().follow_names(told);
     let (reporting, name) = (starting.clone(), node_name()?);
     tokio::spawn(async move { reporting.keep_reporting_policies(&name).await });
     let ready = || {
-        if let Some((collection, collected)) = collection.zip(collected) {
+        if let Some((collection, collected)) = collection {
             tokio::spawn(collect::keep_collecting(collection, collected));
         }
-        starting.become_ready(&agent);
+        starting.become_ready(agent);
     };
-    starting.keep_regenerating(Programmed::unknown(netlink, table), ready).await;
+    starting.keep_regenerating(programmed, ready).await;
     pending().await
 }
 

@@ -168,76 +168,29 @@ mod tests {
 
     #[test]
     fn json_names_its_schema() {
-        assert_snapshot!(matrix().json().unwrap(), @r#"
+        let json: serde_json::Value = serde_json::from_str(&matrix().json().unwrap()).unwrap();
+        assert_eq!(json["schema"], "seatrial/matrix/v1");
+        assert_eq!((&json["shards"], &json["shard"]), (&2.into(), &serde_json::Value::Null));
+        assert_eq!(json["left_out"][0]["reason"], "it plays 1.0 to 1.6");
+        assert_eq!(json["trials"][2]["transitions"], serde_json::json!([]));
+        assert_snapshot!(serde_json::to_string_pretty(&json["trials"][0]).unwrap(), @r#"
         {
-          "left_out": [
-            {
-              "name": "run 1.6.12 1.7.16",
-              "reason": "it plays 1.0 to 1.6"
-            },
-            {
-              "name": "run 1.7.16 1.8.13",
-              "reason": "it plays 1.0 to 1.6"
-            }
+          "arm": "followed",
+          "command": [
+            "seatrial",
+            "scenario",
+            "run",
+            "kvstore-keys",
+            "--arm",
+            "followed"
           ],
-          "schema": "seatrial/matrix/v1",
-          "shard": null,
-          "shards": 2,
-          "subject": "standin",
-          "trials": [
-            {
-              "arm": "followed",
-              "command": [
-                "seatrial",
-                "scenario",
-                "run",
-                "kvstore-keys",
-                "--arm",
-                "followed"
-              ],
-              "name": "kvstore-keys/followed",
-              "scenario": "kvstore-keys",
-              "seconds": 50,
-              "shard": 1,
-              "transitions": [
-                "upgrade 1.5.13 -> 1.6.12",
-                "rollback 1.6.12 -> 1.5.13"
-              ]
-            },
-            {
-              "arm": "skipped",
-              "command": [
-                "seatrial",
-                "scenario",
-                "run",
-                "kvstore-keys",
-                "--arm",
-                "skipped"
-              ],
-              "name": "kvstore-keys/skipped",
-              "scenario": "kvstore-keys",
-              "seconds": 40,
-              "shard": 2,
-              "transitions": [
-                "upgrade 1.5.13 -> 1.6.12"
-              ]
-            },
-            {
-              "arm": "followed",
-              "command": [
-                "seatrial",
-                "scenario",
-                "run",
-                "unlisted-path",
-                "--arm",
-                "followed"
-              ],
-              "name": "unlisted-path/followed",
-              "scenario": "unlisted-path",
-              "seconds": 0,
-              "shard": 2,
-              "transitions": []
-            }
+          "name": "kvstore-keys/followed",
+          "scenario": "kvstore-keys",
+          "seconds": 50,
+          "shard": 1,
+          "transitions": [
+            "upgrade 1.5.13 -> 1.6.12",
+            "rollback 1.6.12 -> 1.5.13"
           ]
         }
         "#);

@@ -42,7 +42,7 @@ pub(crate) fn all(
 }
 
 fn can_run(supported: &Supported, versions: &[Version]) -> Result<(), String> {
-    versions.iter().try_for_each(|version| supported(version)).map_err(|e| e.to_string())
+    versions.iter().try_for_each(supported).map_err(|e| e.to_string())
 }
 
 /// Whether the documented way of a scenario goes from one minor up to the other.
