@@ -59,6 +59,8 @@ pub(crate) async fn run_with<P: Procedure>(
     let interrupted = ended.is_none();
     if interrupted {
         recorder.interrupt();
+        let hint = "interrupted; another Ctrl-C ends at once and leaves the cluster to `seatrial gc`";
+        recorder.progress("take down", hint.to_owned());
     }
     let mut end = Conclusion { failure: ended.and_then(Result::err), interrupted, kubeconfig: None };
     // The first interrupt was the end of the procedure, or comes now and changes nothing.

@@ -124,6 +124,7 @@ pub async fn calibrate(
     }
     match (ended.run.verdict, procedure.result) {
         (Verdict::Interrupted, _) => Ok(None),
+        (Verdict::Errored, _) => Err(anyhow::anyhow!(ended.run.reason)),
         (_, Some(calibration)) => Ok(Some(Calibrated { calibration, injected: procedure.injected })),
         (_, None) => Err(anyhow::anyhow!(ended.run.reason)),
     }

@@ -96,7 +96,10 @@ impl Procedure for BareCluster {
         let client = session.boot(needs).await?.client;
         if self.cni != Cni::None {
             let nodes = usize::from(session.place.nodes());
-            let ready = async { Ok(cluster::nodes_ready(&client, nodes, READY).await?) };
+            let ready = async {
+                cluster::nodes_ready(&client, nodes, READY).await?;
+                Ok(format!("{nodes} nodes Ready"))
+            };
             session.recorder.step("nodes ready", ready).await?;
         }
         let subject = Installation::new(client, cilium::names(), READY);
