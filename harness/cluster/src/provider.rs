@@ -41,8 +41,6 @@ pub struct Capabilities {
     pub chooses_kubernetes: bool,
     /// Whether nodes can pull images.
     pub pulls_images: bool,
-    /// Whether an option fixes the number of nodes.
-    pub fixed_nodes: bool,
     /// Whether a kept cluster runs without any process that holds the lock of its ledger entry.
     pub lives_unlocked: bool,
 }
@@ -54,7 +52,6 @@ impl Capabilities {
         cpu_weight: false,
         chooses_kubernetes: false,
         pulls_images: false,
-        fixed_nodes: false,
         lives_unlocked: false,
     };
 }
@@ -77,9 +74,6 @@ pub trait Provider: Debug + Send + Sync {
 
     /// What the provider can do.
     fn capabilities(&self) -> Capabilities;
-
-    /// The command-line options that select this provider with the same options, one word each; none for the default.
-    fn arguments(&self) -> Vec<String>;
 
     /// What this machine lacks for the provider, as far as that can be checked at once.
     fn missing(&self) -> Vec<Check> {

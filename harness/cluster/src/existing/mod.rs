@@ -146,15 +146,6 @@ impl Provider for ExistingProvider {
         Capabilities { origin: Origin::Existing, pulls_images: true, ..Capabilities::MADE }
     }
 
-    fn arguments(&self) -> Vec<String> {
-        let mut words = ["--provider", NAME, "--context", &self.context].map(str::to_owned).to_vec();
-        if default_kubeconfig().ok().as_ref() != Some(&self.kubeconfig) {
-            words.extend(["--kubeconfig".to_owned(), self.kubeconfig.display().to_string()]);
-        }
-        words.extend(["--yes-upgrade".to_owned(), self.context.clone()]);
-        words
-    }
-
     fn boot<'a>(
         &'a self,
         request: ClusterRequest,
@@ -252,8 +243,6 @@ mod tests {
         let entry = held.read().unwrap();
         assert_eq!(access_of(&entry).unwrap(), provider.access("1"));
         assert_eq!(ExistingProvider::from_entry(&entry).unwrap().context, "lab");
-        let words = "--provider existing --context lab --kubeconfig /k --yes-upgrade lab";
-        assert_eq!(provider.arguments().join(" "), words);
     }
 
     #[test]

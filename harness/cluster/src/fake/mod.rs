@@ -144,10 +144,6 @@ impl Provider for FakeProvider {
         self.capabilities
     }
 
-    fn arguments(&self) -> Vec<String> {
-        vec!["--provider".to_owned(), NAME.to_owned()]
-    }
-
     fn boot<'a>(
         &'a self,
         request: ClusterRequest,

@@ -115,25 +115,9 @@ impl Provider for KindProvider {
         Capabilities {
             chooses_kubernetes: self.image.is_none(),
             pulls_images: true,
-            fixed_nodes: self.shape.is_some(),
             lives_unlocked: true,
             ..Capabilities::MADE
         }
-    }
-
-    fn arguments(&self) -> Vec<String> {
-        let mut words = vec!["--provider".to_owned(), NAME.to_owned()];
-        words.extend(self.dual_stack.then(|| "--dual-stack".to_owned()));
-        let options = [
-            ("--kind-config", self.shape.as_ref().map(|shape| shape.name.clone())),
-            ("--kind-image", self.image.clone()),
-            ("--docker-network", self.network.clone()),
-        ];
-        let mirrors = self.mirrors.iter().map(|mirror| ("--registry-mirror", Some(mirror.to_string())));
-        for (option, value) in options.into_iter().chain(mirrors) {
-            words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
-        }
-        words
     }
 
     fn prepare<'a>(
@@ -193,19 +177,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_name_provider_and_options() {
-        let options = ProviderOptions {
-            kind_config: Some("kube-proxy".to_owned()),
-            kind_image: Some("i".to_owned()),
-            docker_network: Some("lab".to_owned()),
-            registry_mirrors: ["docker.io=http://a", "quay.io=http://b"].map(|m| m.parse().unwrap()).into(),
-            ..ProviderOptions::default()
-        };
-        let provider = KindProvider::from_options(&options).unwrap();
-        let expected = "--provider kind --kind-config kube-proxy --kind-image i --docker-network lab \
-                        --registry-mirror docker.io=http://a --registry-mirror quay.io=http://b";
-        assert_eq!(provider.arguments().join(" "), expected);
-        assert!(provider.capabilities().fixed_nodes && !provider.capabilities().chooses_kubernetes);
+    fn kubernetes_can_be_chosen_without_a_named_image() {
+        let options = ProviderOptions { kind_image: Some("i".to_owned()), ..ProviderOptions::default() };
+        let named = KindProvider::from_options(&options).unwrap();
+        assert!(!named.capabilities().chooses_kubernetes);
+        assert!(KindProvider::default().capabilities().chooses_kubernetes);
     }
 
     #[tokio::test]

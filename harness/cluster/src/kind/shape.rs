@@ -25,8 +25,6 @@ fn names() -> String {
 /// A configuration of a kind cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Its name, or its path.
-    pub(super) name: String,
     /// The configuration as kind reads it.
     pub(super) text: String,
 }
@@ -38,10 +36,10 @@ impl Shape {
     /// When there is neither.
     pub fn named(name: &str) -> Result<Self, UnknownShape> {
         if let Some((_, text)) = NAMED.iter().find(|(known, _)| *known == name) {
-            return Ok(Self { name: name.to_owned(), text: (*text).to_owned() });
+            return Ok(Self { text: (*text).to_owned() });
         }
         match std::fs::read_to_string(Path::new(name)) {
-            Ok(text) => Ok(Self { name: name.to_owned(), text }),
+            Ok(text) => Ok(Self { text }),
             Err(source) => Err(UnknownShape { name: name.to_owned(), source }),
         }
     }
@@ -51,7 +49,7 @@ impl Shape {
     pub fn with_nodes(&self, nodes: u8) -> Self {
         let text = self.text.trim_end_matches(WORKER);
         let workers = WORKER.repeat(usize::from(nodes.saturating_sub(1)));
-        Self { name: self.name.clone(), text: format!("{text}{workers}") }
+        Self { text: format!("{text}{workers}") }
     }
 
     /// The number of nodes.

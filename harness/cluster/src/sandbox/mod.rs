@@ -86,12 +86,6 @@ impl Provider for SandboxProvider {
         Capabilities { cpu_weight: cgroup::can_weigh(), ..Capabilities::MADE }
     }
 
-    fn arguments(&self) -> Vec<String> {
-        let port = (self.api_port != 0).then(|| ["--api-port".to_owned(), self.api_port.to_string()]);
-        let dual_stack = self.dual_stack.then(|| "--dual-stack".to_owned());
-        dual_stack.into_iter().chain(port.into_iter().flatten()).collect()
-    }
-
     fn missing(&self) -> Vec<Check> {
         doctor::missing()
     }
