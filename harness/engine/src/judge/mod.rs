@@ -125,8 +125,7 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
     if let Some(unfinished) = &evidence.unfinished {
         judgement.unfinished(unfinished);
     }
-    let transitions = windows.iter().any(|window| window.transition.is_some());
-    let (verdict, reason) = judgement.verdict(flows, transitions);
+    let (verdict, reason) = judgement.verdict(flows, windows);
     Judged {
         verdict,
         reason,
@@ -178,16 +177,15 @@ struct Judgement<'a> {
 impl<'a> Judgement<'a> {
     fn new(criteria: &'a Criteria, seen: &'a [Observed], noise: &'a Noise) -> Self {
         let table = criteria.budgets.clone().unwrap_or_else(Budgets::standard);
-        let (findings, budgets, unclean, doubtful) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self {
             criteria,
             seen,
             noise,
             table,
-            findings,
-            budgets,
-            unclean,
-            doubtful,
+            findings: Vec::new(),
+            budgets: Vec::new(),
+            unclean: Vec::new(),
+            doubtful: Vec::new(),
             baseline_measured: false,
             transition_judged: false,
         }
@@ -283,7 +281,7 @@ impl<'a> Judgement<'a> {
         });
     }
 
-    fn verdict(&self, flows: &[FlowSamples], transitions: bool) -> (Verdict, String) {
+    fn verdict(&self, flows: &[FlowSamples], windows: &[Window]) -> (Verdict, String) {
         let faults: Vec<_> = flows
             .iter()
             .filter_map(|flow| Some(format!("{}: {}", flow.flow.id, flow.fault.as_ref()?)))
@@ -293,7 +291,10 @@ impl<'a> Judgement<'a> {
         }
         if !self.unclean.is_empty() {
             let flows = self.unclean.join("; ");
-            return (Verdict::Errored, format!("traffic was lost before anything was done: {flows}"));
+            return (
+                Verdict::Errored,
+                format!("baseline failed: traffic was lost before the first step: {flows}"),
+            );
         }
         if let Some(first) = self.findings.first() {
             let more = self.findings.len() - 1;
@@ -306,9 +307,10 @@ impl<'a> Judgement<'a> {
             let reason = "the machine was too busy to measure";
             return (Verdict::Noisy, format!("{reason}: {first}{more}; run it again on a quieter machine"));
         }
-        // A run without transitions has its baseline only.
+        // A run without transitions has its baseline only, and a procedure without windows measures something else.
+        let transitions = windows.iter().any(|window| window.transition.is_some());
         let judged = if transitions { self.transition_judged } else { self.baseline_measured };
-        if !judged {
+        if !judged && !windows.is_empty() {
             let reason = "no flow was judged: no budget is for its impact, or nothing was measured";
             return (Verdict::Skipped, reason.to_owned());
         }
