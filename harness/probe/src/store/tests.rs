@@ -148,9 +148,9 @@ fn decided_is_what_is_known_and_what_can_not_come_any_more() {
     store.take("client-1", batch(0, 10, (0..9).map(answered).collect()).trim_end());
     assert!(!store.is_decided(until), "the tenth can still be answered");
     assert!(store.is_decided(until - PERIOD));
-    store.take("client-1", batch(1, 31, Vec::new()).trim_end());
+    store.take("client-1", batch(1, 30, Vec::new()).trim_end());
     assert!(!store.is_decided(until), "its deadline is 20 periods, and the prober looks once a period");
-    store.take("client-1", batch(2, 32, Vec::new()).trim_end());
+    store.take("client-1", batch(2, 31, Vec::new()).trim_end());
     assert!(store.is_decided(until));
 }
 
