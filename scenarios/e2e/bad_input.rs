@@ -5,12 +5,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use libtest_mimic::Failed;
+use report::run::{Run, Verdict};
 
-use crate::command::{record, run, seatrial};
+use crate::command::{check, record, run, seatrial};
 
 const RUN: [&str; 5] = ["run", "1.5", "1.6", "--subject", "standin"];
 
-fn only_run(out: &Path) -> Result<serde_json::Value, Failed> {
+fn only_run(out: &Path) -> Result<Run, Failed> {
     let folder = std::fs::read_dir(out)?.flatten().next().ok_or("no run folder")?.path();
     if !folder.join("junit.xml").exists() {
         return Err("junit.xml is not written when bring-up fails".into());
@@ -24,8 +25,8 @@ pub(crate) fn missing_component() -> Result<(), Failed> {
     let mut command = seatrial(&RUN);
     command.arg("--components").arg(empty.path()).arg("--out").arg(out.path());
     run(&mut command)?.expect_code(3)?.expect_words(&["helm is not in", "--components"])?;
-    let verdict = only_run(out.path())?["verdict"].clone();
-    if verdict != "errored" { Err(format!("the verdict is {verdict}").into()) } else { Ok(()) }
+    let verdict = only_run(out.path())?.verdict;
+    check(verdict == Verdict::Errored, format!("the verdict is {verdict}"))
 }
 
 /// Nothing in the cache, and no Go to build with.

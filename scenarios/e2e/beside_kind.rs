@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use libtest_mimic::Failed;
+use report::run::Verdict;
 use serde_json::{Value, json};
 use testcontainers::core::WaitFor;
 use testcontainers::runners::AsyncRunner as _;
@@ -88,7 +89,7 @@ async fn upgraded(network: &str, registry: &Registry, etcd: &Etcd) -> Result<(),
     let mut running = Running::start(&words)?;
     let code = running.ended()?;
     let record = running.record()?;
-    check(code == Some(0) && record["verdict"] == "passed", running.console())?;
+    check(code == Some(0) && record.verdict == Verdict::Passed, running.console())?;
     charts::went(&record, &[VERSIONS[0], VERSIONS[1], VERSIONS[0]])?;
     let asked = registry.service.said().await?;
     for version in VERSIONS {

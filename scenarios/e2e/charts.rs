@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use libtest_mimic::Failed;
-use serde_json::Value;
+use report::run::{Outcome, Run, Step};
 use tempfile::TempDir;
 
-use crate::command::{cache, component, record, run, seatrial, tool};
+use crate::command::{cache, check, component, record, run, seatrial, tool};
 use crate::file_server::FileServer;
 
 /// The chart that has the traits of Cilium's.
@@ -57,14 +57,13 @@ const REMEDIES: [&str; 4] = [
 pub(crate) fn an_immutable_selector_is_found() -> Result<(), Failed> {
     let charts = charts()?;
     let record = upgraded(charts.path(), ["1.6", "1.7"], &[], 1)?;
-    let finding = &record["findings"][0];
+    let finding = record.findings.first().ok_or("there is no finding")?;
     let summary = "upgrade 1.6.12 -> 1.7.1 cannot be applied, immutable-selector: render with \
                    agent.keepDeprecatedLabels=true";
-    if finding["hazard"] != "immutable-selector" || finding["summary"] != summary {
-        return Err(format!("this is not the documented hazard and its remedy: {finding}").into());
+    if finding.hazard.as_deref() != Some("immutable-selector") || finding.summary != summary {
+        return Err(format!("this is not the documented hazard and its remedy: {finding:?}").into());
     }
-    let applied = |step: &Value| step["name"].as_str().is_some_and(|name| name.starts_with("upgrade "));
-    if record["steps"].as_array().into_iter().flatten().any(applied) {
+    if record.steps.iter().any(|step| step.name.starts_with("upgrade ")) {
         return Err("the upgrade went on".into());
     }
     Ok(())
@@ -76,8 +75,8 @@ pub(crate) fn stage_by_stage() -> Result<(), Failed> {
     let record = upgraded(charts.path(), ["1.6", "1.9"], &REMEDIES, 0)?;
     went(&record, &["1.6.12", "1.7.1", "1.8.0", "1.9.18", "1.8.0"])?;
     let shim = "cilium's charts with images of the stand-in";
-    if record["subject"] != shim {
-        return Err(format!("the report does not say that the images are ours: {}", record["subject"]).into());
+    if record.subject != shim {
+        return Err(format!("the report does not say that the images are ours: {}", record.subject).into());
     }
     shim_is_written(charts.path())
 }
@@ -98,11 +97,11 @@ pub(crate) fn manifests() -> Result<(), Failed> {
     }
     let record = upgraded(folder.path(), ["1.6", "1.7"], &[], 0)?;
     went(&record, &["1.6.12", "1.7.1", "1.6.12"])?;
-    let checked = |step: &Value| step["name"] == "pre-flight check 1.7.1" && step["outcome"] == "done";
-    if record["steps"].as_array().into_iter().flatten().any(checked) {
+    let checked = |step: &Step| step.name == "pre-flight check 1.7.1" && step.outcome == Outcome::Done;
+    if record.steps.iter().any(checked) {
         return Ok(());
     }
-    Err(format!("there was no pre-flight check: {}", record["steps"]).into())
+    Err(format!("there was no pre-flight check: {:?}", record.steps).into())
 }
 
 /// The same images as an archive, for clusters of others.
@@ -183,7 +182,7 @@ pub(crate) fn repository() -> Result<(), Failed> {
 }
 
 /// Runs an upgrade with charts and images of ours, and returns its record.
-fn upgraded(charts: &Path, versions: [&str; 2], set: &[&str], code: i32) -> Result<Value, Failed> {
+fn upgraded(charts: &Path, versions: [&str; 2], set: &[&str], code: i32) -> Result<Run, Failed> {
     let out = tempfile::tempdir()?;
     let mut command = seatrial(&["run", "--rollback", "--subject", "cilium", "--shim", "--charts"]);
     command.arg(charts).arg("--out").arg(out.path()).args(versions);
@@ -196,12 +195,8 @@ fn upgraded(charts: &Path, versions: [&str; 2], set: &[&str], code: i32) -> Resu
 }
 
 /// Fails unless the record's path begins with these versions.
-pub(crate) fn went(record: &Value, expected: &[&str]) -> Result<(), Failed> {
-    let hops = record["path"].as_array().cloned().unwrap_or_default();
-    let first = hops.first().map(|hop| hop["from"].clone());
-    let way: Vec<_> = first.into_iter().chain(hops.iter().map(|hop| hop["to"].clone())).collect();
-    if way.starts_with(&expected.iter().map(|version| Value::from(*version)).collect::<Vec<_>>()) {
-        return Ok(());
-    }
-    Err(format!("it went {way:?}, not {expected:?}").into())
+pub(crate) fn went(record: &Run, expected: &[&str]) -> Result<(), Failed> {
+    let first = record.path.first().map(|hop| hop.from.as_str());
+    let way: Vec<_> = first.into_iter().chain(record.path.iter().map(|hop| hop.to.as_str())).collect();
+    check(way.starts_with(expected), format!("the path is {way:?}, not {expected:?}"))
 }

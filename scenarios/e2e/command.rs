@@ -1,4 +1,4 @@
-//! The binary under test.
+//! The program under test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use report::run::Run;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The ledger that the binary uses.
+/// Folder of the ledger.
 pub(crate) fn state() -> PathBuf {
     folder("SEATRIAL_STATE", "XDG_STATE_HOME", ".local/state")
 }
 
-/// Where the binary keeps what it has built.
+/// Folder of built components.
 pub(crate) fn cache() -> PathBuf {
     folder("SEATRIAL_CACHE", "XDG_CACHE_HOME", ".cache")
 }
@@ -57,7 +58,7 @@ pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Where the binary has a component, such as helm.
+/// Path of a component, such as helm.
 pub(crate) fn component(name: &str) -> Result<String, Failed> {
     let doctor = run(&mut seatrial(&["doctor"]))?;
     let found = |line: &str| {
@@ -107,7 +108,7 @@ impl Said {
     }
 }
 
-/// A run in the background, with a folder of its own.
+/// A run in the background, with a separate folder.
 pub(crate) struct Running {
     pub(crate) out: TempDir,
     child: Child,
@@ -183,13 +184,13 @@ impl Running {
     }
 
     /// The record of the run.
-    pub(crate) fn record(&self) -> Result<Value, Failed> {
+    pub(crate) fn record(&self) -> Result<Run, Failed> {
         let folder = self.folder().ok_or("the run made no folder")?;
         record(&folder)
     }
 }
 
-/// A test that fails early leaves no run behind.
+/// A test that fails early interrupts its run.
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
@@ -204,6 +205,6 @@ impl Drop for Running {
 }
 
 /// Reads `run.json` of a run folder.
-pub(crate) fn record(folder: &Path) -> Result<Value, Failed> {
+pub(crate) fn record(folder: &Path) -> Result<Run, Failed> {
     Ok(serde_json::from_slice(&std::fs::read(folder.join("run.json"))?)?)
 }

@@ -7,7 +7,9 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, ListParams};
 use libtest_mimic::Failed;
+use model::Layer;
 use nix::sys::signal::Signal;
+use report::run::{Attribution, Flow, Verdict};
 use serde_json::Value;
 
 use crate::account::Account;
@@ -137,7 +139,7 @@ impl There {
         let mut upgrade = Running::start(&self.existing(&scenario, Some(&self.context))?)?;
         let code = upgrade.ended()?;
         let record = upgrade.record()?;
-        if code != Some(0) || record["provider"]["name"] != "existing" {
+        if code != Some(0) || record.provider.name != "existing" {
             return Err(format!("exit code {code:?}\n{}", upgrade.console()).into());
         }
         self.is_as_before()
@@ -178,10 +180,10 @@ impl There {
         signal(&watch, Signal::SIGINT)?;
         let code = watch.ended()?;
         let record = watch.record()?;
-        let versions = [&record["path"][0]["from"], &record["path"][0]["to"]];
-        let cut = record["flows"].as_array().into_iter().flatten().filter(|flow| restarted(flow)).count();
-        let seen = record["provider"]["name"] == "existing" && versions == ["v1.5.13", "v1.5.13"];
-        if code != Some(0) || record["verdict"] != "passed" || !seen || cut < 2 {
+        let versions = record.path.first().map(|hop| (hop.from.as_str(), hop.to.as_str()));
+        let cut = record.flows.iter().filter(|flow| restarted(flow)).count();
+        let seen = record.provider.name == "existing" && versions == Some(("v1.5.13", "v1.5.13"));
+        if code != Some(0) || record.verdict != Verdict::Passed || !seen || cut < 2 {
             return Err(
                 format!("exit code {code:?}, {cut} flows cut, {versions:?}\n{}", watch.console()).into()
             );
@@ -236,11 +238,9 @@ fn remove_probes(kubeconfig: &Path) -> Result<(), Failed> {
 }
 
 /// Whether a proxied connection to node2 was cut by what was done there.
-fn restarted(flow: &Value) -> bool {
-    let cause = &flow["outages"][0]["attribution"];
-    let event = cause["event"].as_str().unwrap_or_default();
-    flow["layer"] == "L7"
-        && flow["server_node"] == "node2"
-        && event.starts_with("agent ")
-        && cause["node"] == "node2"
+fn restarted(flow: &Flow) -> bool {
+    let cause = flow.outages.first().and_then(|outage| outage.attribution.as_ref());
+    let by_agent =
+        |cause: &Attribution| cause.event.starts_with("agent ") && cause.node.as_deref() == Some("node2");
+    flow.layer == Layer::L7 && flow.server_node == "node2" && cause.is_some_and(by_agent)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use report::run::Verdict;
 
 use crate::census::Census;
 use crate::command::{Running, run, seatrial};
@@ -56,7 +57,7 @@ pub(crate) fn interrupted() -> Result<(), Failed> {
         let record = running.record()?;
         let folder = running.folder().ok_or("no run folder")?;
         let reports = ["report.html", "junit.xml"].iter().all(|name| folder.join(name).exists());
-        if code != Some(130) || record["verdict"] != "interrupted" || !reports {
+        if code != Some(130) || record.verdict != Verdict::Interrupted || !reports {
             let console = running.console();
             return Err(format!("interrupted after {moment:.1?}: exit code {code:?}\n{console}").into());
         }

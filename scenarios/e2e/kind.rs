@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use report::run::{Outage, Run, Verdict};
 
 use crate::cluster;
 use crate::command::{Running, Said, check, component, record, run, seatrial, tool};
@@ -49,17 +49,12 @@ impl Held {
 /// refused is a matter of the moment, and differs between two runs in one sandbox as well.
 type Felt = BTreeMap<String, BTreeSet<String>>;
 
-fn felt(record: &Value) -> Felt {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let role = |event: &Value| text(event).split(' ').next().unwrap_or_default().to_owned();
-    let flows = record["flows"].as_array().into_iter().flatten();
-    flows
-        .map(|flow| {
-            let outages = flow["outages"].as_array().into_iter().flatten();
-            let felt = outages.map(|outage| role(&outage["attribution"]["event"]));
-            (text(&flow["id"]), felt.collect())
-        })
-        .collect()
+fn felt(record: &Run) -> Felt {
+    let role = |outage: &Outage| {
+        let event = outage.attribution.as_ref().map_or("", |cause| cause.event.as_str());
+        event.split(' ').next().unwrap_or_default().to_owned()
+    };
+    record.flows.iter().map(|flow| (flow.id.clone(), flow.outages.iter().map(role).collect())).collect()
 }
 
 /// A scenario's file runs unchanged, and its report says the same as that of a sandbox: the same flows, felt the same,
@@ -85,10 +80,10 @@ pub(crate) fn same_as_in_a_sandbox() -> Result<(), Failed> {
     before.is_as_before()?;
     let kind = record(&std::fs::read_dir(out.path())?.next().ok_or("no run folder")??.path())?;
     let sandbox = scenario::in_sandbox("upgrade-1.5-1.6", "followed")?;
-    check(kind["provider"]["name"] == "kind", format!("{}", kind["provider"]))?;
+    check(kind.provider.name == "kind", format!("{:?}", kind.provider))?;
     for record in [&kind, &sandbox] {
-        check(record["verdict"] == "passed", format!("{}: {}", record["verdict"], record["reason"]))?;
-        check(record["findings"].as_array().is_some_and(Vec::is_empty), format!("{}", record["findings"]))?;
+        check(record.verdict == Verdict::Passed, format!("{}: {}", record.verdict, record.reason))?;
+        check(record.findings.is_empty(), format!("{:?}", record.findings))?;
     }
     let (kind, sandbox) = (felt(&kind), felt(&sandbox));
     check(!sandbox.is_empty() && sandbox.values().any(|felt| !felt.is_empty()), "nothing was felt at all")?;
@@ -149,7 +144,7 @@ pub(crate) fn interrupted() -> Result<(), Failed> {
         signal(&running, Signal::SIGINT)?;
         let code = running.ended()?;
         check(code == Some(130), format!("exit code {code:?}\n{}", running.console()))?;
-        check(running.record()?["verdict"] == "interrupted", running.console())?;
+        check(running.record()?.verdict == Verdict::Interrupted, running.console())?;
         before.is_as_before()?;
     }
     Ok(())
@@ -237,7 +232,7 @@ pub(crate) fn docker_dies(pidfile: &Path) -> Result<(), Failed> {
     let started = run(tool("../../ci/docker/start", &[]).arg(pidfile))?;
     started.expect_code(0)?;
     let (record, console) = (running.record()?, running.console());
-    check(code == Some(3) && record["verdict"] == "errored", format!("exit code {code:?}\n{console}"))?;
+    check(code == Some(3) && record.verdict == Verdict::Errored, format!("exit code {code:?}\n{console}"))?;
     let says = console.contains("Docker does not respond") && console.contains("run `seatrial gc`");
     check(says && running.folder().is_some_and(|folder| folder.join("junit.xml").exists()), console)?;
     collected(&id)?;

@@ -1,9 +1,11 @@
 //! What a run leaves behind is enough to run it again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
-use serde_json::Value;
+use report::run::Verdict;
+use report::trial::{Trial, TrialOutcome};
 
 use crate::command::{record, run, seatrial};
 
@@ -19,18 +21,15 @@ fn only_folder(out: &Path) -> Result<PathBuf, Failed> {
     Ok(folders.next().ok_or("no run folder")?.path())
 }
 
-/// Which flows of which layers were found to suffer, without the numbers that differ from run to run.
-fn outcome(folder: &Path) -> Result<(Value, Value, Vec<String>), Failed> {
+/// The flows with findings, without the numbers that differ between runs.
+fn outcome(folder: &Path) -> Result<(Verdict, TrialOutcome, BTreeSet<Option<String>>), Failed> {
     let (run, trial) = (record(folder)?, std::fs::read(folder.join("trial.json"))?);
-    let trial: Value = serde_json::from_slice(&trial)?;
-    let flows = run["findings"].as_array().cloned().unwrap_or_default();
-    let mut flows: Vec<_> = flows.iter().map(|finding| finding["flow"].to_string()).collect();
-    flows.sort();
-    flows.dedup();
-    Ok((run["verdict"].clone(), trial["outcome"].clone(), flows))
+    let trial: Trial = serde_json::from_slice(&trial)?;
+    let flows = run.findings.into_iter().map(|finding| finding.flow).collect();
+    Ok((run.verdict, trial.outcome, flows))
 }
 
-/// The arm that fails is packed, unpacked elsewhere, run by its one command, and fails in the same way.
+/// The bundle of an arm that fails is unpacked elsewhere, run by its one command, and fails in the same way.
 pub(crate) fn same_outcome() -> Result<(), Failed> {
     let (first, second) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let mut command =

@@ -3,30 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use engine::scenario::{Arm, JudgeOptions, judge};
+use engine::scenario::{JudgeOptions, Summary, judge};
+use engine::steps::Arm;
 use libtest_mimic::Failed;
-use serde_json::Value;
+use report::run::Run;
 
 use crate::census;
 use crate::command::{record, run, seatrial};
 
 /// Records of arms that were run in a sandbox, by name and arm.
-static RECORDS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
+static RECORDS: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
 
 /// Name and arm of each, in order.
 pub(crate) fn arms() -> Vec<(String, String)> {
-    let listed =
-        run(&mut seatrial(&["scenario", "list", "--output", "json"])).and_then(|said| said.expect_code(0));
-    let listed = listed
-        .unwrap_or_else(|e| panic!("the scenarios cannot be listed: {}", e.message().unwrap_or_default()));
-    let scenarios: Vec<Value> =
-        serde_json::from_str(&listed.out).unwrap_or_else(|e| panic!("the list of scenarios is no JSON: {e}"));
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let arms = |scenario: &Value| scenario["arms"].as_array().cloned().unwrap_or_default();
-    scenarios
-        .iter()
-        .flat_map(|scenario| arms(scenario).into_iter().map(|arm| (text(&scenario["name"]), text(&arm))))
-        .collect()
+    let scenarios = engine::scenario::summaries();
+    let scenarios = scenarios.unwrap_or_else(|e| panic!("the scenarios cannot be listed: {e}"));
+    let arms = |it: Summary| it.arms.into_iter().map(move |arm| (it.name.clone(), arm.to_string()));
+    scenarios.into_iter().flat_map(arms).collect()
 }
 
 /// What comes of an arm is what its file expects. What comes of the documented way is not what the other arm expects:
@@ -55,7 +48,7 @@ pub(crate) fn as_expected(name: &str, arm: &str) -> Result<(), Failed> {
 
 /// The record of an arm in a sandbox, of its own test if that was run before.
 #[cfg(feature = "e2e-kind")]
-pub(crate) fn in_sandbox(name: &str, arm: &str) -> Result<Value, Failed> {
+pub(crate) fn in_sandbox(name: &str, arm: &str) -> Result<Run, Failed> {
     let recorded = || {
         let records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
         records.get(&format!("{name}/{arm}")).cloned()

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
-use serde_json::Value;
+use model::{Change, Role};
+use report::observation::Observation;
+use report::run::{Run, Verdict};
 
 use crate::command::{Running, check, run, seatrial};
 
@@ -32,14 +34,6 @@ const CARRIED: [&str; 10] = [
     "pod-tcp/cross-node/pod-ip",
 ];
 
-fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
-    value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
 /// Agents of each version start on both nodes there and back, and what goes from pod to pod loses nothing.
 pub(crate) fn upgrade() -> Result<(), Failed> {
     upgrade_with("flannel.yaml")
@@ -56,28 +50,29 @@ fn upgrade_with(file: &str) -> Result<(), Failed> {
     let code = running.ended()?;
     check(code == Some(0), running.console())?;
     let record = running.record()?;
-    check(record["subject"] == "flannel" && record["verdict"] == "passed", running.console())?;
+    check(record.subject == "flannel" && record.verdict == Verdict::Passed, running.console())?;
     for version in VERSIONS {
-        let ready = ready(&record, version)?;
+        let ready = ready(&record, version);
         check(ready == BTreeSet::from(["node1", "node2"]), format!("{version} was ready on {ready:?}"))?;
     }
-    let flows = array(&record, "flows")?;
     for carried in CARRIED {
-        check(flows.iter().any(|flow| text(flow, "id").starts_with(carried)), format!("no flow {carried}"))?;
+        let found = record.flows.iter().any(|flow| flow.id.starts_with(carried));
+        check(found, format!("no flow {carried}"))?;
     }
-    for flow in flows {
-        let id = text(flow, "id");
+    for flow in &record.flows {
+        let id = &flow.id;
         let carried = ["/pod-ip/no-policy", "/pod-ipv6/no-policy", "/host-ip/no-policy"]
             .iter()
             .any(|way| id.contains(way));
-        check(carried, format!("{id} is nothing that flannel carries"))?;
-        check(flow["answered"].as_u64() > Some(0), format!("{id} was not answered"))?;
-        // From a pod to a host flanneld masquerades, and takes that with it: a packet may be lost.
-        let kept = id.contains("pod-to-host") || array(flow, "outages")?.is_empty();
-        check(kept, format!("{id}: {flow:#}"))?;
+        check(carried, format!("flannel does not carry {id}"))?;
+        check(flow.answered > 0, format!("{id} was not answered"))?;
+        // From a pod to a host flanneld masquerades, and removes that when it stops: a packet may be lost.
+        let kept = id.contains("pod-to-host") || flow.outages.is_empty();
+        check(kept, format!("{id}: {flow:#?}"))?;
     }
-    let budgets = array(&record, "budgets")?;
-    check(budgets.len() == 4 && budgets.iter().all(|budget| budget["kept"] == true), format!("{budgets:?}"))?;
+    let budgets = &record.budgets;
+    let kept = budgets.iter().all(|budget| budget.kept == Some(true));
+    check(budgets.len() == 4 && kept, format!("{budgets:?}"))?;
     restored(&running)?;
     speaks_of_flannel_alone(&running)?;
     let folder = running.folder().ok_or("no run folder")?;
@@ -89,14 +84,13 @@ fn upgrade_with(file: &str) -> Result<(), Failed> {
 /// Agents that take the bridge of their pods for the way to other nodes are all ready; traffic alone tells.
 pub(crate) fn wrong_interface() -> Result<(), Failed> {
     let (record, console) = found_by_traffic(|text| text.replace("--ip-masq", "--ip-masq, --iface=cni0"))?;
-    let found = found(&record)?;
+    let found = found(&record);
     for lost in ["packet-udp/cross-node/pod-ip/no-policy", "held-tcp/cross-node/pod-ip/no-policy"] {
         check(found.contains(lost), format!("{lost} is not among {found:?}"))?;
     }
     let near = found.iter().find(|flow| flow.contains("same-node"));
     check(near.is_none(), format!("{near:?} does not cross nodes\n{console}"))?;
-    let canary = &record["noise"]["canary_clean"];
-    check(*canary == true, "the nodes themselves were cut off")
+    check(record.noise.canary_clean, "the nodes themselves were cut off")
 }
 
 /// Agents that come with a rule against forwarded IPv6 are all ready; traffic over IPv6 tells, and that over IPv4 is clean.
@@ -111,7 +105,7 @@ pub(crate) fn closed_to_ipv6() -> Result<(), Failed> {
         securityContext: {capabilities: {add: [NET_ADMIN]}}
 ";
     let (record, console) = found_by_traffic(|text| text.replace("      initContainers:\n", RULE))?;
-    let found = found(&record)?;
+    let found = found(&record);
     for kind in ["packet-udp", "packet-icmp", "held-tcp", "new-tcp"] {
         let lost = format!("{kind}/cross-node/pod-ipv6/no-policy");
         check(found.contains(lost.as_str()), format!("{lost} is not among {found:?}"))?;
@@ -122,7 +116,7 @@ pub(crate) fn closed_to_ipv6() -> Result<(), Failed> {
 
 /// Upgrades to manifests that `edit` makes something wrong of, where agents are all ready and traffic is lost: the record,
 /// and what the console said.
-fn found_by_traffic(edit: impl Fn(&str) -> String) -> Result<(Value, String), Failed> {
+fn found_by_traffic(edit: impl Fn(&str) -> String) -> Result<(Run, String), Failed> {
     let folder = tempfile::tempdir()?;
     let [_, to] = VERSIONS;
     let wrong = |name: &str, text: &str| match name.strip_suffix(".yaml") {
@@ -133,14 +127,14 @@ fn found_by_traffic(edit: impl Fn(&str) -> String) -> Result<(Value, String), Fa
     let (code, console) = (running.ended()?, running.console());
     check(code == Some(1), &console)?;
     let record = running.record()?;
-    let ready = ready(&record, to)?;
+    let ready = ready(&record, to);
     check(ready.len() == 2, format!("{to} was ready on {ready:?}\n{console}"))?;
     Ok((record, console))
 }
 
 /// The flows of a record's findings.
-fn found(record: &Value) -> Result<BTreeSet<&str>, Failed> {
-    Ok(array(record, "findings")?.iter().map(|it| text(it, "flow")).collect())
+fn found(record: &Run) -> BTreeSet<&str> {
+    record.findings.iter().map(|finding| finding.flow.as_deref().unwrap_or_default()).collect()
 }
 
 /// Runs the upgrade with a subject file, after `edit` has changed the text of each file.
@@ -169,12 +163,13 @@ fn images() -> PathBuf {
 }
 
 /// The nodes on which an agent of a version became ready.
-fn ready<'a>(record: &'a Value, version: &str) -> Result<BTreeSet<&'a str>, Failed> {
-    let of_version = |seen: &&Value| {
-        let ready = text(seen, "role") == "agent" && text(seen, "change") == "ready";
-        ready && text(seen, "detail").ends_with(version)
+fn ready<'a>(record: &'a Run, version: &str) -> BTreeSet<&'a str> {
+    let of_version = |seen: &&Observation| {
+        let detail = seen.detail.as_deref().unwrap_or_default();
+        seen.role == Role::Agent && seen.change == Change::Ready && detail.ends_with(version)
     };
-    Ok(array(record, "observations")?.iter().filter(of_version).map(|seen| text(seen, "node")).collect())
+    let observations = record.observations.iter().map(|observation| &observation.what);
+    observations.filter(of_version).map(|seen| seen.node.as_deref().unwrap_or_default()).collect()
 }
 
 fn restored(running: &Running) -> Result<(), Failed> {
@@ -196,7 +191,7 @@ fn restored(running: &Running) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Nothing that a person reads of the run speaks of another component.
+/// The output of the run mentions no other component.
 fn speaks_of_flannel_alone(running: &Running) -> Result<(), Failed> {
     let folder = running.folder().ok_or("no run folder")?;
     let mut read = vec![("the console", running.console())];
@@ -205,7 +200,7 @@ fn speaks_of_flannel_alone(running: &Running) -> Result<(), Failed> {
     }
     for (place, text) in read {
         let line = text.lines().find(|line| line.to_lowercase().contains("cilium"));
-        check(line.is_none(), format!("{place} speaks of Cilium: {line:?}"))?;
+        check(line.is_none(), format!("{place} mentions Cilium: {line:?}"))?;
     }
     Ok(())
 }

@@ -3,15 +3,12 @@
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
-use serde_json::Value;
+use model::{Kind, Layer, Protocol};
+use report::run::{Flow, Verdict};
 
 use crate::command::{Running, check, run, seatrial};
 
-fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>, Failed> {
-    value[key].as_array().ok_or_else(|| format!("no {key} in {value}").into())
-}
-
-/// The main job: inside the guide's words, proxied connections cut once per restart, nothing let through.
+/// The main job: within the guide's impact, proxied connections cut once per restart, no denied traffic let through.
 pub(crate) fn there_and_back() -> Result<(), Failed> {
     let started = Instant::now();
     let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin", "--rollback"])?;
@@ -19,42 +16,39 @@ pub(crate) fn there_and_back() -> Result<(), Failed> {
     let took = started.elapsed();
     let record = running.record()?;
     check(code == Some(0), running.console())?;
-    check(record["verdict"] == "passed", format!("verdict {}", record["verdict"]))?;
+    check(record.verdict == Verdict::Passed, format!("verdict {}", record.verdict))?;
     check(took < Duration::from_secs(75), format!("the run took {took:.1?}"))?;
-    let memory = record["provider"]["memory_peak_bytes"].as_u64().unwrap_or(u64::MAX);
+    let memory = record.provider.memory_peak_bytes.unwrap_or(u64::MAX);
     check(memory < 1_500_000_000, format!("the run used {memory} bytes of memory"))?;
-    for flow in array(&record, "flows")? {
+    for flow in &record.flows {
         flow_is_as_the_guide_says(flow)?;
     }
-    let budgets = array(&record, "budgets")?;
+    let budgets = &record.budgets;
     check(budgets.len() == 8, format!("{} budgets", budgets.len()))?;
-    check(budgets.iter().all(|budget| budget["kept"] == true), format!("{budgets:?}"))?;
+    check(budgets.iter().all(|budget| budget.kept == Some(true)), format!("{budgets:?}"))?;
     rollback_restored_the_daemon_set_alone(&running)
 }
 
-fn flow_is_as_the_guide_says(flow: &Value) -> Result<(), Failed> {
-    let outages = array(flow, "outages")?;
-    let id = flow["id"].as_str().unwrap_or_default();
-    match flow["layer"].as_str() {
-        Some("L7") => {
+fn flow_is_as_the_guide_says(flow: &Flow) -> Result<(), Failed> {
+    let (id, outages) = (&flow.id, &flow.outages);
+    match flow.layer {
+        Layer::L7 => {
             // One agent restart in the upgrade and one in the rollback, on each node of the path.
-            let cuts: u64 = outages.iter().filter_map(|o| o["connections_cut"].as_u64()).sum();
-            check(flow["kind"] != "held" || cuts == 2, format!("{id}: {cuts} cuts\n{flow:#}"))?;
-            check(!outages.is_empty(), format!("{id} felt nothing of its proxy's restart"))?;
+            let cuts: u64 = outages.iter().map(|outage| outage.connections_cut).sum();
+            check(flow.kind != Kind::Held || cuts == 2, format!("{id}: {cuts} cuts\n{flow:#?}"))?;
+            check(!outages.is_empty(), format!("{id} had no outage at the restart of its proxy"))?;
             for outage in outages {
-                let event = outage["attribution"]["event"].as_str().unwrap_or_default();
-                check(event.starts_with("agent "), format!("{id} is put down to `{event}`: {outage:#}"))?;
-                check(outage["first_good_ms"].is_number(), format!("{id} did not recover: {outage:#}"))?;
+                let event = outage.attribution.as_ref().map_or("", |cause| cause.event.as_str());
+                check(event.starts_with("agent "), format!("{id} is attributed to `{event}`: {outage:#?}"))?;
+                check(outage.first_good_ms.is_some(), format!("{id} did not recover: {outage:#?}"))?;
             }
         }
-        Some("policy") => check(flow["answered"] == 0 && outages.is_empty(), format!("{id}: {flow:#}"))?,
+        Layer::Policy => check(flow.answered == 0 && outages.is_empty(), format!("{id}: {flow:#?}"))?,
         _ => check(outages.is_empty(), format!("{id}: {outages:?}"))?,
     }
-    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-    let length_ms = number(&flow["window_ms"][1]) - number(&flow["window_ms"][0]);
-    let due = length_ms / number(&flow["period_ms"]);
-    let planned = number(&flow["planned"]);
-    check(length_ms > 10_000.0, format!("{id} was hardly probed: {length_ms} ms"))?;
+    let length_ms = flow.window_ms.1 - flow.window_ms.0;
+    let (due, planned) = (length_ms / flow.period_ms, flow.planned as f64);
+    check(length_ms > 10_000.0, format!("{id} was probed for {length_ms} ms only"))?;
     check(planned > 0.95 * due, format!("{id}: {planned} probes planned, {due} due"))
 }
 
@@ -83,7 +77,7 @@ fn rollback_restored_the_daemon_set_alone(running: &Running) -> Result<(), Faile
     check(read("rolled-back-1.5.13", config)?.contains("kvstore-opt"), "the required keys are gone")
 }
 
-/// Packets that are dropped for half a second are found, with their length, and put down to nothing that happened.
+/// Packets that are dropped for half a second are found with their duration, and not attributed to an event.
 pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
     let mut running = Running::start(&["run", "1.5", "1.6", "--subject", "standin"])?;
     running.wait_for_event(&["step-started", "settle on 1.6.12"])?;
@@ -107,27 +101,28 @@ pub(crate) fn injected_outage_is_seen() -> Result<(), Failed> {
 
     let code = running.ended()?;
     let record = running.record()?;
-    check(code == Some(1) && record["verdict"] == "failed", running.console())?;
-    let flow = array(&record, "flows")?
-        .iter()
-        .find(|flow| flow["kind"] == "packet" && flow["server_node"] == "node2")
-        .ok_or("no packet flow to node2")?;
-    let outages = array(flow, "outages")?;
-    check(outages.len() == 1, format!("{} outages of {}", outages.len(), flow["id"]))?;
-    let ms = |key: &str| outages[0][key].as_f64().unwrap_or(f64::NAN);
+    check(code == Some(1) && record.verdict == Verdict::Failed, running.console())?;
+    let to_node2 = |flow: &&Flow| flow.kind == Kind::Packet && flow.server_node == "node2";
+    let flow = record.flows.iter().find(to_node2).ok_or("no packet flow to node2")?;
+    let [outage] = &flow.outages[..] else {
+        return Err(format!("{} outages of {}", flow.outages.len(), flow.id).into());
+    };
     let held_ms = held.as_secs_f64() * 1_000.0;
-    check(ms("max_ms") >= held_ms, format!("dropped for {held_ms} ms, at most {} ms seen", ms("max_ms")))?;
-    check(ms("min_ms") <= at_most.as_secs_f64() * 1_000.0, format!("{} ms seen", ms("min_ms")))?;
-    let findings = array(&record, "findings")?;
-    check(findings.iter().any(|finding| finding["flow"] == flow["id"]), format!("{findings:?}"))?;
-    let others = array(&record, "flows")?.iter().filter(|f| f["protocol"] == "tcp" && f["layer"] == "L4");
+    // An outage without an upper bound did not end.
+    let max_ms = outage.max_ms.unwrap_or(f64::NAN);
+    check(max_ms >= held_ms, format!("dropped for {held_ms} ms, at most {max_ms} ms measured"))?;
+    let min_ms = outage.min_ms;
+    check(min_ms <= at_most.as_secs_f64() * 1_000.0, format!("at least {min_ms} ms measured"))?;
+    let findings = &record.findings;
+    check(findings.iter().any(|it| it.flow.as_ref() == Some(&flow.id)), format!("{findings:?}"))?;
+    let others = record.flows.iter().filter(|it| it.protocol == Protocol::Tcp && it.layer == Layer::L4);
     for other in others {
-        check(array(other, "outages")?.is_empty(), format!("{} lost something too", other["id"]))?;
+        check(other.outages.is_empty(), format!("{} has an outage as well", other.id))?;
     }
     Ok(())
 }
 
-/// Another patch of the same minor goes by `set image`, and the init container stays behind, as the guide's way does.
+/// A patch upgrade uses `set image`, which leaves the init container as it is, like the guide's command.
 pub(crate) fn micro() -> Result<(), Failed> {
     let mut running = Running::start(&["run", "1.6.11", "1.6.12", "--subject", "standin", "--nodes", "1"])?;
     check(running.ended()? == Some(0), running.console())?;
