@@ -14,7 +14,7 @@ fn ruleset() -> Ruleset {
     };
     Ruleset {
         pod_cidr: "10.244.0.0/24".parse().unwrap(),
-        cluster: ["10.244.1.0/24", "10.250.0.11"].iter().map(|it| it.parse().unwrap()).collect(),
+        cluster: ["10.244.1.0/24", "10.250.0.11/32"].iter().map(|it| it.parse().unwrap()).collect(),
         masquerade: true,
         world_is_host: false,
         unknown_tcp: UnknownTcp::PickUp,
