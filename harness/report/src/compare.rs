@@ -214,6 +214,14 @@ mod tests {
         let mut after = Run { id: "after".into(), ..before.clone() };
         *out(&mut after) = Outage { min_ms: 60.0, max_ms: Some(80.0), ..out(&mut before).clone() };
         let layout = Layout { width: Some(80), ..WIDE };
-        insta::assert_snapshot!(Comparison::of(&before, &after).unwrap().render(&layout), @"");
+        insta::assert_snapshot!(Comparison::of(&before, &after).unwrap().render(&layout), @"
+        change  flow
+        ──────────────────────────────────────────────────────────
+        longer  packet-udp/cross-node/pod-ip/no-policy/1450-bytes
+                  lost 0–20 ms → lost 60–80 ms
+
+        1 flow with longer outages, 0 with shorter ones, 5 without a change beyond the
+          bounds
+        ");
     }
 }

@@ -233,7 +233,17 @@ mod tests {
 
     #[test]
     fn without_a_terminal_each_event_is_a_line() {
-        insta::assert_snapshot!(plain(&events()), @"");
+        insta::assert_snapshot!(plain(&events()), @"
+        0.000 s  run r1 in runs/r1
+        0.001 s    cluster up
+        1.204 s      node2: containerd is up
+        3.641 s  ✓ cluster up (3.64 s): 2 nodes Ready
+        3.650 s    upgrade 1.5.13 -> 1.6.12
+        4.204 s      agent terminated on node1 (exit code 0)
+        5.574 s      agent ready on node1
+        9.000 s  ✗ upgrade 1.5.13 -> 1.6.12 failed (5.35 s): 1 of 2 agents updated after 5 s
+        9.001 s  run errored, exit code 3
+        ");
     }
 
     #[test]
@@ -247,7 +257,14 @@ mod tests {
         for event in &events()[3..] {
             console.show(event);
         }
-        insta::assert_snapshot!(screen.contents(), @"");
+        insta::assert_snapshot!(screen.contents(), @"
+        0.000 s  run r1 in runs/r1
+        3.641 s  ✓ cluster up (3.64 s): 2 nodes Ready
+        4.204 s      agent terminated on node1 (exit code 0)
+        5.574 s      agent ready on node1
+        9.000 s  ✗ upgrade 1.5.13 -> 1.6.12 failed (5.35 s): 1 of 2 agents updated
+                   after 5 s
+        ");
     }
 
     #[test]

@@ -97,13 +97,34 @@ mod tests {
     fn a_failed_run() {
         let mut run = fixture::deny_leak();
         run.flows.retain(|flow| flow.kind == model::Kind::Deny);
-        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"");
+        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"
+        ## standin 1.5.13 → 1.6.12 → 1.5.13: failed
+
+        deny-tcp/cross-node/pod-ip was answered 3 times: denied traffic passed for 40–80 ms
+
+        | flow | layer | lost | worst outage | class | cause |
+        |---|---|--:|--:|---|---|
+        | deny-tcp/cross-node/pod-ip | policy | 3 | 40–80 ms | leak | agent terminated on node2 |
+
+        1 flow without loss.
+
+        **F1** traffic that the policy forbids was answered during the rollback  
+        3 of 2,680 probes answered between 49.960 s and 50.000 s; the agent on node2 was away from 49.266 s to 50.180 s
+        ::error title=traffic that the policy forbids was answered during the rollback::3 of 2,680 probes answered between 49.960 s and 50.000 s; the agent on node2 was away from 49.266 s to 50.180 s%0Aseatrial run 1.5.13 1.6.12 --rollback --subject standin --nodes 2
+        ");
     }
 
     #[test]
     fn an_errored_run() {
         let run = fixture::errored();
-        insta::assert_snapshot!(summary(&run) + &annotations(&run), @"");
+        insta::assert_snapshot!(summary(&run) + &annotations(&run), @r#"
+        ## standin 1.5.13 → 1.6.12 → 1.5.13: errored
+
+        the cluster did not come up: node2 was not Ready within 30 s
+
+        **step cluster up failed**: node2: kubelet exited with 1, last line: "failed to run Kubelet: no cpuset controller"
+        ::error title=step cluster up failed::node2: kubelet exited with 1, last line: "failed to run Kubelet: no cpuset controller"
+        "#);
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub fn of(run: &Run) -> Vec<Incident> {
     counted.map(|(at, group)| group.incident(format!("I{}", at + 1), &run.flows)).collect()
 }
 
+/// The incidents with a flow that has a finding: those to look at first.
+#[must_use]
+pub fn with_findings(run: &Run) -> Vec<Incident> {
+    let accused: BTreeSet<&str> = run.findings.iter().filter_map(|finding| finding.flow.as_deref()).collect();
+    let mut incidents = of(run);
+    incidents.retain(|incident| incident.flows.iter().any(|flow| accused.contains(flow.as_str())));
+    incidents
+}
+
 /// Puts together what shares a key and overlaps, directly or through others.
 fn grouped(mut parts: Vec<Part<'_>>) -> Vec<Group<'_>> {
     parts.sort_by(|a, b| a.outage.first_bad_ms.total_cmp(&b.outage.first_bad_ms));

@@ -7,8 +7,6 @@ use crate::layout::{Layout, wrap};
 
 /// Columns between two columns of a table.
 const GAP: usize = 2;
-/// The least width of the key column when notes stand below it.
-const NOTE_WIDTH: usize = 30;
 
 /// The highest number of a column that is left out.
 const MOST_DROPS: u8 = 2;
@@ -54,7 +52,8 @@ pub(crate) fn render(columns: &[Column<'_>], rows: &[Row], join: &str, layout: &
             cells.max().unwrap_or_default().max(measure_text_width(column.title))
         })
         .collect();
-    let total = |shown: &[usize]| shown.iter().map(|&at| widths[at] + GAP).sum::<usize>().saturating_sub(GAP);
+    // The line below the header reaches one column beyond the last text.
+    let total = |shown: &[usize]| shown.iter().map(|&at| widths[at] + GAP).sum::<usize>().saturating_sub(1);
     let whole = (0..=MOST_DROPS).rev().map(|most| {
         let stays = |at: &usize| !matches!(columns[*at].fit, Fit::Drop(order) if order > most);
         (0..columns.len()).filter(stays).collect::<Vec<_>>()
@@ -69,24 +68,29 @@ pub(crate) fn render(columns: &[Column<'_>], rows: &[Row], join: &str, layout: &
     };
     let others = total(&shown) - widths[key];
     let room = layout.width.map_or(usize::MAX, usize::from).saturating_sub(others);
-    let width = widths[key].max(NOTE_WIDTH).min(room);
-    let noted: Vec<Row> = rows.iter().map(|row| with_note(columns, row, key, join, width)).collect();
+    let notes: Vec<String> = rows.iter().map(|row| note(columns, row, join)).collect();
+    let longest = notes.iter().map(|note| measure_text_width(note)).max().unwrap_or_default();
+    let width = widths[key].max(longest).min(room);
+    let noted: Vec<Row> =
+        rows.iter().zip(&notes).map(|(row, note)| with_note(row, key, note, width)).collect();
     draw(columns, &noted, &shown, layout)
 }
 
-/// Moves the cells that become notes below the key.
-fn with_note(columns: &[Column<'_>], row: &Row, key: usize, join: &str, width: usize) -> Row {
-    let notes: Vec<&str> = columns
-        .iter()
-        .zip(&row.cells)
-        .filter(|(column, cell)| column.fit == Fit::Note && !cell.is_empty())
-        .map(|(_, cell)| cell.as_str())
-        .collect();
+/// The cells of a row that become a note below its key.
+fn note(columns: &[Column<'_>], row: &Row, join: &str) -> String {
+    let cells = columns.iter().zip(&row.cells);
+    let notes = cells.filter(|(column, cell)| column.fit == Fit::Note && !cell.is_empty());
+    let notes: Vec<&str> = notes.map(|(_, cell)| cell.as_str()).collect();
+    if notes.is_empty() { String::new() } else { format!("  {}", notes.join(join)) }
+}
+
+/// Puts a note below the key.
+fn with_note(row: &Row, key: usize, note: &str, width: usize) -> Row {
     let mut row = row.clone();
     row.cells[key] = folded(&row.cells[key], width);
-    if !notes.is_empty() {
+    if !note.is_empty() {
         row.cells[key] += "\n";
-        row.cells[key] += &wrap("  ", 2, &notes.join(join), width);
+        row.cells[key] += &wrap("  ", 2, note.trim_start(), width);
     }
     row
 }
@@ -127,7 +131,8 @@ fn draw(columns: &[Column<'_>], rows: &[Row], shown: &[usize], layout: &Layout<'
         }));
     }
     for (column, &at) in table.column_iter_mut().zip(shown) {
-        column.set_padding((0, GAP as u16));
+        // The other column of the gap is the border between two columns.
+        column.set_padding((0, 1));
         if columns[at].number {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -38,7 +38,9 @@ fn eight_outages_are_eight_incidents() {
         assert!(incident.flows.len() >= 12 && incident.cause.is_none());
         assert!(incident.unaffected.iter().all(|id| !id.contains("same-node")), "{:?}", incident.unaffected);
     }
-    assert_eq!(found[0].headline(), "");
+    let headline =
+        "12.341 s: between node1 and node2, L3, L4 and L7, lost, 200–565 ms, 12 flows, no known cause";
+    assert_eq!(found[0].headline(), headline);
 }
 
 #[test]

@@ -76,11 +76,57 @@ mod tests {
 
     #[test]
     fn the_worst_run_comes_first() {
-        insta::assert_snapshot!(summary(&several()), @"");
+        insta::assert_snapshot!(summary(&several()), @"
+        ## 4 runs: 1 failed, 1 not judged, 2 passed
+
+        | run | versions | outcome | why | took |
+        |---|---|---|---|--:|
+        | kvstore-keys/skipped | 1.5.13 → 1.6.12 → 1.5.13 | not as expected | not found: L4 held; deny-tcp/cross-node/pod-ip had an outage that is policy | 68.91 s |
+        | 1.5.13 → 1.6.12 → 1.5.13 | 1.5.13 → 1.6.12 → 1.5.13 | errored | the cluster did not come up: node2 was not Ready within 30 s | 33.12 s |
+        | 1.5.13 → 1.6.12 → 1.5.13 | 1.5.13 → 1.6.12 → 1.5.13 | passed |  | 68.91 s |
+        | kvstore-keys/skipped | 1.5.13 → 1.6.12 → 1.5.13 | as expected |  | 68.91 s |
+
+        ### kvstore-keys/skipped: not as expected
+
+        - not found: L4 held
+        - deny-tcp/cross-node/pod-ip had an outage that is policy
+
+        Findings of the run:
+        - F1 in deny-tcp/cross-node/pod-ip: traffic that the policy forbids was answered during the rollback (3 of 2,680 probes answered between 49.960 s and 50.000 s; the agent on node2 was away from 49.266 s to 50.180 s)
+
+        | | |
+        |---|---|
+        | run | r4 |
+        | subject | standin 1.5.13 → 1.6.12 → 1.5.13 |
+        | environment | sandbox v1.34.4, 2 nodes, container runtime containerd 1.6.20, cpus 2, helm v3.17.1, kernel 6.1.0-28-amd64 |
+        | seatrial | 0.1.0 |
+
+        Repeat the run:
+
+            seatrial scenario run kvstore-keys --arm skipped
+
+        ### 1.5.13 → 1.6.12 → 1.5.13: errored
+
+        - the cluster did not come up: node2 was not Ready within 30 s
+
+        | | |
+        |---|---|
+        | run | r3 |
+        | subject | standin 1.5.13 → 1.6.12 → 1.5.13 |
+        | environment | sandbox v1.34.4, 2 nodes, container runtime containerd 1.6.20, cpus 2, helm v3.17.1, kernel 6.1.0-28-amd64 |
+        | seatrial | 0.1.0 |
+
+        Repeat the run:
+
+            seatrial run 1.5.13 1.6.12 --rollback --nodes 2
+        ");
     }
 
     #[test]
     fn a_run_that_passed_has_no_annotation() {
-        insta::assert_snapshot!(annotations(&several()), @"");
+        insta::assert_snapshot!(annotations(&several()), @"
+        ::error title=kvstore-keys/skipped%3A not as expected::not found: L4 held%0Adeny-tcp/cross-node/pod-ip had an outage that is policy%0Aseatrial scenario run kvstore-keys --arm skipped
+        ::warning title=1.5.13 → 1.6.12 → 1.5.13%3A errored::the cluster did not come up: node2 was not Ready within 30 s%0Aseatrial run 1.5.13 1.6.12 --rollback --nodes 2
+        ");
     }
 }

@@ -59,7 +59,30 @@ mod tests {
 
     #[test]
     fn every_run_is_a_case() {
-        insta::assert_snapshot!(render(&several()).unwrap(), @"");
+        insta::assert_snapshot!(render(&several()).unwrap(), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="seatrial" tests="4" skipped="0" failures="1" errors="1" time="239.857">
+            <testsuite name="runs" tests="4" skipped="0" errors="1" failures="1">
+                <testcase name="1.5-1.6-1.5" classname="seatrial.standin.sandbox" time="68.912">
+                    <system-out>run r1: 1.5.13 → 1.6.12 → 1.5.13, all 25 flows stayed inside their budgets; HTTP clients had to reconnect, as documented</system-out>
+                </testcase>
+                <testcase name="1.5-1.6-1.5 (2)" classname="seatrial.standin.sandbox" time="33.120">
+                    <error message="the cluster did not come up: node2 was not Ready within 30 s" type="errored">the cluster did not come up: node2 was not Ready within 30 s
+        repeat: seatrial run 1.5.13 1.6.12 --rollback --nodes 2</error>
+                    <system-out>run r3: 1.5.13 → 1.6.12 → 1.5.13, the cluster did not come up: node2 was not Ready within 30 s</system-out>
+                </testcase>
+                <testcase name="kvstore-keys/skipped" classname="seatrial.standin.sandbox" time="68.912">
+                    <system-out>run r2: 1.5.13 → 1.6.12 → 1.5.13, deny-tcp/cross-node/pod-ip was answered 3 times: denied traffic passed for 40–80 ms</system-out>
+                </testcase>
+                <testcase name="kvstore-keys/skipped (2)" classname="seatrial.standin.sandbox" time="68.912">
+                    <failure message="not found: L4 held; deny-tcp/cross-node/pod-ip had an outage that is policy" type="not as expected">not found: L4 held
+        deny-tcp/cross-node/pod-ip had an outage that is policy
+        repeat: seatrial scenario run kvstore-keys --arm skipped</failure>
+                    <system-out>run r4: 1.5.13 → 1.6.12 → 1.5.13, deny-tcp/cross-node/pod-ip was answered 3 times: denied traffic passed for 40–80 ms</system-out>
+                </testcase>
+            </testsuite>
+        </testsuites>
+        "#);
     }
 
     #[test]

@@ -172,9 +172,9 @@ fn headline(run: &Run) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The incidents of a run with findings; outages inside the budgets are in the timeline alone.
+/// The incidents with findings; outages inside the budgets are in the timeline alone.
 fn incidents(run: &Run) -> Vec<IncidentRow> {
-    let incidents = if run.findings.is_empty() { Vec::new() } else { incidents::of(run) };
+    let incidents = incidents::with_findings(run);
     let row = |incident: Incident| IncidentRow {
         headline: incident.headline(),
         id: incident.id,

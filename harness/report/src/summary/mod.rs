@@ -72,9 +72,9 @@ fn failed_steps(run: &Run, layout: &Layout<'_>) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// The incidents of a run with findings; outages inside the budgets are in the table alone.
+/// The incidents with findings; outages inside the budgets are in the table alone.
 fn incidents(run: &Run, layout: &Layout<'_>) -> Option<String> {
-    let incidents = if run.findings.is_empty() { Vec::new() } else { incidents::of(run) };
+    let incidents = incidents::with_findings(run);
     let listed = incidents.iter().take(MOST_LISTED);
     let lines =
         listed.map(|incident| layout.paragraph(&format!("  {} ", incident.id), 5, &incident.headline()));
