@@ -65,6 +65,15 @@ pub(super) enum Stop {
 }
 
 impl Stop {
+    /// The name in a scenario file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::Upgrade => "upgrade",
+            Self::Rollback => "rollback",
+        }
+    }
+
     /// Whether the procedure stops at this step.
     pub(super) fn is(self, step: &Step) -> bool {
         let direction = step.hop.as_ref().map(|hop| hop.direction);
@@ -173,10 +182,10 @@ impl Expected {
     fn stops(&self, run: &Run, procedure: &Procedure) -> Option<String> {
         let stop = self.stops_at?;
         let Some(failed) = run.steps.iter().find(|step| step.outcome == Outcome::Failed) else {
-            return Some(format!("no step failed; the procedure must end at {stop:?}"));
+            return Some(format!("no step failed; the procedure must end at {}", stop.name()));
         };
         let as_expected = procedure.steps.iter().any(|step| step.name == failed.name && stop.is(step));
-        (!as_expected).then(|| format!("the procedure ended at `{}` and not at {stop:?}", failed.name))
+        (!as_expected).then(|| format!("the procedure ended at `{}` and not at {}", failed.name, stop.name()))
     }
 
     fn found(&self, run: &Run) -> Vec<String> {

@@ -151,7 +151,7 @@ fn a_finding_without_a_flow_fits_no_pattern_of_flows() {
 
 #[rstest]
 #[case::there("{stops-at: preflight}", None)]
-#[case::elsewhere("{stops-at: upgrade}", Some("it ended at `pre-flight check 1.6.12`"))]
+#[case::elsewhere("{stops-at: upgrade}", Some("ended at `pre-flight check 1.6.12` and not at upgrade"))]
 fn a_procedure_ends_where_it_must(#[case] expected: &str, #[case] said: Option<&str>) {
     let stopped = run("passed", &[], &[("baseline", "done"), ("pre-flight check 1.6.12", "failed")]);
     let wrong = judge(expected, &stopped);

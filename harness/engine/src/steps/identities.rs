@@ -97,7 +97,7 @@ mod tests {
             migrated(302, Fate::AlreadyMigrated),
             migrated(303, Fate::Renumbered(900)),
         ];
-        assert_eq!(summary(&all), "1 already-migrated, 2 migrated, 1 renumbered");
+        assert_eq!(summary(&all), "2 migrated, 1 already-migrated, 1 renumbered");
         assert_eq!(summary(&[]), "no identities");
         let seen = observation(&all[3]);
         assert_eq!((seen.change, seen.detail.as_deref()), (Change::Renumbered, Some("now 900")));

@@ -89,7 +89,7 @@ fn versions_are_those_of_the_file(#[case] asked: &str, #[case] expected: Result<
 #[rstest]
 #[case::manifests("{manifests: one.yaml}", Ok(()))]
 #[case::chart("{chart: nest}", Ok(()))]
-#[case::values_of_a_file("{chart: nest, values: one.yaml}", Ok(()))]
+#[case::values_of_a_file("{chart: nest, values: values.yaml}", Ok(()))]
 #[case::no_chart(
     "{chart: one.yaml}",
     Err("bird.yaml:7:10: one.yaml is not a chart: name a folder with a Chart.yaml")
@@ -108,12 +108,13 @@ fn versions_are_those_of_the_file(#[case] asked: &str, #[case] expected: Result<
     Err("bird.yaml:7:10: the values two.yaml cannot be read")
 )]
 #[case::unknown_key("{charts: nest}", Err("bird.yaml:7:11: unknown field `charts`"))]
-#[case::number("1.5", Err("bird.yaml:7:10: invalid type: floating point `1.5`, expected a path (in quotes"))]
+#[case::number("1.5", Err("bird.yaml:7:3: invalid type: floating point `1.5`, expected a path (in quotes"))]
 fn a_version_is_manifests_or_a_chart(#[case] source: &str, #[case] expected: Result<(), &str>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bird.yaml");
     std::fs::write(&file, FILE.replace("1.0.1: one.yaml", &format!("1.0.1: {source}"))).unwrap();
     std::fs::write(folder.path().join("one.yaml"), MANIFESTS).unwrap();
+    std::fs::write(folder.path().join("values.yaml"), "tag: v1\n").unwrap();
     std::fs::create_dir(folder.path().join("nest")).unwrap();
     std::fs::write(folder.path().join("nest/Chart.yaml"), "name: nest\nversion: 1.0.1\n").unwrap();
     let place = format!("{}/", folder.path().display());
