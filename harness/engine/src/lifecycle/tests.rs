@@ -92,10 +92,6 @@ impl Provider for Interrupted {
         self.0.capabilities()
     }
 
-    fn arguments(&self) -> Vec<String> {
-        self.0.arguments()
-    }
-
     fn boot<'a>(
         &'a self,
         request: ClusterRequest,
