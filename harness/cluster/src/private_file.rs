@@ -1,8 +1,8 @@
 //! Files that only their owner may read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Result, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Writes a file atomically.
@@ -30,14 +30,14 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<File> {
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    // A file that was there keeps its mode when it is truncated.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(bytes)?;
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -111,7 +111,7 @@ fn no_secret_leaves_and_the_readme_says_so() {
     for file in &bundle.files {
         assert!(!file.text.contains("hunter2"), "{}", file.path);
     }
-    assert!(text(&bundle, "README.md").contains("2 secrets were taken out"));
+    assert!(text(&bundle, "README.md").contains("2 secrets were redacted"));
 }
 
 #[test]
