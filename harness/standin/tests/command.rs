@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 /// Runs the program.
 #[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 fn standin(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seatrial-standin")).args(arguments).output().unwrap()
 }
