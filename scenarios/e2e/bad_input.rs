@@ -7,7 +7,7 @@ use std::path::Path;
 use libtest_mimic::Failed;
 use report::run::{Run, Verdict};
 
-use crate::command::{check, record, run, seatrial};
+use crate::command::{check, record, run, seatrial, standin};
 
 const RUN: [&str; 5] = ["run", "1.5", "1.6", "--subject", "standin"];
 
@@ -70,14 +70,15 @@ pub(crate) fn disk_full() -> Result<(), Failed> {
 /// Namespaces need root.
 pub(crate) fn not_root() -> Result<(), Failed> {
     let out = tempfile::tempdir()?;
-    // Where nobody can reach the binary: a copy in a folder that is open to all.
+    // The programs may be where this user cannot read them: copies in a folder that is open to all.
     let binary = out.path().join("seatrial");
     std::fs::copy(env!("CARGO_BIN_EXE_seatrial"), &binary)?;
+    std::fs::copy(standin(), out.path().join("seatrial-standin"))?;
     let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
     std::fs::set_permissions(out.path(), open)?;
     #[expect(clippy::disallowed_methods, reason = "a copy of the binary under test")]
     let mut command = std::process::Command::new(&binary);
-    command.args(RUN).current_dir("/").uid(65_534).gid(65_534);
+    command.args(RUN).current_dir("/").uid(65_534).gid(65_534).env_remove("SEATRIAL_STANDIN");
     run(&mut command)?.expect_code(3)?.expect_words(&["root", "sudo"])?;
     Ok(())
 }

@@ -177,7 +177,7 @@ pub(crate) fn repository() -> Result<(), Failed> {
     let mut command = seatrial(&["run", "1.6", "1.7", "--subject", "cilium", "--charts", &address, "--shim"]);
     run(&mut command)?
         .expect_code(2)?
-        .expect_words(&["is no chart repository that answers", "helm repo add"])?;
+        .expect_words(&[&format!("the chart repository {address} does not answer"), "helm repo add"])?;
     Ok(())
 }
 

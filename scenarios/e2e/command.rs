@@ -50,6 +50,12 @@ pub(crate) fn build_standin() -> Result<(), Failed> {
     run(&mut cargo)?.expect_code(0).map(drop)
 }
 
+/// The stand-in's program.
+pub(crate) fn standin() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_BIN_EXE_seatrial")).with_file_name("seatrial-standin");
+    std::env::var_os("SEATRIAL_STANDIN").map_or_else(beside, PathBuf::from)
+}
+
 /// Any program with arguments.
 #[expect(clippy::disallowed_methods, reason = "the one place of these tests that spawns")]
 pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {

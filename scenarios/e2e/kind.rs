@@ -90,7 +90,7 @@ pub(crate) fn same_as_in_a_sandbox() -> Result<(), Failed> {
     check(kind == sandbox, format!("kind: {kind:#?}\nsandbox: {sandbox:#?}"))
 }
 
-/// Once with a kill while kind makes the nodes, once with one in the midst of a run: `gc` removes what is left, and
+/// Once with a kill while kind creates the nodes, once with one in the midst of a run: `gc` removes what is left, and
 /// a kind cluster that is none of ours stays as it is.
 pub(crate) fn killed() -> Result<(), Failed> {
     let foreign = Foreign::start()?;
@@ -101,7 +101,7 @@ pub(crate) fn killed() -> Result<(), Failed> {
 
 fn killed_beside(foreign: &Foreign) -> Result<(), Failed> {
     let before = Held::take()?;
-    for moment in [["progress", "kind makes the nodes"], ["step-started", "baseline"]] {
+    for moment in [["progress", "kind creates the nodes"], ["step-started", "baseline"]] {
         let mut running = Running::start(&UPGRADE)?;
         running.wait_for_event(&moment)?;
         // Far enough for containers to be there.
@@ -134,10 +134,10 @@ fn collected(id: &str) -> Result<(), Failed> {
     }
 }
 
-/// After Ctrl-C nothing is left, while kind makes the nodes and later.
+/// After Ctrl-C nothing is left, while kind creates the nodes and later.
 pub(crate) fn interrupted() -> Result<(), Failed> {
     let before = Held::take()?;
-    for moment in [["progress", "kind makes the nodes"], ["step-started", "baseline"]] {
+    for moment in [["progress", "kind creates the nodes"], ["step-started", "baseline"]] {
         let mut running = Running::start(&UPGRADE)?;
         running.wait_for_event(&moment)?;
         running.let_run(Duration::from_secs(3))?;

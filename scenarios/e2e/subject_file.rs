@@ -78,7 +78,8 @@ fn upgrade_with(file: &str) -> Result<(), Failed> {
     let folder = running.folder().ok_or("no run folder")?;
     let bundle = folder.join("bundle");
     let said = run(seatrial(&["repro"]).arg(folder).arg("--out").arg(&bundle))?.expect_code(0)?;
-    said.expect_words(&["repro.sh --subject-file ", "manifests and images are not among them"]).map(drop)
+    said.expect_words(&["repro.sh --subject-file ", "charts, manifests and images are not included"])
+        .map(drop)
 }
 
 /// Agents that take the bridge of their pods for the way to other nodes are all ready; traffic alone tells.

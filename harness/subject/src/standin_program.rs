@@ -167,9 +167,13 @@ impl Program {
 /// The file that `named` names, else the program next to this one, else the one on `PATH`.
 fn locate(named: Option<PathBuf>, own: Option<&Path>) -> Result<PathBuf, InputError> {
     if let Some(named) = named {
-        let missing =
-            || InputError(format!("{VARIABLE} names {}, which is not a file; {REMEDY}", named.display()));
-        return Some(&named).filter(|named| named.is_file()).cloned().ok_or_else(missing);
+        let wrong =
+            |why: String| InputError(format!("{VARIABLE} names {}: {why}; {REMEDY}", named.display()));
+        return match std::fs::metadata(&named) {
+            Ok(found) if found.is_file() => Ok(named),
+            Ok(_) => Err(wrong("it is not a file".to_owned())),
+            Err(e) => Err(wrong(e.to_string())),
+        };
     }
     let beside = own.map(|own| own.with_file_name(NAME)).filter(|beside| beside.is_file());
     beside.or_else(|| which::which(NAME).ok()).ok_or_else(|| {

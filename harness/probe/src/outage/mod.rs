@@ -23,6 +23,11 @@ use crate::sample::{FlowSamples, Sample};
 /// A run of unusable samples up to this long cannot hide an outage that any budget forbids, ns.
 pub(crate) const SHORT_GAP_NS: u64 = 100_000_000;
 
+/// Amid an outage, doubtful samples for at most this long between two clear bad ones are no recovery, ns.
+///
+/// Noise explains why a sample is bad, not that traffic recovered and broke again at that very moment.
+const MOMENT_NS: u64 = 1_000_000_000;
+
 /// An interval in which a flow did not have its expected result; for `deny` flows, a policy leak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
@@ -64,7 +69,7 @@ pub struct Clear {
 pub struct Outages {
     /// As measured: samples that the prober sent too late are skipped.
     pub measured: Vec<Outage>,
-    /// The best case: every doubtful sample is good.
+    /// The best case: every doubtful sample is good, but for moments amid an outage.
     pub best: Vec<Outage>,
     /// The worst case: every doubtful sample is bad, but for runs of unusable samples too short to matter.
     pub worst: Vec<Outage>,
@@ -134,13 +139,9 @@ impl Outages {
     pub fn of(flow: &FlowSamples, from_ns: u64, to_ns: u64, noise: &Noise) -> Self {
         let spec = &flow.flow;
         let samples = flow.window_and_before(from_ns, to_ns);
-        let best = samples.iter().map(|sample| {
-            let evidence = match Evidence::of(spec, sample, noise) {
-                Evidence::Bad { doubtful: false } => Evidence::Bad { doubtful: false },
-                Evidence::Good | Evidence::Bad { doubtful: true } | Evidence::Nothing => Evidence::Good,
-            };
-            (sample, evidence)
-        });
+        let mut shown: Vec<_> =
+            samples.iter().map(|sample| (sample, Evidence::of(spec, sample, noise))).collect();
+        take_doubtful_as_good(&mut shown);
         let whole = window_and_unusable(flow, from_ns, to_ns);
         let gaps = gaps(spec, whole);
         let in_long_gap = |sample: &Sample| {
@@ -155,11 +156,31 @@ impl Outages {
         });
         Self {
             measured: outages(spec, samples, noise),
-            best: read(spec, best),
+            best: read(spec, shown.into_iter()),
             worst: read(spec, worst),
             longest_gap_ns: gaps.iter().map(|(from, to)| to - from).max().unwrap_or(0),
         }
     }
+}
+
+/// Takes doubtful samples as good, but skips them amid an outage where they are for a moment only.
+fn take_doubtful_as_good(shown: &mut [(&Sample, Evidence)]) {
+    let mut clear_bad_ns = None;
+    let mut doubtful = Vec::new();
+    for index in 0..shown.len() {
+        let (sample, evidence) = shown[index];
+        match evidence {
+            Evidence::Bad { doubtful: true } | Evidence::Nothing => doubtful.push(index),
+            Evidence::Good | Evidence::Bad { doubtful: false } => {
+                let bad = matches!(evidence, Evidence::Bad { .. });
+                let amid = bad && clear_bad_ns.is_some_and(|before| sample.due_ns - before <= MOMENT_NS);
+                let taken_as = if amid { Evidence::Nothing } else { Evidence::Good };
+                doubtful.drain(..).for_each(|index| shown[index].1 = taken_as);
+                clear_bad_ns = bad.then_some(sample.due_ns);
+            }
+        }
+    }
+    doubtful.drain(..).for_each(|index| shown[index].1 = Evidence::Good);
 }
 
 /// Returns the samples due in `[from_ns, to_ns)`, with the unusable ones next to them on both sides.

@@ -118,6 +118,21 @@ fn a_prober_that_came_late_has_asked_late() {
     assert_eq!(longer[0].min_ns(), PERIOD - 6_000_000, "as sure as the first was asked late");
 }
 
+/// Noise comes again and again on a busy machine: twenty seconds of loss stay one outage.
+#[test]
+fn noise_amid_an_outage_is_no_recovery() {
+    let spec = flow(Kind::Packet, Protocol::Udp, Layer::L3);
+    let mut lost = samples(&format!("..{}..", "l".repeat(2_000)));
+    let count = lost.len();
+    for sample in lost[3..count - 3].iter_mut().step_by(50) {
+        sample.late_us = 90_000;
+    }
+    let flows = FlowSamples { flow: spec, start_ns: 0, samples: lost, fault: None };
+    let noise = Noise::of(std::slice::from_ref(&flows), 0, u64::MAX);
+    let Outages { best, .. } = Outages::of(&flows, 0, u64::MAX, &noise);
+    assert!(best.len() == 1 && best[0].min_ns() > 19_500_000_000, "{best:#?}");
+}
+
 #[test]
 fn two_late_probes_do_not_excuse_six_seconds() {
     let spec = flow(Kind::Packet, Protocol::Udp, Layer::L3);
@@ -174,7 +189,8 @@ fn longest(outages: &[Outage]) -> u64 {
 #[case::one_late_loss(&format!("{}L{}", ".".repeat(50), ".".repeat(50)), (0, 0, 0))]
 #[case::a_tenth_of_a_second(&format!("{}{}{}", ".".repeat(50), "m".repeat(11), ".".repeat(50)), (0, 0, 0))]
 #[case::half_a_second(&format!("{}{}{}", ".".repeat(50), "m".repeat(50), ".".repeat(50)), (0, 0, 49))]
-#[case::loss_around_a_gap(&format!(".{}{}{}.", "l".repeat(50), "m".repeat(50), "l".repeat(50)), (149, 39, 149))]
+#[case::loss_around_a_gap(&format!(".{}{}{}.", "l".repeat(50), "m".repeat(50), "l".repeat(50)), (149, 149, 149))]
+#[case::loss_around_more_than_a_second(&format!(".{}{}{}.", "l".repeat(50), "m".repeat(101), "l".repeat(50)), (200, 39, 200))]
 #[case::until_the_end(&format!("{}{}", ".".repeat(50), "m".repeat(50)), (0, 0, 49))]
 #[case::nothing_usable(&"m".repeat(50), (0, 0, 49))]
 fn the_worst_case_has_an_outage_in_every_long_gap(#[case] letters: &str, #[case] expected: (u64, u64, u64)) {
