@@ -13,7 +13,7 @@ use tokio_rustls::rustls::crypto::ring;
 
 use crate::charts;
 use crate::command::{Running, check, component, run, seatrial, tool};
-use crate::kind::{Held, docker};
+use crate::kind::{COARSE_BUDGETS, Held, docker};
 
 /// The registry of the charts' images; nobody has this name.
 const HOST: &str = "example.invalid";
@@ -79,13 +79,16 @@ async fn upgraded(network: &str, registry: &Registry, etcd: &Etcd) -> Result<(),
     registry.push_images(charts.path()).await?;
     let secret = charts.path().join("etcd-secrets.json");
     std::fs::write(&secret, etcd.secret().to_string())?;
-    let (charts, secret) = (charts.path().display().to_string(), secret.display().to_string());
+    let budgets = charts.path().join("budgets.yaml");
+    std::fs::write(&budgets, COARSE_BUDGETS)?;
+    let [charts, secret, budgets] = [charts.path(), &secret, &budgets].map(|path| path.display().to_string());
     let mirror = format!("{HOST}=http://{}:5000", registry.service.name);
     let endpoint = format!("global.etcd.endpoints[0]=https://{}:2379", etcd.service.name);
     let mut words = vec!["run", "1.6", "1.7", "--rollback", "--subject", "cilium", "--charts", &charts];
     words.extend(["--prerequisites", &secret, "--set", "agent.keepDeprecatedLabels=true"]);
     words.extend(["--set", "global.etcd.enabled=true", "--set", &endpoint]);
     words.extend(["--provider", "kind", "--docker-network", network, "--registry-mirror", &mirror]);
+    words.extend(["--budgets", &budgets]);
     let mut running = Running::start(&words)?;
     let code = running.ended()?;
     let record = running.record()?;

@@ -12,7 +12,7 @@ use engine::{errors, exit};
 
 /// Measure what an upgrade of Cilium does to traffic, on ephemeral or existing clusters.
 #[derive(Debug, Parser)]
-#[command(name = "seatrial", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "seatrial", version, max_term_width = 80, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

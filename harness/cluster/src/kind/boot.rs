@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams};
 use super::cluster::{KindCluster, remove};
 use super::error::{KindError, MEMORY, io};
 use super::shape::Shape;
-use super::{KindProvider, LOCK, NAME, cluster_name, docker, mirrors, network, outside, version};
+use super::{KindProvider, LOCK, NAME, cluster_name, docker, mirrors, network, outside, version, weights};
 use crate::components::Component;
 use crate::images::write_archive;
 use crate::ledger::Entry;
@@ -81,6 +81,7 @@ impl Plan<'_> {
         }
         progress("loading the images into the nodes".to_owned());
         self.load_images(cluster).await?;
+        weights::set(&name, &cluster.nodes).await?;
         let kubeconfig = cluster.kubeconfig_file();
         let client = crate::client::client(&kubeconfig).await?;
         cluster.entry.api = api_address(&kubeconfig)?;

@@ -78,6 +78,12 @@ pub(super) async fn address(container: &str) -> Result<String, CommandError> {
     Ok(docker(["inspect", "--format", format, container]).output().await?.trim().to_owned())
 }
 
+/// Changes the limits of containers.
+pub(super) async fn update(containers: &[String], limits: &[&str]) -> Result<(), CommandError> {
+    let names = containers.iter().map(String::as_str);
+    docker(["update"].into_iter().chain(limits.iter().copied()).chain(names)).output().await.map(drop)
+}
+
 /// Loads an archive of images into the containerd of a node.
 pub(super) async fn import(node: &str, archive: &Path) -> Result<(), KindError> {
     let file = File::open(archive).map_err(io("the archive of the images cannot be read"))?;

@@ -14,6 +14,7 @@ mod network;
 mod outside;
 mod shape;
 mod version;
+mod weights;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! From measurements to a verdict. The judge takes and returns plain data.
 
+mod baseline;
 mod evidence;
 mod flows;
 
@@ -15,6 +16,7 @@ use probe::sample::FlowSamples;
 use probe::summary::Summary;
 use report::run::{self, Budget, Finding, Flow, Run, TimedObservation, Verdict};
 
+use baseline::Baseline;
 pub(crate) use evidence::{End, Evidence, Recorded, StepFinding, Transition, UnfinishedChange, Window};
 
 use crate::errors;
@@ -117,7 +119,7 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
     for (index, window) in windows.iter().enumerate() {
         let to_ns = windows.get(index + 1).map_or(until_ns, |next| next.from_ns);
         match &window.transition {
-            None => judgement.baseline(flows, window.from_ns, to_ns),
+            None => judgement.baseline(flows, (window.from_ns, to_ns), index + 1 < windows.len()),
             Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
         }
     }
@@ -191,21 +193,18 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    fn baseline(&mut self, flows: &[FlowSamples], from_ns: u64, to_ns: u64) {
+    fn baseline(&mut self, flows: &[FlowSamples], window: (u64, u64), transitions_follow: bool) {
         for flow in flows {
-            let summary = Summary::of(flow, from_ns, to_ns, self.noise);
-            self.baseline_measured |= summary.planned > 0;
-            let outages = &summary.outages;
-            // The machine causes the canary's losses, and may cause those of other flows at the same time.
-            let canary = flow.flow.layer == Layer::Canary;
-            let certain = outages.measured.iter().filter(|outage| !canary && outage.clear.is_some());
-            let certain: Vec<_> =
-                certain.map(|outage| format!("{}: {}", flow.flow.id, outage.class)).collect();
-            let doubtful = if canary { &outages.measured } else { &outages.worst };
-            if certain.is_empty() && !doubtful.is_empty() {
-                self.doubtful.push(format!("{} in the baseline", flow.flow.id));
+            let id = &flow.flow.id;
+            let baseline = Baseline::of(flow, window.0, window.1, self.noise, transitions_follow);
+            self.baseline_measured |= baseline != Baseline::Nothing;
+            match baseline {
+                Baseline::Works | Baseline::Nothing => {}
+                Baseline::Doubtful => self.doubtful.push(format!("{id} in the baseline")),
+                Baseline::Broken(classes) => {
+                    self.unclean.extend(classes.iter().map(|class| format!("{id}: {class}")));
+                }
             }
-            self.unclean.extend(certain);
         }
     }
 

@@ -64,6 +64,7 @@ impl Place {
         if !built.is_zero() {
             let seconds = built.as_secs_f64();
             progress(format!("components were built in {seconds:.0} s, not counted as boot time"));
+            recorder.with(|run| run.provider.build_ms = Some(seconds * 1e3));
         }
         let started_ns = probe::clock::now_ns();
         let request = ClusterRequest {

@@ -8,7 +8,7 @@ use report::run::{Flow, Outage, Run};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::expect::Pattern;
+use super::pattern::Pattern;
 
 /// Tolerance for simultaneous events, ms.
 const SLACK_MS: f64 = 500.0;

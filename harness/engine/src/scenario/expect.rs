@@ -1,16 +1,16 @@
 //! The expectations of an arm, checked against the record of its run.
 
-use std::fmt;
 use std::path::Path;
 
-use model::{Direction, Layer};
-use report::run::{Finding, Flow, Outage, Outcome, Run, Verdict};
+use model::{Change, Direction, Role};
+use report::run::{Finding, Outage, Outcome, Run, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::effect::Effect;
 use super::heard::Heard;
 use super::objects::ObjectFact;
+use super::pattern::Pattern;
 use super::sums::Sum;
 use crate::run::procedure::Procedure;
 use crate::steps::{Action, Step};
@@ -85,51 +85,14 @@ impl Stop {
     }
 }
 
-/// A selection of flows and their outages; an omitted field matches all.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Pattern {
-    /// Layer: L3, L4, L7 or policy.
-    #[schemars(with = "Option<String>")]
-    pub layer: Option<Layer>,
-    /// Kind: packet, held, new, deny, …
-    pub kind: Option<String>,
-    /// Protocol: udp, tcp, http, …
-    pub protocol: Option<String>,
-    /// Nodes of the two ends.
-    pub place: Option<Place>,
-    /// Class of the outage: lost, reset, refused, …
-    pub class: Option<String>,
-    /// Beginning of the event to which the outage is attributed, such as `agent`.
-    pub cause: Option<String>,
-    /// Beginning of the name of the step in which the outage began, or of the transition of a finding.
-    pub during: Option<String>,
-    /// Beginning of the name of the step that ended the outage: it recovered after the step started, and not before.
-    pub until: Option<String>,
-    /// Text in a finding.
-    pub says: Option<String>,
-    /// Part of the flow's id, such as `cluster-ip`.
-    pub flow: Option<String>,
-}
-
-/// Nodes of the ends of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Place {
-    /// The same node.
-    SameNode,
-    /// Two nodes.
-    CrossNode,
-}
-
 /// An observation of an object.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Seen {
-    /// Role of the object: agent, operator, config, …
-    pub role: String,
-    /// Change: deleted, started, ready, cannot-start, written, …
-    pub change: String,
+    /// Role of the object.
+    pub role: Role,
+    /// What happened to it.
+    pub change: Change,
     /// Text in the detail.
     pub detail: Option<String>,
     /// Whether it must not occur.
@@ -197,65 +160,6 @@ impl Expected {
     }
 }
 
-impl Pattern {
-    fn fits_finding(&self, finding: &Finding, run: &Run) -> bool {
-        let words = format!("{}\n{}", finding.summary, finding.evidence);
-        let says = self.says.as_ref().is_none_or(|says| words.contains(says));
-        let during = self.during.as_ref().is_none_or(|during| words.contains(during));
-        let flow = match run.flows.iter().find(|flow| finding.flow.as_ref() == Some(&flow.id)) {
-            None => !self.needs_flow(),
-            Some(flow) => {
-                self.fits_flow(flow)
-                    && (flow.outages.is_empty() || flow.outages.iter().any(|o| self.fits_cause(o)))
-            }
-        };
-        says && during && flow
-    }
-
-    fn needs_flow(&self) -> bool {
-        self.layer.is_some()
-            || self.place.is_some()
-            || [&self.kind, &self.protocol, &self.class, &self.cause, &self.flow]
-                .into_iter()
-                .any(Option::is_some)
-    }
-
-    pub(super) fn fits_flow(&self, flow: &Flow) -> bool {
-        let place = if flow.client_node == flow.server_node { Place::SameNode } else { Place::CrossNode };
-        flow.layer != Layer::Canary
-            && self.layer.is_none_or(|layer| layer == flow.layer)
-            && self.place.is_none_or(|wanted| wanted == place)
-            && self.kind.as_ref().is_none_or(|kind| *kind == flow.kind.as_str())
-            && self.flow.as_ref().is_none_or(|part| flow.id.contains(part.as_str()))
-            && self.protocol.as_ref().is_none_or(|protocol| *protocol == flow.protocol.as_str())
-    }
-
-    fn fits_cause(&self, outage: &Outage) -> bool {
-        let event = outage.attribution.as_ref().map_or("", |attribution| &attribution.event);
-        self.class.as_ref().is_none_or(|class| *class == outage.class)
-            && self.cause.as_ref().is_none_or(|cause| event.starts_with(cause.as_str()))
-    }
-
-    fn fits_outage(&self, outage: &Outage, run: &Run) -> bool {
-        let step = outage.step.as_deref().unwrap_or_default();
-        self.fits_cause(outage)
-            && self.during.as_ref().is_none_or(|during| step.starts_with(during.as_str()))
-            && self.until.as_ref().is_none_or(|until| ended_by(until, outage, run))
-    }
-
-    fn suffers(&self, flow: &Flow, run: &Run) -> bool {
-        flow.outages.iter().any(|outage| self.fits_outage(outage, run))
-    }
-}
-
-/// A probe that was sent shortly before the step may be answered because of it: TCP retransmits.
-fn ended_by(step: &str, outage: &Outage, run: &Run) -> bool {
-    let step = run.steps.iter().find(|taken| taken.name.starts_with(step));
-    let answered_ms = outage.last_good_ms.zip(outage.max_ms).map(|(good_ms, max_ms)| good_ms + max_ms);
-    let good_ms = answered_ms.or(outage.first_good_ms);
-    step.zip(good_ms).is_some_and(|(step, good_ms)| good_ms >= step.started_ms)
-}
-
 fn each_suffers(pattern: &Pattern, run: &Run) -> Vec<String> {
     let flows: Vec<_> = run.flows.iter().filter(|flow| pattern.fits_flow(flow)).collect();
     if flows.is_empty() {
@@ -281,8 +185,8 @@ impl Seen {
         let fits = run.observations.iter().any(|observation| {
             let seen = &observation.what;
             let detail = seen.detail.as_deref().unwrap_or_default();
-            seen.role.as_str() == self.role
-                && seen.change.as_str() == self.change
+            seen.role == self.role
+                && seen.change == self.change
                 && self.detail.as_ref().is_none_or(|words| detail.contains(words))
         });
         let what = format!("{} {} {}", self.role, self.change, self.detail.as_deref().unwrap_or_default());
@@ -305,32 +209,6 @@ impl SaidBy {
         let wrong = steps.find(|taken| detail(taken).contains(words.as_str()) == *never)?;
         let verb = if *never { "has, but must not have," } else { "does not have" };
         Some(format!("`{}` {verb} `{words}` in its output: {}", wrong.name, detail(wrong)))
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.map(|place| match place {
-            Place::SameNode => "same-node".to_owned(),
-            Place::CrossNode => "cross-node".to_owned(),
-        });
-        let named =
-            |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} `{value}`"));
-        let parts = [
-            self.layer.map(|layer| layer.to_string()),
-            self.kind.clone(),
-            self.protocol.clone(),
-            place,
-            self.class.clone(),
-            named("because of", &self.cause),
-            named("during", &self.during),
-            named("until", &self.until),
-            named("saying", &self.says),
-            named("in flow", &self.flow),
-        ];
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        f.write_str(if parts.is_empty() { "anything" } else { "" })?;
-        f.write_str(&parts.join(" "))
     }
 }
 

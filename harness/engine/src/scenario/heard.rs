@@ -6,7 +6,7 @@ use report::run::{Flow, Run, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::expect::Pattern;
+use super::pattern::Pattern;
 use crate::steps::{Hear, StartBeside};
 
 /// Relative difference allowed at the ends of the interval without a loss.

@@ -7,6 +7,7 @@ mod file;
 mod heard;
 mod judge;
 mod objects;
+mod pattern;
 pub mod planned;
 mod record;
 mod run;

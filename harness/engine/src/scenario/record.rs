@@ -1,14 +1,23 @@
-//! The files of arms that ran: an outcome with each record, and one index.
+//! The outcome of an arm, the file that keeps it with the record, and the index of several.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use report::collection::{Recorded, html};
 use report::folder::RunFolder;
+use report::run::Verdict;
 use report::trial::{SCHEMA, Trial, TrialOutcome};
 
-use super::run::Outcome;
 use crate::steps::Arm;
+
+/// The outcome of an arm.
+pub(super) enum Outcome {
+    AsExpected,
+    /// Expectations that are not met.
+    Wrong(Vec<String>),
+    /// The run says nothing about the subject.
+    Unjudged(Verdict, String),
+}
 
 /// Writes `trial.json` into the folder of the run.
 pub(super) fn outcome(folder: &Path, scenario: &str, arm: Arm, outcome: &Outcome) -> anyhow::Result<()> {

@@ -8,8 +8,9 @@ use std::time::Instant;
 use report::run::Verdict;
 use subject::Subject;
 
+use super::record::{self, Outcome};
 use super::steps::{NoProcedure, procedure};
-use super::{ScenarioOptions, Source, record};
+use super::{ScenarioOptions, Source};
 use crate::command_line::CommandLine;
 use crate::exit::{self, Usage};
 use crate::id::new_id;
@@ -26,15 +27,6 @@ struct Trial<'a> {
     arm: Arm,
     /// The procedure, or why the guide does not list it.
     procedure: Result<Procedure, String>,
-}
-
-/// The outcome of an arm.
-pub(super) enum Outcome {
-    AsExpected,
-    /// Expectations that are not met.
-    Wrong(Vec<String>),
-    /// The run says nothing about the subject.
-    Unjudged(Verdict, String),
 }
 
 /// Plans everything first, so that bad input creates nothing; then runs one arm after the other.

@@ -169,10 +169,14 @@ impl PreparedStandin {
     fn values(&self, version: &Version, facts: &Facts, endpoint: &str) -> Vec<(String, String)> {
         let (host, port) = &facts.api;
         let (tag, port) = (version.tag(), port.to_string());
-        let values: [(&str, &str); 12] = [
-            // Cilium's period is 30 s; with a short one, readiness is seen when it happens.
+        let values: [(&str, &str); 14] = [
+            // Its proxy answers for servers: without a share of the processor it is as late as the machine is busy.
+            ("agent.resources.requests.cpu", "100m"),
+            // A startup probe shows readiness when it happens, and is over then: a command every second costs the machine
+            // more than all probes. A kubelet that has just started lets the first check wait for up to a period.
+            ("agent.startup.periodSeconds", "1"),
             ("agent.readiness.initialDelaySeconds", "0"),
-            ("agent.readiness.periodSeconds", "1"),
+            ("agent.readiness.periodSeconds", "5"),
             ("preflight.readiness.initialDelaySeconds", "0"),
             ("preflight.readiness.periodSeconds", "1"),
             ("global.registry", &self.registry),

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "shard")]
     shards: Option<NonZeroUsize>,
     /// What is upgraded.
-    #[arg(long, value_parser = PossibleValuesParser::new(registry::names()), default_value = "standin")]
+    #[arg(long, value_parser = PossibleValuesParser::new(registry::names()))]
     subject: String,
     /// Cilium's charts, as they are passed to the commands.
     #[arg(long, value_name = "DIR|URL", required_if_eq("subject", "cilium"))]
