@@ -127,14 +127,22 @@ impl<'a> Session<'a> {
         self.turn.before_baseline(&recorder).await
     }
 
-    /// Measures for a while without any change, as the step `baseline`. What was before does not count.
+    /// Measures for a while without any change, as the step `baseline`, and until all flows receive responses after that.
+    /// What was before does not count.
     pub(crate) async fn baseline(&mut self) -> anyhow::Result<()> {
         if let Some(traffic) = &self.traffic {
             let flowing_ns = traffic.flowing(FLOWING).await?;
             self.evidence.windows.push(Window::baseline(flowing_ns));
         }
-        let recorder = Arc::clone(&self.recorder);
-        recorder.step("baseline", measured_for(BASELINE)).await
+        let (recorder, traffic) = (Arc::clone(&self.recorder), &self.traffic);
+        let measured = async {
+            measured_for(BASELINE).await?;
+            if let Some(traffic) = traffic {
+                traffic.flowing(FLOWING).await?;
+            }
+            Ok(())
+        };
+        recorder.step("baseline", measured).await
     }
 
     /// The run no longer changes its cluster: another run may prepare.
