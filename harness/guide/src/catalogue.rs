@@ -140,9 +140,15 @@ mod tests {
 
     #[rstest]
     #[case::patch_too_new("1.6.99", "version 1.6.99 is unknown; the nearest known release is 1.6.12")]
-    #[case::minor_too_new("1.99", "version 1.99.x is unknown; the nearest known release is 1.20.0")]
     #[case::minor_too_old("0.9.1", "version 0.9.1 is unknown; the nearest known release is 1.0.7")]
     fn names_the_nearest(#[case] spec: &str, #[case] message: &str) {
         assert_eq!(resolve(&spec.parse().unwrap()).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn names_the_newest_for_a_minor_that_is_too_new() {
+        let newest = &lines().last().unwrap().latest;
+        let error = resolve(&"1.99".parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(error, format!("version 1.99.x is unknown; the nearest known release is {newest}"));
     }
 }

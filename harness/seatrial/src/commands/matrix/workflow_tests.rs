@@ -141,7 +141,7 @@ fn commands_are_ours(#[case] name: &str, #[case] at_least: usize) {
         let call = call
             .replace("$shard", "1/2")
             .replace("$CHARTS", "charts")
-            .replace("${options[@]}", "--from 1.2")
+            .replace("${options[@]}", "--subject standin --from 1.2")
             .replace("${doctor[@]}", "--build --kind");
         let words = std::iter::once("seatrial").chain(call.split_whitespace());
         if let Err(e) = cli::parse(words) {
