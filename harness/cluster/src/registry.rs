@@ -199,7 +199,11 @@ mod tests {
         ProviderOptions { context: Some("prod".into()), yes_upgrade: Some("lab".into()), ..Default::default() },
         "--yes-upgrade prod"
     )]
-    #[case::no_such_provider("k4d", ProviderOptions::default(), "choose one of sandbox, kind, existing")]
+    #[case::no_such_provider(
+        "k4d",
+        ProviderOptions::default(),
+        "there is no provider k4d; choose one of sandbox, "
+    )]
     fn wrong_options_are_refused(
         #[case] provider: &str,
         #[case] options: ProviderOptions,

@@ -8,10 +8,11 @@ use regex::{Captures, Regex};
 pub const MARK: &str = "<redacted>";
 
 /// Words that make the name of a key the name of a secret.
-const SECRET: &str = "password|passwd|passphrase|secret|token|credential|private[-_.]?key|api[-_.]?key|access[-_.]?key|authorization";
+const SECRET: &str = "password|passwd|passphrase|secret|token|credential|private[-_.]?key|api[-_.]?key|access[-_.]?key|tls[.][\\w.]*key|authorization";
 
 struct Patterns {
     private_key: Regex,
+    encoded_pem: Regex,
     url: Regex,
     bearer: Regex,
     web_token: Regex,
@@ -35,11 +36,13 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         private_key: pattern(
             r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
         ),
+        // What begins with `-----BEGIN `, in base64, as the data of a Secret or a value of a chart.
+        encoded_pem: pattern(r"\bLS0tLS1CRUdJTi[\w+/=-]{8,}"),
         url: pattern(r#"(://)[^/\s:@"']*:[^/\s@"']+@"#),
         bearer: pattern(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
         web_token: pattern(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
         line: pattern(&format!(r"^((\s*)(?:- )?{key}\s*:\s+)(\S.*)$")),
-        inline: pattern(&format!(r#"({key}\s*(?::\s*|=\s*))({quoted}|[^\s,{{}}"'\\]+)"#)),
+        inline: pattern(&format!(r#"({key}\s*(?::\s*|=\s*))({quoted}|(?:\\,|[^\s,{{}}"'\\])+)"#)),
         named: pattern(&format!(r#"^\s*(?:- )?name:\s+["']?[\w.-]*(?i:{SECRET})[\w.-]*["']?\s*$"#)),
         value: pattern(r"^((\s*)value:\s+)(\S.*)$"),
         named_inline: pattern(&format!(
@@ -56,8 +59,9 @@ type Replacement = fn(&Captures<'_>) -> String;
 /// Takes private keys, passwords in URLs, tokens, and the values of keys and variables with a telling name out of a text.
 pub fn redact(text: &str) -> String {
     let mut text = text.to_owned();
-    let whole: [(&Regex, Replacement); 4] = [
+    let whole: [(&Regex, Replacement); 5] = [
         (&PATTERNS.private_key, |_| MARK.to_owned()),
+        (&PATTERNS.encoded_pem, |_| MARK.to_owned()),
         (&PATTERNS.url, |found| format!("{}{MARK}@", &found[1])),
         (&PATTERNS.bearer, |found| format!("{}{MARK}", &found[1])),
         (&PATTERNS.web_token, |_| MARK.to_owned()),
@@ -155,6 +159,16 @@ mod tests {
         "tls: |\n  -----BEGIN EC PRIVATE KEY-----\n  hunter2\n  -----END EC PRIVATE KEY-----\nb: 1",
         "tls: |\n  <redacted>\nb: 1"
     )]
+    #[case::value_of_a_chart("--set hubble.tls.server.key=hunter2", "--set hubble.tls.server.key=<redacted>")]
+    #[case::comma_in_a_value(
+        r"--set db.password=hunter2\,hunter2,debug=true",
+        "--set db.password=<redacted>,debug=true"
+    )]
+    #[case::encoded_pem("tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCmh1bnRlcjI=", "tls.key: <redacted>")]
+    #[case::encoded_pem_in_nested_values(
+        "  key: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQo=",
+        "  key: <redacted>"
+    )]
     #[case::cut_off_private_key("-----BEGIN PRIVATE KEY-----\nhunter2", "<redacted>")]
     #[case::variable("- name: AUTH_TOKEN\n  value: hunter2", "- name: AUTH_TOKEN\n  value: <redacted>")]
     #[case::variable_of_lines(
@@ -172,6 +186,7 @@ mod tests {
 
     #[rstest]
     #[case::no_secret("kvstore-opt: '{\"etcd.config\": \"/var/lib/etcd-config/etcd.config\"}'")]
+    #[case::file_of_a_key("hubble-tls-key-file: /var/lib/cilium/tls/hubble/server.key")]
     #[case::switch("automountServiceAccountToken: false")]
     #[case::certificate("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")]
     #[case::prose("the secret of a token is that it is no password")]

@@ -140,9 +140,15 @@ mod tests {
 
     #[rstest]
     #[case::patch_too_new("1.6.99", "version 1.6.99 is unknown; the nearest known release is 1.6.12")]
-    #[case::minor_too_new("1.99", "version 1.99.x is unknown; the nearest known release is 1.20.0")]
     #[case::minor_too_old("0.9.1", "version 0.9.1 is unknown; the nearest known release is 1.0.7")]
     fn names_the_nearest(#[case] spec: &str, #[case] message: &str) {
         assert_eq!(resolve(&spec.parse().unwrap()).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn the_nearest_of_a_minor_that_is_too_new_is_the_newest() {
+        let newest = &lines().last().unwrap().latest;
+        let message = format!("version 1.99.x is unknown; the nearest known release is {newest}");
+        assert_eq!(resolve(&"1.99".parse().unwrap()).unwrap_err().to_string(), message);
     }
 }

@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{commands, given};
 use engine::command_line::CommandLine;
+use engine::redact::redact;
 use engine::{errors, exit};
 
 /// Measure what an upgrade of Cilium does to traffic, on ephemeral or existing clusters.
@@ -116,7 +117,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8
 
 /// Prints an error with its causes; bad usage has an exit code of its own.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    let text = format!("error: {}\n", errors::causes(error).join("\n  because: "));
+    let text = redact(&format!("error: {}\n", errors::causes(error).join("\n  because: ")));
     // With standard error closed there is nobody left to tell.
     let told = std::io::stderr().write_all(text.as_bytes());
     let usage = error.is::<exit::Usage>();

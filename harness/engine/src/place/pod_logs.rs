@@ -1,4 +1,4 @@
-//! The logs of the subject's pods, saved in the run folder.
+//! The logs of the subject's pods, saved in the run folder without secrets.
 
 use std::path::Path;
 
@@ -7,6 +7,8 @@ use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, LogParams};
+
+use crate::redact::redact;
 
 /// Writes one file a container of a namespace.
 pub(crate) async fn save(client: &kube::Client, namespace: &str, folder: &Path) -> anyhow::Result<()> {
@@ -22,7 +24,8 @@ pub(crate) async fn save(client: &kube::Client, namespace: &str, folder: &Path) 
             Err(e) => format!("(no log: {})\n", crate::errors::line(&e.into())),
         };
         let path = folder.join(format!("{}-{container}.log", pod.name_any()));
-        std::fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))
+        std::fs::write(&path, redact(&text))
+            .with_context(|| format!("{} could not be written", path.display()))
     };
     let all = pods.iter().flat_map(|pod| {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);

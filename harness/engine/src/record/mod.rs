@@ -1,4 +1,5 @@
-//! The recorder: everything that happens in a run goes through it, to the event log, the console and the record.
+//! The recorder: everything that happens in a run goes through it, to the event log, the console and the record. What comes
+//! from outside, such as the words of a command that failed, leaves its secrets here.
 
 mod clock;
 mod start;
@@ -113,7 +114,7 @@ impl Recorder {
     }
 
     fn end_step(&self, name: &str, outcome: Outcome, detail: Option<String>) {
-        let ended_ms = self.clock.now_ms();
+        let (ended_ms, detail) = (self.clock.now_ms(), detail.map(|detail| redact(&detail)));
         {
             let mut inner = self.lock();
             let position = inner.open.iter().rposition(|(open, _)| open == name);
@@ -130,11 +131,12 @@ impl Recorder {
 
     /// Records progress inside a step.
     pub(crate) fn progress(&self, step: &str, message: String) {
-        self.emit(What::Progress { step: step.to_owned(), message });
+        self.emit(What::Progress { step: step.to_owned(), message: redact(&message) });
     }
 
     /// Records something that happened in the cluster at `at_ns`.
-    pub(crate) fn observe(&self, at_ns: u64, what: Observation) {
+    pub(crate) fn observe(&self, at_ns: u64, mut what: Observation) {
+        what.detail = what.detail.map(|detail| redact(&detail));
         self.emit_at(at_ns, What::Observed(what.clone()));
         let at_ms = self.clock.ms(at_ns);
         self.lock().run.observations.push(TimedObservation { at_ms, what });
@@ -170,6 +172,11 @@ impl Recorder {
             self.errored(&failure);
         }
         let (verdict, exit_code) = self.with(|run| {
+            run.reason = redact(&run.reason);
+            for finding in &mut run.findings {
+                finding.summary = redact(&finding.summary);
+                finding.evidence = redact(&finding.evidence);
+            }
             run.exit_code = exit::of(run.verdict);
             run.elapsed_ms = self.clock.now_ms();
             run.incidents = incidents::of(run);
@@ -248,5 +255,66 @@ fn empty(start: &RecordStart) -> Run {
         findings: Vec::new(),
         incidents: Vec::new(),
         budgets: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Change, Role};
+    use report::run::Finding;
+
+    use super::*;
+
+    /// A secret that comes in by every way is in no file of the run folder.
+    #[tokio::test]
+    async fn no_secret_reaches_the_run_folder() {
+        const SECRET: &str = "hunter2";
+        let words = || format!("helm --set db.password={SECRET} failed");
+        let out = tempfile::tempdir().unwrap();
+        let recorder = Recorder::start(&RecordStart {
+            id: "canary".to_owned(),
+            out: out.path().to_owned(),
+            audience: Audience::Nobody,
+            subject: "standin".to_owned(),
+            provider: "fake".to_owned(),
+            path: Vec::new(),
+            recipe: None,
+            calibration: None,
+        })
+        .unwrap();
+        recorder.progress("install", words());
+        let failed = recorder.step::<()>("install", async { Err(anyhow::anyhow!(words())) }).await;
+        assert!(failed.is_err());
+        recorder.step("again", async { Ok(words()) }).await.unwrap();
+        let observation = Observation {
+            node: None,
+            role: Role::Agent,
+            object: "agent-1".to_owned(),
+            change: Change::CannotStart,
+            detail: Some(words()),
+        };
+        recorder.observe(probe::clock::now_ns(), observation);
+        recorder.errored(&words());
+        let finding = Finding {
+            id: "F1".to_owned(),
+            hazard: None,
+            flow: None,
+            summary: words(),
+            evidence: words(),
+            reproduce: String::new(),
+        };
+        recorder.with(|run| run.findings.push(finding));
+        recorder.finish().unwrap();
+        let files: Vec<_> = std::fs::read_dir(recorder.folder().path()).unwrap().flatten().collect();
+        let texts = files
+            .iter()
+            .filter(|file| file.path().is_file())
+            .map(|file| (file.path(), std::fs::read_to_string(file.path()).unwrap()));
+        let mut redacted = 0;
+        for (path, text) in texts {
+            assert!(!text.contains(SECRET), "{} has it", path.display());
+            redacted += text.matches("&lt;redacted").count() + text.matches("<redacted").count();
+        }
+        assert!(redacted >= 10, "{redacted}: it was left out, not redacted");
     }
 }
