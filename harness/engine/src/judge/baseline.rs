@@ -38,11 +38,14 @@ impl Baseline {
         let doubtful = if canary { &outages.measured } else { &outages.worst };
         let mut hidden =
             doubtful.iter().filter(|outage| !transitions_follow || outage.first_good_ns.is_none());
-        match () {
-            () if summary.planned == 0 => Self::Nothing,
-            () if !certain.is_empty() => Self::Broken(certain),
-            () if hidden.next().is_some() => Self::Doubtful,
-            () => Self::Works,
+        if summary.planned == 0 {
+            Self::Nothing
+        } else if !certain.is_empty() {
+            Self::Broken(certain)
+        } else if hidden.next().is_some() {
+            Self::Doubtful
+        } else {
+            Self::Works
         }
     }
 }
