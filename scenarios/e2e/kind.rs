@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 use model::Layer;
 use nix::sys::signal::Signal;
-use report::run::{Flow, Outage, Run, Verdict};
+use report::run::{Flow, Outage, Verdict};
 
 use crate::cluster;
 use crate::command::{Running, Said, check, component, record, run, seatrial, tool};

@@ -43,6 +43,16 @@ impl ConfigMap {
         at(&self.documents, self.place)
     }
 
+    /// Returns the name, if the file has one.
+    pub fn name(&self) -> Option<&str> {
+        name(self.object())
+    }
+
+    /// Returns the namespace, if the file names one.
+    pub fn namespace(&self) -> Option<&str> {
+        self.object().get("metadata")?.get("namespace")?.text()
+    }
+
     /// Returns the entries of `data`, in file order.
     pub fn entries(&self) -> &[Entry] {
         self.object().get("data").map_or(&[], Node::entries)

@@ -26,6 +26,13 @@ pub struct Facts<'a> {
     pub budgets: Option<&'a BudgetTexts>,
 }
 
+impl Facts<'_> {
+    /// Returns the namespace of Cilium: that of its ConfigMap, or `kube-system`.
+    pub fn namespace(&self) -> &str {
+        self.config.and_then(ConfigMap::namespace).unwrap_or("kube-system")
+    }
+}
+
 /// What a measured run allows a layer at an impact, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetTexts(BTreeMap<(Layer, &'static str), String>);

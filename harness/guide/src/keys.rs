@@ -1,6 +1,6 @@
 //! Facts about the keys of the ConfigMap `cilium-config`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
@@ -26,8 +26,18 @@ pub(crate) struct Key {
     pub(crate) args_before: Option<Minor>,
     /// The key that it replaces.
     pub(crate) renamed_from: Option<Rename>,
-    /// Values that a later minor spells differently.
-    pub(crate) replaced: Option<Replacement>,
+    /// A different spelling of its values in older minors.
+    pub(crate) respelt: Option<Respelt>,
+    /// Values that only some minors accept.
+    #[serde(default)]
+    pub(crate) values: Vec<LimitedValue>,
+    /// A value that is dangerous when agents restart.
+    pub(crate) danger: Option<Danger>,
+    #[serde(default)]
+    predecessor: Vec<String>,
+    /// What a rebase does if the value that holds without the key changes.
+    #[serde(default)]
+    pub(crate) when_changed: WhenChanged,
     /// What a rebase does with the key in a cluster that does not have it yet.
     #[serde(default)]
     pub(crate) when_new: WhenNew,
@@ -72,32 +82,66 @@ pub(crate) enum Mapping {
     Negated,
 }
 
-/// Values that a minor and its successors spell differently.
+/// A value that only some minors accept.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Replacement {
-    /// First minor that rejects the old values.
-    pub(crate) into: Minor,
-    /// Old values and their replacements.
-    pub(crate) values: Vec<ReplacedValue>,
+pub(crate) struct LimitedValue {
+    /// The value.
+    pub(crate) value: String,
+    /// First minor that accepts it.
+    pub(crate) since: Option<Minor>,
+    /// Last minor that accepts it.
+    pub(crate) until: Option<Minor>,
+    /// The remedy.
+    pub(crate) instead: String,
 }
 
-/// An old value and its replacement.
+/// How minors spell a value differently.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Respelt {
+    /// Minors before this one read whole seconds, later ones durations.
+    SecondsBefore(Minor),
+}
+
+/// A value that is dangerous when agents restart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ReplacedValue {
-    /// The old value.
-    pub(crate) at: String,
-    /// Keys and values with the same meaning.
-    pub(crate) set: BTreeMap<String, String>,
+pub(crate) struct Danger {
+    /// The value.
+    pub(crate) value: String,
+    /// Its effect and the remedy.
+    pub(crate) why: String,
+}
+
+/// What a rebase does if the value that holds without the key changes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhenChanged {
+    /// Sets the old value.
+    #[default]
+    Pin,
+    /// Leaves the key out.
+    Adopt,
+    /// Sets a value if other keys have given values, else reports a conflict.
+    Decide {
+        /// The other keys and their values.
+        unless: BTreeMap<String, String>,
+        /// The value to set.
+        set: Option<String>,
+        /// The remedy.
+        or: String,
+    },
 }
 
 /// What a rebase does with a key in a cluster that does not have it yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WhenNew {
-    /// Sets the default of the target.
+    /// Sets the default of the target unless the option exists already with another value.
     #[default]
+    Follow,
+    /// Sets the default of the target.
     Adopt,
     /// Leaves the key out: its absence keeps the current behaviour.
     Omit,
@@ -152,13 +196,17 @@ static CLASSIC: LazyLock<File> = LazyLock::new(|| data::load("keys.yaml", includ
 static MODERN: LazyLock<File> =
     LazyLock::new(|| data::load("keys-1.7.yaml", include_str!("../data/keys-1.7.yaml")));
 
-/// The last minor whose keys are in the first file.
-const LAST_CLASSIC: Minor = Minor::new(1, 6);
+static BY_NAME: LazyLock<HashMap<&'static str, &'static Key>> =
+    LazyLock::new(|| all().map(|key| (key.key.as_str(), key)).collect());
 
-/// Returns the known keys of all minors up to one, in the order of the template.
-pub(crate) fn up_to(minor: Minor) -> impl Iterator<Item = &'static Key> {
-    let modern: &[Key] = if minor > LAST_CLASSIC { &MODERN.keys } else { &[] };
-    CLASSIC.keys.iter().chain(modern)
+/// Returns all keys, in the order of the template.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
+    CLASSIC.keys.iter().chain(&MODERN.keys)
+}
+
+/// Returns the facts about a key.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    BY_NAME.get(name).copied()
 }
 
 /// Returns the comment above a key in the template.
@@ -172,6 +220,12 @@ impl Key {
         let release = Version { pre: None, ..version.clone() };
         let at = self.defaults.iter().rev().find(|default| default.since.0 <= release)?;
         at.value.as_deref()
+    }
+
+    /// Returns the keys that it replaces.
+    pub(crate) fn predecessors(&self) -> impl Iterator<Item = &str> {
+        let renamed = self.renamed_from.iter().map(|rename| rename.key.as_str());
+        renamed.chain(self.predecessor.iter().map(String::as_str))
     }
 
     /// Returns the first minor that reads it.
@@ -193,13 +247,6 @@ impl Key {
     }
 }
 
-impl Replacement {
-    /// Returns the replacement of an old value.
-    pub(crate) fn of(&self, value: &str) -> Option<&BTreeMap<String, String>> {
-        self.values.iter().find(|replaced| replaced.at == value).map(|replaced| &replaced.set)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +255,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn key(name: &str) -> &'static Key {
-        up_to(Minor::new(1, 20)).find(|key| key.key == name).unwrap()
+        find(name).unwrap()
     }
 
     #[rstest]
@@ -225,7 +272,7 @@ mod tests {
 
     #[test]
     fn keys_are_unique_and_each_has_an_origin() {
-        let keys: Vec<_> = up_to(Minor::new(1, 20)).collect();
+        let keys: Vec<_> = all().collect();
         let names: BTreeSet<_> = keys.iter().map(|key| &key.key).collect();
         assert_eq!(names.len(), keys.len());
         for key in keys {

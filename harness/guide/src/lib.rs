@@ -10,6 +10,7 @@ mod kernel;
 mod keys;
 pub mod lint;
 mod node_image;
+mod options;
 pub mod plan;
 pub mod policy;
 pub mod rebase;

@@ -2,11 +2,11 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::lint::{metrics, policies, prefixes};
-use crate::{catalogue, hazard, keys, lint, node_image, plan, rebase, required, transition};
+use crate::lint::{fields, metrics, policies, prefixes};
+use crate::{catalogue, hazard, keys, lint, node_image, options, plan, rebase, required, transition};
 
 /// Returns every schema by name: documents first, then data files.
-pub fn all() -> [(&'static str, Schema); 12] {
+pub fn all() -> [(&'static str, Schema); 14] {
     [
         ("plan", schema_for!(plan::Plan)),
         ("rebase", schema_for!(rebase::render::Report)),
@@ -15,8 +15,10 @@ pub fn all() -> [(&'static str, Schema); 12] {
         ("data-transitions", schema_for!(transition::Table)),
         ("data-required", schema_for!(Vec<required::Entry>)),
         ("data-keys", schema_for!(keys::File)),
+        ("data-options", schema_for!(Vec<options::AgentOption>)),
         ("data-hazards", schema_for!(Vec<hazard::Entry>)),
         ("data-policy-features", schema_for!(Vec<policies::Support>)),
+        ("data-policy-fields", schema_for!(Vec<fields::Field>)),
         ("data-policy-limits", schema_for!(prefixes::File)),
         ("data-metrics", schema_for!(Vec<metrics::Metric>)),
         ("data-node-images", schema_for!(Vec<node_image::NodeImage>)),

@@ -27,7 +27,7 @@ fn lints_ten_thousand_policies_in_two_seconds() {
         kernel: Some("4.9".parse().unwrap()),
     };
     let start = Instant::now();
-    let report = lint(&[Source { file: "all.yaml", text: &text }], &change).unwrap();
+    let report = lint(&[Source { file: "all.yaml", text: &text }], &change);
     let elapsed = start.elapsed();
     assert_eq!(report.policies, 10_000);
     assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guide::lint::{Change, Source, lint, render};
+use guide::lint::{Change, RuleId, Source, lint, render};
 use model::Version;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,10 +47,10 @@ impl StepAction for Lint {
 fn report(policies: &str, files: &BTreeMap<String, String>, change: &Change) -> anyhow::Result<String> {
     let files = files.iter().map(|(file, text)| Source { file, text });
     let sources: Vec<_> = [Source { file: "cluster", text: policies }].into_iter().chain(files).collect();
-    let report = lint(&sources, change).map_err(|broken| {
-        let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the files to lint cannot be read: {}", lines.join("; "))
-    })?;
+    let report = lint(&sources, change);
+    if let Some(finding) = report.findings.iter().find(|finding| finding.rule == RuleId::UnreadableFile) {
+        anyhow::bail!("cannot lint {}: line {}: {}", finding.file, finding.line, finding.message);
+    }
     Ok(render::text(&report).trim_end().to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! Deprecated metrics in Prometheus rules and Grafana dashboards.
+//! Deprecated and removed metrics in Prometheus rules and Grafana dashboards.
 
 use std::sync::LazyLock;
 
@@ -16,15 +16,13 @@ use model::Minor;
 /// The prefix of every metric of the agent.
 pub const METRICS_PREFIX: &str = "cilium_";
 
-/// The common part of all deprecated metrics: expressions without it are not parsed.
-const COMMON: &str = "policy_l7_";
-
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Metric {
     metric: String,
-    deprecated: Minor,
-    instead: String,
+    deprecated: Option<Minor>,
+    removed: Option<Minor>,
+    instead: Option<String>,
     #[expect(dead_code, reason = "part of every entry; checked by parsing")]
     source: String,
     #[expect(dead_code, reason = "part of every entry; checked by parsing")]
@@ -85,19 +83,47 @@ fn finding(file: &str, node: &Node, metric: &Metric, change: &Change) -> Finding
         file: file.to_owned(),
         line: node.position.line,
         column: node.position.column,
-        message: format!(
-            "the expression reads {}, which {} deprecates: on {} it may return no data",
-            metric.metric, metric.deprecated, change.to
-        ),
-        help: format!("write {METRICS_PREFIX}{}", metric.instead),
+        message: metric.message(change),
+        help: match &metric.instead {
+            Some(instead) => format!("write {METRICS_PREFIX}{instead}"),
+            None => "remove it: no metric replaces it".to_owned(),
+        },
+    }
+}
+
+impl Metric {
+    /// Returns the first minor that deprecates or removes it.
+    fn since(&self) -> Minor {
+        let minors = self.deprecated.into_iter().chain(self.removed);
+        minors.min().unwrap_or(Minor::new(u16::MAX, 0))
+    }
+
+    fn message(&self, change: &Change) -> String {
+        let to = change.to.minor();
+        match (self.removed.filter(|removed| *removed <= to), self.deprecated) {
+            (Some(removed), _) => {
+                format!(
+                    "the expression reads {}, which {removed} removed: on {} it returns no data",
+                    self.metric, change.to
+                )
+            }
+            (None, Some(deprecated)) => format!(
+                "the expression reads {}, which {deprecated} deprecates: a later version returns no data",
+                self.metric
+            ),
+            (None, None) => format!("the expression reads {}", self.metric),
+        }
     }
 }
 
 fn deprecated_in(expression: &str, change: &Change) -> Vec<&'static Metric> {
-    if !expression.contains(COMMON) && !expression.contains("__name__") {
-        return Vec::new();
+    let named = |metric: &&Metric| expression.contains(&metric.metric) || expression.contains("__name__");
+    let candidates: Vec<_> =
+        METRICS.iter().filter(|metric| metric.since() <= change.to.minor()).filter(named).collect();
+    if candidates.is_empty() {
+        return candidates;
     }
-    let candidates = METRICS.iter().filter(|metric| metric.deprecated <= change.to.minor());
+    let candidates = candidates.into_iter();
     match parser::parse(&without_variables(expression)) {
         Ok(parsed) => {
             let mut selectors = Selectors::default();
@@ -202,10 +228,20 @@ mod tests {
     #[case::successor("cilium_policy_l7_total{rule=\"denied\"}", &[])]
     #[case::label_value("up{job=\"policy_l7_denied_total\"}", &[])]
     #[case::longer_name("my_policy_l7_denied_total_sum", &[])]
+    #[case::shorter_name("cilium_policy_l7_total", &[])]
     #[case::other("up", &[])]
     fn finds_names(#[case] expression: &str, #[case] names: &[&str]) {
         let found: Vec<_> = deprecated_in(expression, &change()).iter().map(|m| m.metric.as_str()).collect();
         assert_eq!(found, names);
+    }
+
+    #[rstest]
+    #[case::removed("identity_count", "1.10.20", true)]
+    #[case::still_there("node_connectivity_status", "1.16.19", false)]
+    #[case::removed_later("cilium_agent_bootstrap_seconds", "1.20.0", true)]
+    fn knows_metrics_that_are_removed(#[case] expression: &str, #[case] to: &str, #[case] found: bool) {
+        let change = Change { from: "1.9.18".parse().unwrap(), to: to.parse().unwrap(), kernel: None };
+        assert_eq!(!deprecated_in(expression, &change).is_empty(), found);
     }
 
     #[test]

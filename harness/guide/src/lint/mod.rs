@@ -1,6 +1,8 @@
 //! Finds policies, Prometheus rules and dashboards that a change of version breaks.
 
 mod advice;
+mod dns;
+pub(crate) mod fields;
 pub(crate) mod metrics;
 pub(crate) mod policies;
 pub(crate) mod prefixes;
@@ -16,7 +18,7 @@ pub use rules::{RuleId, UnknownRule};
 
 use crate::kernel::Kernel;
 use crate::policy::{self, Policy};
-use crate::yaml::{self, Position, YamlError};
+use crate::yaml::{self, Position};
 use model::{Minor, Version};
 
 /// A file to lint.
@@ -91,17 +93,6 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// A file that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{error}")]
-pub struct BrokenFile {
-    /// File.
-    pub file: String,
-    /// The position and the cause.
-    #[source]
-    pub error: YamlError,
-}
-
 impl Change {
     /// Tells whether an upgrade passes into a minor.
     fn enters(&self, major: u16, minor: u16) -> bool {
@@ -113,6 +104,17 @@ impl Change {
 impl Report {
     /// The name of the JSON form.
     pub const SCHEMA: &'static str = "seatrial/lint/v1";
+
+    /// Adds a file that cannot be opened.
+    pub fn add_unreadable(&mut self, file: &str, message: &str) {
+        self.findings.push(unreadable(file, Position { line: 1, column: 1 }, message, ""));
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.findings
+            .sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
+    }
 
     /// Tells whether the findings are notes only.
     pub fn is_clean(&self) -> bool {
@@ -133,20 +135,16 @@ impl Located<'_> {
     }
 }
 
-/// Checks files against a change of version.
-///
-/// # Errors
-/// Returns every file that cannot be read, with the position; no finding is reported then.
-pub fn lint(sources: &[Source<'_>], change: &Change) -> Result<Report, Vec<BrokenFile>> {
+/// Checks files against a change of version; a file that cannot be read is a finding, and the others are checked.
+pub fn lint(sources: &[Source<'_>], change: &Change) -> Report {
     let mut policies = Vec::new();
     let mut expressions = 0;
     let mut findings = Vec::new();
-    let mut broken = Vec::new();
     for source in sources {
         let documents = match yaml::documents(source.text) {
             Ok(documents) => documents,
             Err(error) => {
-                broken.push(BrokenFile { file: source.file.to_owned(), error });
+                findings.push(unreadable(source.file, error.position, &error.message, source.text));
                 continue;
             }
         };
@@ -156,13 +154,9 @@ pub fn lint(sources: &[Source<'_>], change: &Change) -> Result<Report, Vec<Broke
             expressions += metrics::check(source.file, document, change, &mut findings);
         }
     }
-    if !broken.is_empty() {
-        return Err(broken);
-    }
     policies::check(&policies, change, &mut findings);
     prefixes::check(&policies, change, &mut findings);
-    findings.sort_by(|a, b| (&a.file, a.line, a.column, a.rule).cmp(&(&b.file, b.line, b.column, b.rule)));
-    Ok(Report {
+    let mut report = Report {
         schema: Report::SCHEMA.to_owned(),
         from: change.from.clone(),
         to: change.to.clone(),
@@ -170,7 +164,26 @@ pub fn lint(sources: &[Source<'_>], change: &Change) -> Result<Report, Vec<Broke
         policies: policies.len(),
         expressions,
         findings,
-    })
+    };
+    report.sort();
+    report
+}
+
+fn unreadable(file: &str, at: Position, message: &str, text: &str) -> Finding {
+    let help = if text.contains("{{") {
+        "render the template with Helm first"
+    } else {
+        "correct the file, or leave it out"
+    };
+    Finding {
+        rule: RuleId::UnreadableFile,
+        level: Level::Error,
+        file: file.to_owned(),
+        line: at.line,
+        column: at.column,
+        message: format!("the file was not checked: {message}"),
+        help: help.to_owned(),
+    }
 }
 
 #[cfg(test)]

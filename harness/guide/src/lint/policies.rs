@@ -1,15 +1,14 @@
 //! Rules about single policies.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Change, Finding, Level, Located, RuleId};
+use super::{Change, Finding, Level, Located, RuleId, dns, fields};
 use crate::data::{self, Confidence};
-use crate::policy::{Feature, Policy, Rule};
-use crate::yaml::{Node, Position, Value};
+use crate::policy::{Feature, Rule};
+use crate::yaml::Position;
 use model::{Minor, Version};
 
 /// The first release with a policy feature.
@@ -30,20 +29,22 @@ static SUPPORT: LazyLock<Vec<Support>> =
     LazyLock::new(|| data::load("policy-features.yaml", include_str!("../../data/policy-features.yaml")));
 
 pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Vec<Finding>) {
-    let with_dns = selectors_with_dns(policies);
+    let with_dns = dns::rules(policies);
     for located in policies {
         for rule in &located.policy.rules {
             invalid(located, rule, findings);
             unsupported(located, rule, change, findings);
+            fields::check(located, rule, change, findings);
             container_labels(located, rule, change, findings);
-            dns_polling(located, rule, change, &with_dns, findings);
+            dns::polling(located, rule, change, &with_dns, findings);
             host_vs_world(located, rule, change, findings);
             remote_node(located, rule, change, findings);
         }
     }
 }
 
-fn first(rule: &Rule, feature: Feature) -> Option<Position> {
+/// Returns the first position of a feature in a rule.
+pub(super) fn first(rule: &Rule, feature: Feature) -> Option<Position> {
     rule.uses.iter().find(|(used, _)| *used == feature).map(|(_, position)| *position)
 }
 
@@ -113,57 +114,6 @@ fn container_labels(located: &Located<'_>, rule: &Rule, change: &Change, finding
     }
 }
 
-/// A namespace and a selector as canonical text.
-type Selected = (String, String);
-
-fn selected(policy: &Policy, rule: &Rule) -> Selected {
-    let namespace = policy.name.split_once('/').map_or("", |(namespace, _)| namespace);
-    (namespace.to_owned(), rule.selector.as_ref().map(canonical).unwrap_or_default())
-}
-
-fn selectors_with_dns(policies: &[Located<'_>]) -> HashSet<Selected> {
-    let rules =
-        policies.iter().flat_map(|located| located.policy.rules.iter().map(|rule| (&located.policy, rule)));
-    rules
-        .filter(|(_, rule)| first(rule, Feature::DnsRules).is_some())
-        .map(|(policy, rule)| selected(policy, rule))
-        .collect()
-}
-
-fn dns_polling(
-    located: &Located<'_>,
-    rule: &Rule,
-    change: &Change,
-    with_dns: &HashSet<Selected>,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(position) = first(rule, Feature::FqdnName).or_else(|| first(rule, Feature::FqdnPattern)) else {
-        return;
-    };
-    let (namespace, selector) = selected(&located.policy, rule);
-    let everyone = (namespace.clone(), "{}".to_owned());
-    if with_dns.contains(&(namespace, selector)) || with_dns.contains(&everyone) {
-        return;
-    }
-    let (level, why) = if change.enters(1, 4) {
-        (
-            Level::Error,
-            "no longer polls DNS: connections to cached names are dropped until the pod resolves them again",
-        )
-    } else if change.enters(1, 9) {
-        (Level::Error, "has no DNS poller: without a DNS rule the names never resolve to addresses")
-    } else {
-        return;
-    };
-    let message = format!(
-        "policy {} uses toFQDNs without a DNS rule for the same pods, and {} {why}",
-        located.policy.name, change.to
-    );
-    let help = "add a toPorts rule with `rules.dns` for the same pods; for a seamless upgrade run the pre-flight check \
-                with preflight.tofqdnsPreCache and keep tofqdns-enable-poller \"true\" during the upgrade";
-    findings.push(located.finding(RuleId::DnsPolling, level, position, message, help.to_owned()));
-}
-
 fn host_vs_world(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {
     let world = first(rule, Feature::EntityWorld).or_else(|| first(rule, Feature::CidrZero));
     let (true, Some(position), None) = (change.enters(1, 1), first(rule, Feature::Ingress), world) else {
@@ -189,18 +139,4 @@ fn remote_node(located: &Located<'_>, rule: &Rule, change: &Change, findings: &m
     );
     let help = "keep enable-remote-node-identity \"false\", or add remote-node after the upgrade";
     findings.push(located.finding(RuleId::RemoteNode, Level::Warning, position, message, help.to_owned()));
-}
-
-/// Returns the canonical text of a selector, independent of its order.
-fn canonical(node: &Node) -> String {
-    match &node.value {
-        Value::Scalar { text, .. } => format!("{text:?}"),
-        Value::Sequence(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Mapping { entries, .. } => {
-            let mut pairs: Vec<_> =
-                entries.iter().map(|entry| format!("{:?}:{}", entry.key, canonical(&entry.value))).collect();
-            pairs.sort_unstable();
-            format!("{{{}}}", pairs.join(","))
-        }
-    }
 }

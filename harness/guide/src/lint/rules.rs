@@ -24,6 +24,10 @@ pub enum RuleId {
     PrefixLengths,
     /// Policies that rely on other nodes being the entity host.
     RemoteNode,
+    /// Fields of policies that the target has removed.
+    RemovedField,
+    /// Files that cannot be read.
+    UnreadableFile,
     /// Features that the target does not support.
     UnsupportedFeature,
 }
@@ -37,7 +41,7 @@ pub struct UnknownRule {
 
 impl RuleId {
     /// All rules, by name.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ContainerLabels,
         Self::DeprecatedMetrics,
         Self::DnsPolling,
@@ -45,6 +49,8 @@ impl RuleId {
         Self::InvalidCidr,
         Self::PrefixLengths,
         Self::RemoteNode,
+        Self::RemovedField,
+        Self::UnreadableFile,
         Self::UnsupportedFeature,
     ];
 
@@ -58,6 +64,8 @@ impl RuleId {
             Self::InvalidCidr => "invalid-cidr",
             Self::PrefixLengths => "prefix-lengths",
             Self::RemoteNode => "remote-node",
+            Self::RemovedField => "removed-field",
+            Self::UnreadableFile => "unreadable-file",
             Self::UnsupportedFeature => "unsupported-feature",
         }
     }
@@ -72,6 +80,8 @@ impl RuleId {
             Self::InvalidCidr => include_str!("../../data/rules/invalid-cidr.md"),
             Self::PrefixLengths => include_str!("../../data/rules/prefix-lengths.md"),
             Self::RemoteNode => include_str!("../../data/rules/remote-node.md"),
+            Self::RemovedField => include_str!("../../data/rules/removed-field.md"),
+            Self::UnreadableFile => include_str!("../../data/rules/unreadable-file.md"),
             Self::UnsupportedFeature => include_str!("../../data/rules/unsupported-feature.md"),
         }
     }

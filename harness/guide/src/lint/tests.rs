@@ -9,7 +9,7 @@ fn run(text: &str, from: &str, to: &str, kernel: Option<&str>) -> Vec<String> {
         to: to.parse().unwrap(),
         kernel: kernel.map(|kernel| kernel.parse().unwrap()),
     };
-    let report = lint(&[Source { file: "p.yaml", text }], &change).unwrap();
+    let report = lint(&[Source { file: "p.yaml", text }], &change);
     report.findings.iter().map(|f| format!("{}:{} {:?} {}", f.line, f.column, f.level, f.rule)).collect()
 }
 
@@ -23,7 +23,7 @@ fn policy(rule: &str) -> String {
     "  egress: [{toFQDNs: [{matchName: a.b}]}]",
     "1.8.13",
     "1.9.18",
-    "5:35 Error dns-polling"
+    "5:35 Warning dns-polling"
 )]
 #[case::fqdn_unsupported(
     "  egress: [{toFQDNs: [{matchName: a.b}]}]",
@@ -102,7 +102,7 @@ fn repeats_the_agents_message_and_computes_advice() {
         kernel: Some("4.9".parse().unwrap()),
     };
     let text = with_lengths(16);
-    let report = lint(&[Source { file: "p.yaml", text: &text }], &change).unwrap();
+    let report = lint(&[Source { file: "p.yaml", text: &text }], &change);
     assert_eq!(
         report.findings[0].message,
         "1.2.8 rejects policy p on kernel 4.9: Adding specified prefixes would result in too many \
@@ -115,13 +115,64 @@ fn repeats_the_agents_message_and_computes_advice() {
 }
 
 #[test]
-fn a_broken_file_is_named_and_no_finding_is_reported() {
+fn an_unreadable_file_is_a_finding_and_the_others_are_checked() {
     let change = Change { from: "1.5.13".parse().unwrap(), to: "1.6.4".parse().unwrap(), kernel: None };
     let good = policy("  egress: [{toCIDR: [x]}]");
     let sources = [Source { file: "good.yaml", text: &good }, Source { file: "bad.yaml", text: "a: b: c\n" }];
-    let broken = lint(&sources, &change).unwrap_err();
-    assert_eq!(broken.len(), 1);
-    assert!(broken[0].to_string().starts_with("bad.yaml:1:5: invalid YAML: "), "{}", broken[0]);
+    let report = lint(&sources, &change);
+    let found: Vec<_> = report.findings.iter().map(|f| format!("{}:{} {}", f.file, f.line, f.rule)).collect();
+    assert_eq!(found, ["bad.yaml:1 unreadable-file", "good.yaml:5 invalid-cidr"]);
+    assert_eq!(report.policies, 1);
+}
+
+/// A policy with names, and another one with a DNS rule for some pods.
+fn with_dns(selector: &str, namespace: &str) -> String {
+    let names = "kind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  endpointSelector: {matchLabels: {app: a, tier: b}}\n  egress: [{toFQDNs: [{matchName: a.b}]}]\n";
+    let dns = format!(
+        "---\nkind: CiliumNetworkPolicy\nmetadata: {{name: dns{namespace}}}\nspec:\n  endpointSelector: {selector}\n  egress: [{{toPorts: [{{rules: {{dns: [{{matchPattern: \"*\"}}]}}}}]}}]\n"
+    );
+    format!("{names}{dns}")
+}
+
+#[rstest]
+#[case::same_pods("{matchLabels: {app: a, tier: b}}", ", namespace: shop", 0)]
+#[case::more_pods("{matchLabels: {app: a}}", ", namespace: shop", 0)]
+#[case::all_pods("{}", ", namespace: shop", 0)]
+#[case::the_whole_cluster("{}", "", 0)]
+#[case::the_namespace_by_label("{matchLabels: {\"k8s:io.kubernetes.pod.namespace\": shop}}", "", 0)]
+#[case::other_pods("{matchLabels: {app: c}}", ", namespace: shop", 1)]
+#[case::other_namespace("{}", ", namespace: other", 1)]
+fn a_dns_rule_counts_for_all_pods_that_it_selects(
+    #[case] selector: &str,
+    #[case] namespace: &str,
+    #[case] found: usize,
+) {
+    assert_eq!(run(&with_dns(selector, namespace), "1.3.8", "1.5.13", Some("4.19")).len(), found);
+}
+
+#[rstest]
+#[case::new_field("  ingress: [{fromNodes: [{}]}]", "1.16.19", "1.15.19", "5:14 Error unsupported-feature")]
+#[case::new_value(
+    "  egress: [{toEntities: [kube-apiserver]}]",
+    "1.11.20",
+    "1.10.20",
+    "5:26 Error unsupported-feature"
+)]
+#[case::removed("  ingress: [{fromRequires: [{}]}]", "1.18.14", "1.19.8", "5:14 Error removed-field")]
+#[case::top_level(
+    "  enableDefaultDeny: {egress: false}",
+    "1.16.19",
+    "1.15.19",
+    "5:3 Error unsupported-feature"
+)]
+fn finds_fields(#[case] rule: &str, #[case] from: &str, #[case] to: &str, #[case] finding: &str) {
+    assert_eq!(run(&policy(rule), from, to, Some("5.10")), [finding]);
+}
+
+#[test]
+fn labels_named_like_fields_are_no_fields() {
+    let rule = "  ingress: [{fromEndpoints: [{matchLabels: {log: x, icmps: y}}]}]";
+    assert_eq!(run(&policy(rule), "1.18.14", "1.10.20", Some("5.10")), Vec::<String>::new());
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use crate::catalogue;
 use model::Version;
 
+/// The file that holds the values of the release.
+pub(super) const VALUES: &str = "values.yaml";
+
 /// Returns the `helm template` command for a release, without values.
-pub(super) fn helm_template(to: &Version) -> String {
+pub(super) fn helm_template(to: &Version, namespace: &str) -> String {
     if is_published(to) {
-        format!("helm template cilium cilium/cilium --version {to} --namespace kube-system")
+        format!("helm template cilium cilium/cilium --version {to} --namespace {namespace}")
     } else {
-        "helm template cilium --namespace kube-system".to_owned()
+        format!("helm template cilium --namespace {namespace}")
     }
 }
 

@@ -3,6 +3,7 @@
 mod chart;
 mod preflight;
 mod procedure;
+mod release;
 pub mod render;
 mod route;
 

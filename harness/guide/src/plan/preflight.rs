@@ -52,42 +52,44 @@ pub(super) fn preflights(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec
     };
     let mut found = Vec::new();
     if crosses(1, 5) && facts.previously >= Some(Minor::new(1, 5)) {
-        found.push(rm_svc_v2(facts.kubernetes));
+        found.push(rm_svc_v2(facts));
     }
     let names = facts.policies.is_none_or(|policies| policies.contains(&Feature::FqdnName));
     if crosses(1, 4) && names {
-        found.push(fqdn_pre_cache(to, facts.kubernetes));
+        found.push(fqdn_pre_cache(to, facts));
     } else if to.minor() >= Minor::new(1, 4) {
-        found.push(pull(to, facts.kubernetes));
+        found.push(pull(to, facts));
     }
     if *to >= Version::new(1, 6, 9) {
-        found.push(validate_cnp(to));
+        // The validator is a Deployment of the same manifest: it must be ready before the manifest is deleted.
+        let delete = found.last_mut().and_then(|before| before.commands.pop());
+        found.push(validate_cnp(to, facts, delete));
     }
     let wants_crd = facts.config.is_some_and(|config| config.get("identity-allocation-mode") == Some("crd"));
     if crosses(1, 6) && wants_crd {
-        found.push(migrate_identity(to));
+        found.push(migrate_identity(to, facts));
     }
     found
 }
 
-fn pull(to: &Version, kubernetes: Option<Minor>) -> Preflight {
+fn pull(to: &Version, facts: &Facts<'_>) -> Preflight {
     Preflight {
         variant: Variant::Pull,
         why: "every node pulls the image before an agent stops, and a tag that does not exist is found"
             .to_owned(),
-        commands: run(to, kubernetes, &[]),
+        commands: run(to, facts, &[]),
         source: "1.6 guide, running a pre-flight DaemonSet; the guide omits the -f of `kubectl create`"
             .to_owned(),
     }
 }
 
-fn fqdn_pre_cache(to: &Version, kubernetes: Option<Minor>) -> Preflight {
+fn fqdn_pre_cache(to: &Version, facts: &Facts<'_>) -> Preflight {
     // The guide writes preflight.tofqdnsPrecache, which no chart has.
     let set = format!("preflight.tofqdnsPreCache={PRE_CACHE}");
-    let mut commands = run(to, kubernetes, &[&set]);
+    let mut commands = run(to, facts, &[&set]);
     commands.insert(
         0,
-        format!("kubectl -n kube-system patch configmap cilium-config --type merge -p '{{\"data\":{{\"tofqdns-enable-poller\":\"true\",\"tofqdns-pre-cache\":\"{PRE_CACHE}\"}}}}'"),
+        format!("kubectl -n {} patch configmap cilium-config --type merge -p '{{\"data\":{{\"tofqdns-enable-poller\":\"true\",\"tofqdns-pre-cache\":\"{PRE_CACHE}\"}}}}'", facts.namespace()),
     );
     Preflight {
         variant: Variant::FqdnPreCache,
@@ -98,8 +100,8 @@ fn fqdn_pre_cache(to: &Version, kubernetes: Option<Minor>) -> Preflight {
     }
 }
 
-fn rm_svc_v2(kubernetes: Option<Minor>) -> Preflight {
-    let folder = kubernetes.map(|minor| minor.clamp(RM_SVC_V2[0], RM_SVC_V2[1]).to_string());
+fn rm_svc_v2(facts: &Facts<'_>) -> Preflight {
+    let folder = facts.kubernetes.map(|minor| minor.clamp(RM_SVC_V2[0], RM_SVC_V2[1]).to_string());
     let folder = folder.unwrap_or_else(|| "KUBERNETES_MINOR".to_owned());
     let url = format!(
         "https://raw.githubusercontent.com/cilium/cilium/1.6.4/examples/kubernetes/{folder}/cilium-pre-flight-with-rm-svc-v2.yaml"
@@ -107,32 +109,37 @@ fn rm_svc_v2(kubernetes: Option<Minor>) -> Preflight {
     Preflight {
         variant: Variant::RmSvcV2,
         why: "the cluster has run 1.5 before: the agents would use its old service maps".to_owned(),
-        commands: vec![format!("kubectl apply -f {url}"), ready(), format!("kubectl delete -f {url}")],
+        commands: vec![format!("kubectl apply -f {url}"), ready(facts), format!("kubectl delete -f {url}")],
         source: "1.6 guide, upgrading from >=1.4.0 to 1.5.y, step 2".to_owned(),
     }
 }
 
-fn validate_cnp(to: &Version) -> Preflight {
+fn validate_cnp(to: &Version, facts: &Facts<'_>, delete: Option<String>) -> Preflight {
+    let namespace = facts.namespace();
+    let mut commands = vec![
+        format!("kubectl -n {namespace} rollout status deployment/cilium-pre-flight-check"),
+        format!("kubectl -n {namespace} logs deployment/cilium-pre-flight-check -c cnp-validator"),
+    ];
+    commands.extend(delete);
     let required = to.minor() >= Minor::new(1, 9);
     let why = "policies that the new schema rejects are found before the upgrade";
     Preflight {
         variant: Variant::ValidateCnp,
         why: if required { format!("{why}; the guide requires it") } else { why.to_owned() },
-        commands: vec![
-            "kubectl -n kube-system rollout status deployment/cilium-pre-flight-check".to_owned(),
-            "kubectl -n kube-system logs deployment/cilium-pre-flight-check -c cnp-validator".to_owned(),
-        ],
+        commands,
         source: "charts 1.6.9 and later: preflight.validateCNPs; 1.10 guide, 1.9 notes".to_owned(),
     }
 }
 
-fn migrate_identity(to: &Version) -> Preflight {
+fn migrate_identity(to: &Version, facts: &Facts<'_>) -> Preflight {
     let set = ["global.etcd.enabled=true", "global.etcd.ssl=true"];
-    let mut commands = run(to, None, &set);
+    let mut commands = run(to, facts, &set);
     commands.insert(
         commands.len() - 1,
-        "kubectl -n kube-system exec ds/cilium-pre-flight-check -- cilium preflight migrate-identity"
-            .to_owned(),
+        format!(
+            "kubectl -n {} exec ds/cilium-pre-flight-check -- cilium preflight migrate-identity",
+            facts.namespace()
+        ),
     );
     Preflight {
         variant: Variant::MigrateIdentity,
@@ -146,13 +153,14 @@ fn migrate_identity(to: &Version) -> Preflight {
 }
 
 /// Renders a pre-flight check, starts it, waits for it and removes it.
-fn run(to: &Version, kubernetes: Option<Minor>, set: &[&str]) -> Vec<String> {
+fn run(to: &Version, facts: &Facts<'_>, set: &[&str]) -> Vec<String> {
     if to.minor() < Minor::new(1, 6) {
-        let folder = kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
+        let folder =
+            facts.kubernetes.map_or_else(|| "KUBERNETES_MINOR".to_owned(), |minor| minor.to_string());
         let url = format!(
             "https://raw.githubusercontent.com/cilium/cilium/{to}/examples/kubernetes/{folder}/cilium-pre-flight.yaml"
         );
-        return vec![format!("kubectl create -f {url}"), ready(), format!("kubectl delete -f {url}")];
+        return vec![format!("kubectl create -f {url}"), ready(facts), format!("kubectl delete -f {url}")];
     }
     let off = if to.minor() < Minor::new(1, 9) {
         "--set agent.enabled=false --set config.enabled=false --set operator.enabled=false"
@@ -160,18 +168,18 @@ fn run(to: &Version, kubernetes: Option<Minor>, set: &[&str]) -> Vec<String> {
         "--set agent=false --set operator.enabled=false"
     };
     let extra: String = set.iter().map(|set| format!(" --set {set}")).collect();
-    let template = helm_template(to);
+    let template = helm_template(to, facts.namespace());
     vec![
         format!("{template} --set preflight.enabled=true {off}{extra} > cilium-preflight.yaml"),
         "kubectl create -f cilium-preflight.yaml".to_owned(),
-        ready(),
+        ready(facts),
         "kubectl delete -f cilium-preflight.yaml".to_owned(),
     ]
 }
 
 /// The guide compares READY with the number of agents.
-fn ready() -> String {
-    "kubectl -n kube-system rollout status daemonset/cilium-pre-flight-check".to_owned()
+fn ready(facts: &Facts<'_>) -> String {
+    format!("kubectl -n {} rollout status daemonset/cilium-pre-flight-check", facts.namespace())
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue;
 use crate::facts::Facts;
 use crate::hazard::{self, Hazard};
-use crate::plan::StageKind;
 use crate::plan::chart::{self, helm_template};
 use crate::plan::preflight::Preflight;
+use crate::plan::{StageKind, release};
 use crate::transition::Row;
 use model::{Minor, Version};
 
@@ -45,7 +45,7 @@ pub(super) struct Hop<'a> {
 }
 
 impl Step {
-    fn new(name: &str, commands: Vec<String>, note: Option<&str>) -> Self {
+    pub(super) fn new(name: &str, commands: Vec<String>, note: Option<&str>) -> Self {
         Self { name: name.to_owned(), commands, note: note.map(ToOwned::to_owned) }
     }
 }
@@ -53,6 +53,7 @@ impl Step {
 /// Returns the steps of a stage, pre-flight checks included.
 pub(super) fn steps(hop: &Hop<'_>, row: &Row, preflights: &[Preflight], facts: &Facts<'_>) -> Vec<Step> {
     let Hop { from, to, kind } = *hop;
+    let namespace = facts.namespace();
     let mut steps = Vec::new();
     if to.minor() >= Minor::new(1, 6) && !chart::is_published(to) {
         steps.push(Step::new(
@@ -68,19 +69,25 @@ pub(super) fn steps(hop: &Hop<'_>, row: &Row, preflights: &[Preflight], facts: &
             None,
         ));
     }
-    if kind != StageKind::Patch {
-        steps.push(rebase(from, to));
-    }
-    if kind == StageKind::Patch && !row.daemonset_required {
-        steps.push(set_image(to));
+    if to.minor() >= release::SINCE {
+        // The preparation comes first: pre-flight checks are rendered from the chart repository.
+        steps.splice(0..0, release::prepare(from, to, facts));
+        steps.push(release::upgrade(from, to, facts));
     } else {
-        steps.push(manifests(from, to, facts));
+        if kind != StageKind::Patch {
+            steps.push(rebase(from, to, namespace));
+        }
+        if kind == StageKind::Patch && !row.daemonset_required {
+            steps.push(set_image(to, facts));
+        } else {
+            steps.push(manifests(from, to, facts));
+        }
     }
     steps.push(Step::new(
         "Wait for the rollout and check the pods",
         vec![
-            "kubectl -n kube-system rollout status daemonset/cilium".to_owned(),
-            "kubectl -n kube-system get pods -l k8s-app=cilium -o wide".to_owned(),
+            format!("kubectl -n {namespace} rollout status daemonset/cilium"),
+            format!("kubectl -n {namespace} get pods -l k8s-app=cilium -o wide"),
         ],
         Some(
             "existing policies stay in force while an agent restarts; new policies take effect on a node when its agent is ready",
@@ -89,11 +96,11 @@ pub(super) fn steps(hop: &Hop<'_>, row: &Row, preflights: &[Preflight], facts: &
     steps
 }
 
-fn rebase(from: &Version, to: &Version) -> Step {
+fn rebase(from: &Version, to: &Version, namespace: &str) -> Step {
     Step::new(
         "Rebase the ConfigMap",
         vec![
-            "kubectl -n kube-system get configmap cilium-config -o yaml > cilium-config.yaml".to_owned(),
+            format!("kubectl -n {namespace} get configmap cilium-config -o yaml > cilium-config.yaml"),
             format!("seatrial rebase --from {from} --to {to} --in-place cilium-config.yaml"),
             "kubectl apply -f cilium-config.yaml".to_owned(),
         ],
@@ -102,21 +109,32 @@ fn rebase(from: &Version, to: &Version) -> Step {
 }
 
 /// Since 1.6 the init container runs the agent's image, so both images are set.
-fn set_image(to: &Version) -> Step {
+fn set_image(to: &Version, facts: &Facts<'_>) -> Step {
     let registry = catalogue::line(to.minor()).map_or("docker.io/cilium", |line| line.registry_of(to));
-    let tag = to.tag();
+    let (tag, namespace) = (to.tag(), facts.namespace());
     let agent = format!("{registry}/cilium:{tag}");
     let init =
         if to.minor() >= Minor::new(1, 6) { format!(" clean-cilium-state={agent}") } else { String::new() };
     let mut commands =
-        vec![format!("kubectl -n kube-system set image daemonset/cilium cilium-agent={agent}{init}")];
+        vec![format!("kubectl -n {namespace} set image daemonset/cilium cilium-agent={agent}{init}")];
     if to.minor() >= Minor::new(1, 4) {
-        let name = if to.minor() >= Minor::new(1, 8) { "operator-generic" } else { "operator" };
+        let name = operator(to, facts);
         commands.push(format!(
-            "kubectl -n kube-system set image deployment/cilium-operator cilium-operator={registry}/{name}:{tag}"
+            "kubectl -n {namespace} set image deployment/cilium-operator cilium-operator={registry}/{name}:{tag}"
         ));
     }
     Step::new("Set the image", commands, None)
+}
+
+/// Returns the name of the operator's image: since 1.8 it depends on the IPAM mode.
+fn operator(to: &Version, facts: &Facts<'_>) -> &'static str {
+    match facts.config.and_then(|config| config.get("ipam")) {
+        _ if to.minor() < Minor::new(1, 8) => "operator",
+        Some("eni") => "operator-aws",
+        Some("azure") => "operator-azure",
+        Some("alibabacloud") => "operator-alibabacloud",
+        _ => "operator-generic",
+    }
 }
 
 fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
@@ -135,37 +153,25 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
             Some("the folder is named after the Kubernetes minor, not the Cilium minor"),
         );
     }
-    if to.minor() < Minor::new(1, 9) {
-        let keep = match to.minor() {
-            minor if minor == Minor::new(1, 7) && from.minor() < minor => {
-                " --set agent.keepDeprecatedLabels=true"
-            }
-            minor if minor == Minor::new(1, 8) && from.minor() < minor => {
-                " --set agent.keepDeprecatedProbes=true"
-            }
-            _ => "",
-        };
-        let template = helm_template(to);
-        let commands = vec![
-            format!("{template} --set config.enabled=false{keep} > cilium.yaml"),
-            "kubectl apply -f cilium.yaml".to_owned(),
-        ];
-        return Step::new(
-            name,
-            commands,
-            Some(
-                "with config.enabled=false, values that configure the agent have no effect: the ConfigMap holds them",
-            ),
-        );
-    }
-    let upgrade = format!(
-        "helm upgrade cilium cilium/cilium --version {to} --namespace kube-system -f values.yaml --set upgradeCompatibility=FIRST_INSTALLED_MINOR"
-    );
+    let keep = match to.minor() {
+        minor if minor == Minor::new(1, 7) && from.minor() < minor => {
+            " --set agent.keepDeprecatedLabels=true"
+        }
+        minor if minor == Minor::new(1, 8) && from.minor() < minor => {
+            " --set agent.keepDeprecatedProbes=true"
+        }
+        _ => "",
+    };
+    let template = helm_template(to, facts.namespace());
+    let commands = vec![
+        format!("{template} --set config.enabled=false{keep} > cilium.yaml"),
+        "kubectl apply -f cilium.yaml".to_owned(),
+    ];
     Step::new(
-        "Upgrade the release",
-        vec!["helm repo update".to_owned(), upgrade],
+        name,
+        commands,
         Some(
-            "do not use --reuse-values: keep your values in a file; upgradeCompatibility is the minor that was installed first",
+            "with config.enabled=false, values that configure the agent have no effect: the ConfigMap holds them",
         ),
     )
 }
@@ -173,31 +179,36 @@ fn manifests(from: &Version, to: &Version, facts: &Facts<'_>) -> Step {
 /// Returns how to roll a stage back.
 pub(super) fn rollback(hop: &Hop<'_>, facts: &Facts<'_>) -> Rollback {
     let Hop { from, to, kind } = *hop;
-    let commands = if kind != StageKind::Patch && to.minor() >= Minor::new(1, 9) {
-        vec!["helm rollback cilium --namespace kube-system".to_owned()]
+    let rollback = if to.minor() >= release::SINCE && from.minor() >= release::SINCE {
+        release::rollback(facts, kind == StageKind::Patch)
     } else {
-        vec![
-            "kubectl -n kube-system rollout undo daemonset/cilium".to_owned(),
-            "kubectl -n kube-system rollout status daemonset/cilium".to_owned(),
-        ]
+        undo(hop, facts.namespace())
     };
-    let mut not_undone = Vec::new();
-    if kind != StageKind::Patch {
-        let rebase = format!("the ConfigMap: rebase it with `seatrial rebase --from {to} --to {from}`");
-        not_undone.push(rebase);
-        if to.minor() < Minor::new(1, 9) {
-            not_undone.push("ClusterRoles, ServiceAccounts and their bindings".to_owned());
-            if to.minor().max(from.minor()) >= Minor::new(1, 4) {
-                not_undone.push("the Deployment cilium-operator".to_owned());
-            }
-        }
-        not_undone
-            .push("CRDs, and objects of kinds that the upgrade added, such as CiliumIdentity".to_owned());
-    } else if to.minor() >= Minor::new(1, 4) {
-        not_undone.push("the Deployment cilium-operator".to_owned());
-    }
     let there = hazard::hazards(from, to, facts);
     let mut hazards = hazard::hazards(to, from, facts);
     hazards.retain(|hazard| !there.contains(hazard));
-    Rollback { commands, not_undone, hazards }
+    Rollback { hazards, ..rollback }
+}
+
+/// Undoes the rollout of manifests, which restores pod templates only.
+fn undo(hop: &Hop<'_>, namespace: &str) -> Rollback {
+    let Hop { from, to, kind } = *hop;
+    let mut commands = vec![format!("kubectl -n {namespace} rollout undo daemonset/cilium")];
+    let operator = to.minor().min(from.minor()) >= Minor::new(1, 4);
+    if operator {
+        commands.push(format!("kubectl -n {namespace} rollout undo deployment/cilium-operator"));
+    }
+    commands.push(format!("kubectl -n {namespace} rollout status daemonset/cilium"));
+    let mut not_undone = Vec::new();
+    if kind != StageKind::Patch {
+        not_undone.push(format!("the ConfigMap: rebase it with `seatrial rebase --from {to} --to {from}`"));
+        not_undone.push("ClusterRoles, ServiceAccounts and their bindings".to_owned());
+        if !operator && to.minor().max(from.minor()) >= Minor::new(1, 4) {
+            not_undone
+                .push("the Deployment cilium-operator, which the older version does not have".to_owned());
+        }
+        not_undone
+            .push("CRDs, and objects of kinds that the upgrade added, such as CiliumIdentity".to_owned());
+    }
+    Rollback { commands, not_undone, hazards: Vec::new() }
 }

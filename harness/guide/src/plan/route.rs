@@ -31,6 +31,12 @@ pub enum PlanError {
         /// The version.
         version: Version,
     },
+    /// A build of a vendor, which has images and charts of its own.
+    #[error("{version} is a build of a vendor: upgrade it with the charts and images of the vendor")]
+    VendorBuild {
+        /// The version.
+        version: Version,
+    },
     /// The target is older, and the options do not allow a downgrade.
     #[error("{to} is older than {from}: allow a downgrade explicitly")]
     NotAnUpgrade {
@@ -88,6 +94,9 @@ pub fn plan_for(
     if from == to {
         return Err(PlanError::SameVersion { version: from.clone() });
     }
+    if let Some(version) = [from, to].into_iter().find(|version| is_vendor_build(version)) {
+        return Err(PlanError::VendorBuild { version: version.clone() });
+    }
     let down = to < from;
     if down && !options.downgrade {
         return Err(PlanError::NotAnUpgrade { from: from.clone(), to: to.clone() });
@@ -115,6 +124,12 @@ pub fn plan_for(
         return Err(PlanError::Unlisted { from: from.clone(), to: to.clone(), staged: Box::new(staged) });
     }
     Ok(staged)
+}
+
+/// Tells whether a version has a suffix that no pre-release of the project has.
+fn is_vendor_build(version: &Version) -> bool {
+    let known = ["rc", "pre", "snapshot", "alpha", "beta", "dev"];
+    version.pre.as_deref().is_some_and(|pre| !known.iter().any(|word| pre.starts_with(word)))
 }
 
 /// Finds the releases to stop at, oldest first.
@@ -293,6 +308,11 @@ mod tests {
 
     #[rstest]
     #[case::same("1.5.13", "1.5.13", "1.5.13 is already the target: nothing to upgrade")]
+    #[case::vendor(
+        "1.14.5-eksa.2",
+        "1.15.19",
+        "1.14.5-eksa.2 is a build of a vendor: upgrade it with the charts and images of the vendor"
+    )]
     #[case::older("1.6.4", "1.5.13", "1.5.13 is older than 1.6.4: allow a downgrade explicitly")]
     fn refuses(#[case] from: &str, #[case] to: &str, #[case] message: &str) {
         assert_eq!(plan(&version(from), &version(to)).unwrap_err().to_string(), message);

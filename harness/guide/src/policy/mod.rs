@@ -33,6 +33,8 @@ pub struct Rule {
     pub selector: Option<Node>,
     /// Features that it uses with their positions, in file order.
     pub uses: Vec<(Feature, Position)>,
+    /// Fields of a Cilium policy by path, and some values as `path=value`, with their positions.
+    pub fields: Vec<(String, Position)>,
     /// Its prefixes, without the exceptions.
     pub prefixes: Vec<Prefix>,
     /// CIDRs that cannot be read, with the reason.

@@ -53,6 +53,7 @@ fn cilium_rule(spec: &Node) -> Rule {
     if let Some(selector) = &reader.rule.selector.clone() {
         reader.labels(selector);
     }
+    fields(spec, "", &mut reader.rule.fields);
     for (field, side, egress, deny) in [
         ("ingress", "from", false, false),
         ("ingressDeny", "from", false, true),
@@ -71,6 +72,27 @@ fn cilium_rule(spec: &Node) -> Rule {
         }
     }
     reader.rule
+}
+
+/// Collects the fields of a rule; labels are the user's own keys, not fields.
+fn fields(node: &Node, path: &str, found: &mut Vec<(String, Position)>) {
+    for item in node.items() {
+        match item.text() {
+            Some(value) if path.ends_with("Entities") => {
+                found.push((format!("{path}={value}"), item.position));
+            }
+            _ => fields(item, path, found),
+        }
+    }
+    for entry in node.entries().iter().filter(|entry| !matches!(entry.key.as_str(), "matchLabels" | "labels"))
+    {
+        let inner = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
+        if let Some(value) = entry.value.text().filter(|_| entry.key == "protocol") {
+            found.push((format!("{inner}={value}"), entry.position));
+        }
+        fields(&entry.value, &inner, found);
+        found.push((inner, entry.position));
+    }
 }
 
 fn kubernetes_policy(object: &Node) -> Policy {

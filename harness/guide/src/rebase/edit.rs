@@ -56,7 +56,8 @@ pub(super) fn apply<'a>(
     let mut inserts = BTreeMap::<usize, Vec<&Decision>>::new();
     for decision in decisions.iter() {
         let name = decision.old_key.as_ref().unwrap_or(&decision.key);
-        match editor.entries.iter().find(|entry| entry.key == *name) {
+        // A key that is new may have the name of one that is renamed.
+        match editor.entries.iter().find(|entry| decision.before.is_some() && entry.key == *name) {
             Some(entry) => editor.change(entry, decision)?,
             None if decision.after.is_some() => {
                 inserts.entry(editor.place_for(config, &decision.key)).or_default().push(decision);

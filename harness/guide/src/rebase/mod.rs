@@ -4,12 +4,20 @@
 //! Edits are text splices at positions that the parser reports. Two parsers read every result, and it
 //! is compared with the decisions before it is returned.
 
+mod absent;
+mod classify;
 mod decide;
+mod doubt;
+mod draft;
 mod edit;
+mod hop;
+mod kube_proxy;
 mod lines;
 pub mod render;
+mod routing;
 mod scalar;
 mod template;
+mod values;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -49,6 +57,10 @@ pub struct Rebased {
     pub decisions: Vec<Decision>,
     /// Removed metadata of the API server.
     pub dropped: Vec<String>,
+    /// Why the file seems to be of another version than the given one.
+    pub doubt: Option<String>,
+    /// Tools that manage the ConfigMap and revert changes.
+    pub managers: Vec<String>,
 }
 
 /// The decision on one key.
@@ -99,6 +111,8 @@ pub enum Class {
     Deprecated,
     /// The target does not read it.
     Removed,
+    /// Removed by the target, which then behaves differently.
+    Lost,
     /// The default changed; the current value stays.
     DefaultFlipped,
     /// Nothing is changed until a person decides.
@@ -111,6 +125,20 @@ pub enum RebaseError {
     /// The file cannot be read.
     #[error(transparent)]
     Yaml(#[from] YamlError),
+    /// The ConfigMap belongs to another program.
+    #[error(
+        "{position}: the ConfigMap {name} is not Cilium's: {known} of its {keys} keys are known; give cilium-config"
+    )]
+    NotCilium {
+        /// Where it starts.
+        position: Position,
+        /// Its name.
+        name: String,
+        /// How many keys are known.
+        known: usize,
+        /// How many keys it has.
+        keys: usize,
+    },
     /// The layout of the file cannot be edited line by line.
     #[error("{position}: {what} cannot be edited in place: write each entry on separate lines")]
     Shape {
@@ -143,6 +171,12 @@ impl Decision {
 }
 
 impl Rebased {
+    /// Tells whether a person must decide or accept a change of behaviour.
+    pub fn needs_attention(&self) -> bool {
+        self.decisions.iter().any(|decision| matches!(decision.class, Class::Conflict | Class::Lost))
+            || self.doubt.is_some()
+    }
+
     /// Tells whether a key changes or a conflict is open.
     pub fn is_pending(&self) -> bool {
         let open = |decision: &Decision| decision.is_change() || decision.class == Class::Conflict;
@@ -156,6 +190,7 @@ impl Rebased {
 /// Fails when the text cannot be read or edited, and when the result fails its verification.
 pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError> {
     let config = ConfigMap::read(text)?;
+    doubt::require_cilium(&config, request.template)?;
     let decisions = decide::decide(&config, request);
     if decisions.iter().all(|decision| decision.after.is_none()) {
         return Err(RebaseError::Empty { from: request.from.clone(), to: request.to.clone() });
@@ -170,8 +205,16 @@ pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError>
         }
     }
     verify::verify(&config, &decisions, &edited)?;
-    Ok(Rebased { text: edited.text, decisions, dropped: edited.dropped })
+    Ok(Rebased {
+        text: edited.text,
+        decisions,
+        dropped: edited.dropped,
+        doubt: doubt::of_version(&config, request.from),
+        managers: doubt::managers(&config),
+    })
 }
 
+#[cfg(test)]
+mod path_tests;
 #[cfg(test)]
 mod tests;

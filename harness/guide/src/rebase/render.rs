@@ -27,6 +27,12 @@ pub struct Report {
     pub decisions: Vec<Decision>,
     /// Removed metadata of the API server.
     pub dropped: Vec<String>,
+    /// Why the file seems to be of another version than the given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+    /// Tools that manage the ConfigMap and revert changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managers: Vec<String>,
     /// The new file.
     pub text: String,
 }
@@ -44,6 +50,8 @@ impl Report {
             pending: rebased.is_pending(),
             decisions: rebased.decisions.clone(),
             dropped: rebased.dropped.clone(),
+            doubt: rebased.doubt.clone(),
+            managers: rebased.managers.clone(),
             text: rebased.text.clone(),
         }
     }
@@ -116,6 +124,7 @@ fn name(class: Class) -> &'static str {
         Class::Adopted => "adopted",
         Class::Deprecated => "deprecated",
         Class::Removed => "removed",
+        Class::Lost => "lost",
         Class::DefaultFlipped => "default changed",
         Class::Conflict => "in conflict",
     }

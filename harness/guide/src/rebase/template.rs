@@ -34,7 +34,7 @@ impl Template {
             let comment = key.comment.iter().map(|comment| format!("# {comment}")).collect();
             Some((key.key.clone(), value, comment))
         };
-        Self { entries: keys::up_to(version.minor()).filter_map(entry).collect() }
+        Self { entries: keys::all().filter_map(entry).collect() }
     }
 
     /// Returns the template as a manifest.

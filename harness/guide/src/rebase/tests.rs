@@ -66,15 +66,11 @@ fn reproduces_the_guides_example_apart_from_its_two_slips() {
 fn adds_only_what_is_new_to_the_default_of_1_5() {
     let before = with_data("  debug: \"false\"  # mine\n  monitor-aggregation: none\n  tunnel: 'vxlan'\n");
     let expected = with_data(concat!(
-        "  auto-direct-node-routes: \"false\"\n",
-        "  container-runtime: \"auto\"\n",
         "  debug: \"false\"  # mine\n",
         "  enable-node-port: \"false\"\n",
         "  identity-allocation-mode: \"kvstore\"\n",
-        "  install-iptables-rules: \"true\"\n",
         "  kvstore: \"etcd\"\n",
         "  kvstore-opt: '{\"etcd.config\": \"/var/lib/etcd-config/etcd.config\"}'\n",
-        "  masquerade: \"true\"\n",
         "  monitor-aggregation: none\n",
         "  tunnel: 'vxlan'\n",
     ));
@@ -161,10 +157,7 @@ fn shows_a_conflict_and_leaves_both_keys() {
     let before = with_data("  debug: \"x\"\n  disable-ipv4: \"true\"\n  enable-ipv4: \"true\"\n");
     let rebased = run(&before, "1.3.8", "1.4.10");
     let conflict = rebased.decisions.iter().find(|decision| decision.class == Class::Conflict).unwrap();
-    assert_eq!(
-        conflict.why,
-        "enable-ipv4 takes its place and is set to \"true\": remove the one that is wrong"
-    );
+    assert_eq!(conflict.why, "enable-ipv4 replaces it and is set to \"true\": remove the one that is wrong");
     assert!(rebased.text.contains("  disable-ipv4: \"true\"\n  enable-ipv4: \"true\"\n"));
 }
 

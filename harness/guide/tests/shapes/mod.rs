@@ -209,7 +209,10 @@ impl File {
                 ],
                 &[],
             ),
-            Shape::Documents => (&["kind: Service", "---", "kind: ConfigMap"], &["---", "kind: ConfigMapX"]),
+            Shape::Documents => (
+                &["kind: Service", "---", "kind: ConfigMap", "metadata: {name: cilium-config}"],
+                &["---", "kind: ConfigMapX"],
+            ),
         };
         lines.extend(head.iter().map(|line| free(line)));
         if self.server_metadata && matches!(self.shape, Shape::Manifest) {

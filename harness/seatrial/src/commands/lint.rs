@@ -55,20 +55,17 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
         return Ok(exit::PASSED);
     }
     let change = change(args)?;
-    let mut files = read_paths(&args.paths)?;
+    let (mut files, unreadable) = read_each(&args.paths)?;
     if args.cluster {
         files.extend(read_cluster()?);
     } else if args.paths.is_empty() {
         return Err(Usage("nothing to lint: give files or folders, or use --cluster".to_owned()).into());
     }
     let sources: Vec<_> = files.iter().map(|(file, text)| Source { file, text }).collect();
-    let report = match lint(&sources, &change) {
-        Ok(report) => report,
-        Err(broken) => {
-            let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
-            return Err(Usage(lines.join("\n")).into());
-        }
-    };
+    let mut report = lint(&sources, &change);
+    for (file, error) in &unreadable {
+        report.add_unreadable(file, error);
+    }
     match args.output {
         Output::Text => write!(out, "{}", render::text(&report))?,
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
@@ -78,7 +75,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
             writeln!(out, "{}", serde_json::to_string_pretty(&log)?)?;
         }
     }
-    if report.policies + report.expressions == 0 {
+    if report.policies + report.expressions == 0 && report.is_clean() {
         writeln!(err, "found no policy, rule or dashboard")?;
         return Ok(exit::SKIPPED);
     }
@@ -96,24 +93,38 @@ fn change(args: &Args) -> Result<Change, Usage> {
     Ok(Change { from, to, kernel: args.kernel })
 }
 
+/// Files by name: their texts, and the errors of those that cannot be read.
+type Files = (Vec<(String, String)>, Vec<(String, String)>);
+
 /// Reads files, the YAML and JSON files in folders, and standard input for `-`.
 pub(crate) fn read_paths(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Usage> {
-    let mut files = Vec::new();
+    let (files, unreadable) = read_each(paths)?;
+    match unreadable.first() {
+        Some((file, error)) => Err(Usage(format!("cannot read {file}: {error}"))),
+        None => Ok(files),
+    }
+}
+
+/// Reads the files of some paths; one that cannot be read does not keep the others from being read.
+fn read_each(paths: &[PathBuf]) -> Result<Files, Usage> {
+    let (mut files, mut unreadable) = (Vec::new(), Vec::new());
     for path in paths {
         if path == Path::new("-") {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map_err(|e| Usage(format!("standard input: {e}")))?;
             files.push(("-".to_owned(), text));
-        } else {
-            let cannot = |e| Usage(format!("cannot read {}: {e}", path.display()));
-            for file in list(path).map_err(cannot)? {
-                let text = fs::read_to_string(&file);
-                let text = text.map_err(|e| Usage(format!("cannot read {}: {e}", file.display())))?;
-                files.push((file.display().to_string(), text));
+            continue;
+        }
+        let found = list(path).map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
+        for file in found {
+            let name = file.display().to_string();
+            match fs::read_to_string(&file) {
+                Ok(text) => files.push((name, text)),
+                Err(error) => unreadable.push((name, error.to_string())),
             }
         }
     }
-    Ok(files)
+    Ok((files, unreadable))
 }
 
 /// Lists the YAML and JSON files below a path, in order, without hidden ones; for a file, the file itself.

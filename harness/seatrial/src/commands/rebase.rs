@@ -85,17 +85,32 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
         replace(&args.file, &text, &rebased.text)?;
     }
     writeln!(err, "{name}, {from} to {to}: {}", render::summary(&rebased))?;
-    let conflicts = complain(&rebased, err)?;
-    Ok(if conflicts || (args.check && rebased.is_pending()) { exit::FINDINGS } else { exit::PASSED })
+    report(&rebased, err)?;
+    Ok(if rebased.needs_attention() || (args.check && rebased.is_pending()) {
+        exit::FINDINGS
+    } else {
+        exit::PASSED
+    })
 }
 
-fn complain(rebased: &Rebased, err: &mut dyn Write) -> anyhow::Result<bool> {
-    let mut any = false;
-    for decision in rebased.decisions.iter().filter(|decision| decision.class == Class::Conflict) {
-        writeln!(err, "conflict: {}: {}", decision.key, decision.why)?;
-        any = true;
+/// Names what a person must decide or know, whatever the output format.
+fn report(rebased: &Rebased, err: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(doubt) = &rebased.doubt {
+        writeln!(err, "doubt: {doubt}")?;
     }
-    Ok(any)
+    for manager in &rebased.managers {
+        writeln!(err, "warning: {manager}")?;
+    }
+    for decision in &rebased.decisions {
+        let kind = match decision.class {
+            Class::Conflict => "conflict",
+            Class::Lost => "lost",
+            Class::Unknown => "unknown",
+            _ => continue,
+        };
+        writeln!(err, "{kind}: {}: {}", decision.key, decision.why)?;
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String, Usage> {
