@@ -6,13 +6,14 @@ mod procedure;
 mod release;
 pub mod render;
 mod route;
+mod step;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use preflight::{Preflight, Variant};
-pub use procedure::{Rollback, Step};
 pub use route::{Options, PlanError, plan, plan_for, plan_with};
+pub use step::{Rollback, Step};
 
 use crate::data::{Confidence, Span};
 use crate::hazard::Hazard;

@@ -1,40 +1,14 @@
 //! The steps of a stage with their commands; mistakes in the guide are corrected.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::catalogue;
 use crate::facts::Facts;
-use crate::hazard::{self, Hazard};
+use crate::hazard;
 use crate::plan::chart::{self, helm_template};
 use crate::plan::preflight::Preflight;
+use crate::plan::step::{Rollback, Step};
 use crate::plan::{StageKind, release};
 use crate::transition::Row;
 use model::{Minor, Version};
-
-/// One step of a procedure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// What the step does.
-    pub name: String,
-    /// Commands, in order.
-    pub commands: Vec<String>,
-    /// A caveat.
-    pub note: Option<String>,
-}
-
-/// How to roll back, and what a rollback leaves in place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rollback {
-    /// Commands, in order.
-    pub commands: Vec<String>,
-    /// What these commands do not revert.
-    pub not_undone: Vec<String>,
-    /// Hazards of the rollback.
-    pub hazards: Vec<Hazard>,
-}
 
 /// The versions of a stage, and its kind.
 #[derive(Clone, Copy)]
@@ -42,12 +16,6 @@ pub(super) struct Hop<'a> {
     pub(super) from: &'a Version,
     pub(super) to: &'a Version,
     pub(super) kind: StageKind,
-}
-
-impl Step {
-    pub(super) fn new(name: &str, commands: Vec<String>, note: Option<&str>) -> Self {
-        Self { name: name.to_owned(), commands, note: note.map(ToOwned::to_owned) }
-    }
 }
 
 /// Returns the steps of a stage, pre-flight checks included.

@@ -1,7 +1,7 @@
 //! The steps of a stage for a cluster that Helm manages: since 1.9, the values file is the source of every setting.
 
 use super::chart::VALUES;
-use super::procedure::{Rollback, Step};
+use super::step::{Rollback, Step};
 use crate::facts::Facts;
 use model::{Minor, Version};
 
