@@ -1,5 +1,7 @@
 //! Golden tests of the command line: its help, what its errors say, and with which exit code.
 
+mod install;
+
 use std::fmt::Write as _;
 
 use assert_cmd::Command;
@@ -49,6 +51,8 @@ fn help() {
         &["help", "gc"],
         &["help", "calibrate"],
         &["help", "doctor"],
+        &["help", "completions"],
+        &["help", "man"],
     ]));
 }
 
@@ -100,5 +104,6 @@ fn bad_usage() {
         &["watch", "--context", "c", "--image", "i", "--dns", "kube-dns"],
         &["matrix", "--shard", "5/4"],
         &["scenario", "judge", "missing"],
+        &["completions", "ksh"],
     ]));
 }

@@ -58,6 +58,10 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Args),
     /// Inject outages of known duration, and report the accuracy of the measurement.
     Calibrate(commands::calibrate::Args),
+    /// Print the completion script of a shell.
+    Completions(commands::completions::Args),
+    /// Write the manual pages to a folder.
+    Man(commands::man::Args),
 }
 
 /// Runs the command.
@@ -103,6 +107,8 @@ fn dispatch(command: Command, line: CommandLine) -> anyhow::Result<u8> {
         Command::Gc => block_on(commands::gc::run()),
         Command::Calibrate(args) => block_on(commands::calibrate::run(args, &mut out)),
         Command::Doctor(args) => block_on(commands::doctor::run(args)),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command(), &mut out),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     }
 }
 
