@@ -4,7 +4,7 @@
 
 use super::draft::Draft;
 use super::hop::Hop;
-use super::{Decision, Request, absent, classify, hop};
+use super::{Decision, Request, absent, classify, rules};
 use crate::configmap::ConfigMap;
 use crate::plan::{Options, plan_with};
 use model::Version;
@@ -18,7 +18,7 @@ pub(super) fn decide(config: &ConfigMap, request: &Request<'_>) -> Vec<Decision>
         let template = if index == last { request.template } else { None };
         let skips_defaults = index < last && request.template.is_some();
         let origin = if request.template.is_some() { request.from } else { from };
-        hop::apply(&mut draft, &Hop { from, to, required, origin, template, skips_defaults });
+        rules::apply(&mut draft, &Hop { from, to, required, origin, template, skips_defaults });
     }
     absent::adopt(&mut draft, request);
     classify::dangers(&mut draft);

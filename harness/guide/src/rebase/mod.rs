@@ -15,6 +15,7 @@ mod kube_proxy;
 mod lines;
 pub mod render;
 mod routing;
+mod rules;
 mod scalar;
 mod template;
 mod values;
