@@ -3,6 +3,7 @@
 //! The order is: a folder that the user names, `KUBEBUILDER_ASSETS`, `PATH` (only a program of the pinned minor version), the
 //! cache, and `go build` from the pinned modules of `ci/tools`. The cache folder is named by the hash of their go.sum.
 
+use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -151,68 +152,74 @@ impl Components {
     }
 
     /// Finds a component without building it.
-    pub async fn find(&self, component: Component) -> Option<PathBuf> {
-        let name = component.name();
-        if let Some(folder) = &self.folder {
-            return executable(&folder.join(name));
-        }
-        if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS")
-            && let Some(found) = executable(&Path::new(&assets).join(name))
-        {
-            return Some(found);
-        }
-        if let Ok(found) = which::which(name)
-            && has_version(&found, component).await
-        {
-            return Some(found);
-        }
-        executable(&self.cached(component))
+    pub fn find(&self, component: Component) -> BoxFuture<'_, Option<PathBuf>> {
+        Box::pin(async move {
+            let name = component.name();
+            if let Some(folder) = &self.folder {
+                return executable(&folder.join(name));
+            }
+            if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS")
+                && let Some(found) = executable(&Path::new(&assets).join(name))
+            {
+                return Some(found);
+            }
+            if let Ok(found) = which::which(name)
+                && has_version(&found, component).await
+            {
+                return Some(found);
+            }
+            executable(&self.cached(component))
+        })
     }
 
     /// Finds a component or builds it; `progress` receives a line before a build, which takes minutes.
     ///
     /// # Errors
     /// When it is not found and cannot be built; the message says what to install.
-    pub async fn resolve(
-        &self,
+    pub fn resolve<'a>(
+        &'a self,
         component: Component,
-        progress: &(dyn Fn(String) + Sync),
-    ) -> Result<PathBuf, ComponentError> {
-        if let Some(found) = self.find(component).await {
-            return Ok(found);
-        }
-        let name = component.name();
-        if let Some(folder) = &self.folder {
-            return Err(ComponentError::NotInFolder { name, folder: folder.clone() });
-        }
-        if which::which("go").is_err() {
-            return Err(ComponentError::NoGo {
-                name,
-                looked: format!("KUBEBUILDER_ASSETS, PATH or {}", self.cached(component).display()),
-                version: component.version_mark(),
-            });
-        }
-        Ok(component.program().resolve(&self.cache, progress).await?)
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<PathBuf, ComponentError>> {
+        Box::pin(async move {
+            if let Some(found) = self.find(component).await {
+                return Ok(found);
+            }
+            let name = component.name();
+            if let Some(folder) = &self.folder {
+                return Err(ComponentError::NotInFolder { name, folder: folder.clone() });
+            }
+            if which::which("go").is_err() {
+                return Err(ComponentError::NoGo {
+                    name,
+                    looked: format!("KUBEBUILDER_ASSETS, PATH or {}", self.cached(component).display()),
+                    version: component.version_mark(),
+                });
+            }
+            Ok(component.program().resolve(&self.cache, progress).await?)
+        })
     }
 
     /// Builds those components that are missing; returns the time spent on builds.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
-    pub async fn build_missing(
-        &self,
-        needed: &[Component],
-        progress: &(dyn Fn(String) + Sync),
-    ) -> Result<Duration, ComponentError> {
-        let mut spent = Duration::ZERO;
-        for component in needed {
-            if self.find(*component).await.is_none() {
-                let started = Instant::now();
-                self.resolve(*component, progress).await?;
-                spent += started.elapsed();
+    pub fn build_missing<'a>(
+        &'a self,
+        needed: &'a [Component],
+        progress: &'a (dyn Fn(String) + Sync),
+    ) -> BoxFuture<'a, Result<Duration, ComponentError>> {
+        Box::pin(async move {
+            let mut spent = Duration::ZERO;
+            for component in needed {
+                if self.find(*component).await.is_none() {
+                    let started = Instant::now();
+                    self.resolve(*component, progress).await?;
+                    spent += started.elapsed();
+                }
             }
-        }
-        Ok(spent)
+            Ok(spent)
+        })
     }
 
     fn cached(&self, component: Component) -> PathBuf {

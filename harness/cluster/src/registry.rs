@@ -1,5 +1,6 @@
 //! All providers: one line each. Everything that handles clusters of any provider goes through here.
 
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 use crate::error::ProviderError;
@@ -123,20 +124,22 @@ pub fn inventory(ledger: &Ledger) -> Result<Inventory, LedgerError> {
 ///
 /// # Errors
 /// When its provider is unknown, it still runs after the deadline, or cannot be removed.
-pub async fn collect(ledger: &Ledger, id: &str) -> Result<(), ProviderError> {
-    match ledger.entry(id).map_err(ProviderError::new)? {
-        None => Ok(()),
-        Some(entry) if entry.is_unwritten() => ledger.remove_unwritten(id).map_err(ProviderError::new),
-        Some(entry) => from_entry(&entry)?.collect(ledger, id).await,
-    }
+pub fn collect<'a>(ledger: &'a Ledger, id: &'a str) -> BoxFuture<'a, Result<(), ProviderError>> {
+    Box::pin(async move {
+        match ledger.entry(id).map_err(ProviderError::new)? {
+            None => Ok(()),
+            Some(entry) if entry.is_unwritten() => ledger.remove_unwritten(id).map_err(ProviderError::new),
+            Some(entry) => from_entry(&entry)?.collect(ledger, id).await,
+        }
+    })
 }
 
 /// Ends a kept cluster and removes it.
 ///
 /// # Errors
 /// When its provider is unknown, or it does not end.
-pub async fn down(ledger: &Ledger, entry: &Entry) -> Result<(), ProviderError> {
-    from_entry(entry)?.down(ledger, entry).await
+pub fn down<'a>(ledger: &'a Ledger, entry: &'a Entry) -> BoxFuture<'a, Result<(), ProviderError>> {
+    Box::pin(async move { from_entry(entry)?.down(ledger, entry).await })
 }
 
 #[cfg(test)]

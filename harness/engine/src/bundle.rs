@@ -1,5 +1,6 @@
 //! The images of a run: this program under the names of all its roles.
 
+use futures_util::future::LocalBoxFuture;
 use std::path::Path;
 
 use cluster::images::{Image, Layer, LayerBuilder, REGISTRY};
@@ -19,15 +20,17 @@ impl Bundle {
     ///
     /// # Errors
     /// When the program is not found, or the layer cannot be written.
-    pub async fn new() -> anyhow::Result<Self> {
-        let folder = Scratch::new("images-")?;
-        let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;
-        layer.program(&crate::program::use_program()?, "/usr/bin/seatrial").await?;
-        for role in roles::IN_IMAGES {
-            layer.link(&format!("/usr/bin/{role}"), "seatrial")?;
-        }
-        layer.folder("/tmp")?;
-        Ok(Self { base: layer.finish()?, folder })
+    pub fn new() -> LocalBoxFuture<'static, anyhow::Result<Self>> {
+        Box::pin(async move {
+            let folder = Scratch::new("images-")?;
+            let mut layer = LayerBuilder::create(&folder.path().join("base.tar"))?;
+            layer.program(&crate::program::use_program()?, "/usr/bin/seatrial").await?;
+            for role in roles::IN_IMAGES {
+                layer.link(&format!("/usr/bin/{role}"), "seatrial")?;
+            }
+            layer.folder("/tmp")?;
+            Ok(Self { base: layer.finish()?, folder })
+        })
     }
 
     /// An image for one role, tagged by its content.

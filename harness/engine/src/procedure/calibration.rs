@@ -1,5 +1,6 @@
 //! The procedure of `calibrate`: inject outages of known length, and compare them with what is measured.
 
+use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -90,43 +91,45 @@ pub struct Calibrated {
 ///
 /// # Errors
 /// When the cluster does not come up, or an outage cannot be injected or measured.
-pub async fn calibrate(
+pub fn calibrate<'a>(
     request: CalibrationRequest,
-    companion: Option<&mut dyn Companion>,
-) -> anyhow::Result<Option<Calibrated>> {
-    let CalibrationRequest { id, subject, version, provider, components, count, rate } = request;
-    let place = Place::created(&id, provider, components, 2);
-    let folder = Scratch::new("calibrate-")?;
-    let start = RecordStart {
-        id,
-        out: folder.path().to_owned(),
-        audience: Audience::Steps,
-        subject: subject.name().to_owned(),
-        provider: place.provider().name().to_owned(),
-        path: Vec::new(),
-        recipe: None,
-        calibration: None,
-    };
-    let mut procedure = Outages {
-        subject,
-        version,
-        count,
-        rate,
-        companion,
-        injected: Vec::new(),
-        from_ns: None,
-        result: None,
-    };
-    let ended = Box::pin(lifecycle::run(&place, &start, &Criteria::default(), &mut procedure)).await?;
-    if let Some(failure) = ended.failure {
-        return Err(failure);
-    }
-    match (ended.run.verdict, procedure.result) {
-        (Verdict::Interrupted, _) => Ok(None),
-        (Verdict::Errored, _) => Err(anyhow::anyhow!(ended.run.reason)),
-        (_, Some(calibration)) => Ok(Some(Calibrated { calibration, injected: procedure.injected })),
-        (_, None) => Err(anyhow::anyhow!(ended.run.reason)),
-    }
+    companion: Option<&'a mut dyn Companion>,
+) -> LocalBoxFuture<'a, anyhow::Result<Option<Calibrated>>> {
+    Box::pin(async move {
+        let CalibrationRequest { id, subject, version, provider, components, count, rate } = request;
+        let place = Place::created(&id, provider, components, 2);
+        let folder = Scratch::new("calibrate-")?;
+        let start = RecordStart {
+            id,
+            out: folder.path().to_owned(),
+            audience: Audience::Steps,
+            subject: subject.name().to_owned(),
+            provider: place.provider().name().to_owned(),
+            path: Vec::new(),
+            recipe: None,
+            calibration: None,
+        };
+        let mut procedure = Outages {
+            subject,
+            version,
+            count,
+            rate,
+            companion,
+            injected: Vec::new(),
+            from_ns: None,
+            result: None,
+        };
+        let ended = Box::pin(lifecycle::run(&place, &start, &Criteria::default(), &mut procedure)).await?;
+        if let Some(failure) = ended.failure {
+            return Err(failure);
+        }
+        match (ended.run.verdict, procedure.result) {
+            (Verdict::Interrupted, _) => Ok(None),
+            (Verdict::Errored, _) => Err(anyhow::anyhow!(ended.run.reason)),
+            (_, Some(calibration)) => Ok(Some(Calibrated { calibration, injected: procedure.injected })),
+            (_, None) => Err(anyhow::anyhow!(ended.run.reason)),
+        }
+    })
 }
 
 struct Outages<'a> {

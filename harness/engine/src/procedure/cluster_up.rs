@@ -1,5 +1,6 @@
 //! The procedure of `cluster up`: a bare cluster that is kept.
 
+use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,28 +54,30 @@ pub enum Up {
 ///
 /// # Errors
 /// When it does not come up; it is removed then.
-pub async fn cluster_up(request: ClusterUp) -> anyhow::Result<Up> {
-    let ClusterUp { id, provider, components, nodes, cni, logs } = request;
-    let place = Place::created(&id, provider, components, nodes).keep(Keep::OnSuccess).logs(logs);
-    let folder = Scratch::new("up-")?;
-    let start = RecordStart {
-        id,
-        out: folder.path().to_owned(),
-        audience: Audience::Steps,
-        subject: "cluster".to_owned(),
-        provider: place.provider().name().to_owned(),
-        path: Vec::new(),
-        recipe: None,
-        calibration: None,
-    };
-    let mut bare = BareCluster { cni };
-    let ended = Box::pin(lifecycle::run(&place, &start, &Criteria::default(), &mut bare)).await?;
-    match (ended.failure, ended.kubeconfig) {
-        (Some(failure), _) => Err(failure),
-        (None, Some(kubeconfig)) => Ok(Up::Kept { kubeconfig }),
-        (None, None) if ended.run.verdict == Verdict::Interrupted => Ok(Up::Interrupted),
-        (None, None) => Err(anyhow::anyhow!(ended.run.reason)),
-    }
+pub fn cluster_up(request: ClusterUp) -> LocalBoxFuture<'static, anyhow::Result<Up>> {
+    Box::pin(async move {
+        let ClusterUp { id, provider, components, nodes, cni, logs } = request;
+        let place = Place::created(&id, provider, components, nodes).keep(Keep::OnSuccess).logs(logs);
+        let folder = Scratch::new("up-")?;
+        let start = RecordStart {
+            id,
+            out: folder.path().to_owned(),
+            audience: Audience::Steps,
+            subject: "cluster".to_owned(),
+            provider: place.provider().name().to_owned(),
+            path: Vec::new(),
+            recipe: None,
+            calibration: None,
+        };
+        let mut bare = BareCluster { cni };
+        let ended = Box::pin(lifecycle::run(&place, &start, &Criteria::default(), &mut bare)).await?;
+        match (ended.failure, ended.kubeconfig) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(kubeconfig)) => Ok(Up::Kept { kubeconfig }),
+            (None, None) if ended.run.verdict == Verdict::Interrupted => Ok(Up::Interrupted),
+            (None, None) => Err(anyhow::anyhow!(ended.run.reason)),
+        }
+    })
 }
 
 struct BareCluster {

@@ -1,5 +1,6 @@
 //! The procedure of `watch`: measure an existing cluster while the user changes it.
 
+use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,23 +58,25 @@ pub struct WatchRequest {
 ///
 /// # Errors
 /// When the run folder cannot be created or written; every other failure is in the record.
-pub async fn watch(request: WatchRequest) -> anyhow::Result<Run> {
-    let WatchRequest { id, cluster, length, ipv6, budgets, out, verbose, again } = request;
-    let agents = cluster.agents.clone();
-    let place = Place::existing(&id, cluster, Components::new(None, paths::cache()));
-    let start = RecordStart {
-        id,
-        out,
-        audience: Audience::Run { verbose },
-        subject: if agents.is_some() { cilium::names().name } else { "cluster".to_owned() },
-        provider: place.provider().name().to_owned(),
-        path: Vec::new(),
-        recipe: None,
-        calibration: calibration::last(),
-    };
-    let criteria = Criteria { budgets, reproduce: again };
-    let mut watch = Watch { length, settings: Settings { ipv6, ..Settings::default() }, agents };
-    Ok(Box::pin(lifecycle::run(&place, &start, &criteria, &mut watch)).await?.run)
+pub fn watch(request: WatchRequest) -> LocalBoxFuture<'static, anyhow::Result<Run>> {
+    Box::pin(async move {
+        let WatchRequest { id, cluster, length, ipv6, budgets, out, verbose, again } = request;
+        let agents = cluster.agents.clone();
+        let place = Place::existing(&id, cluster, Components::new(None, paths::cache()));
+        let start = RecordStart {
+            id,
+            out,
+            audience: Audience::Run { verbose },
+            subject: if agents.is_some() { cilium::names().name } else { "cluster".to_owned() },
+            provider: place.provider().name().to_owned(),
+            path: Vec::new(),
+            recipe: None,
+            calibration: calibration::last(),
+        };
+        let criteria = Criteria { budgets, reproduce: again };
+        let mut watch = Watch { length, settings: Settings { ipv6, ..Settings::default() }, agents };
+        Ok(Box::pin(lifecycle::run(&place, &start, &criteria, &mut watch)).await?.run)
+    })
 }
 
 struct Watch {

@@ -4,6 +4,7 @@ pub mod procedure;
 pub mod recipe;
 pub mod request;
 
+use futures_util::future::LocalBoxFuture;
 use std::collections::BTreeSet;
 
 use cluster::Component;
@@ -21,20 +22,22 @@ use request::{Planned, Request};
 ///
 /// # Errors
 /// When the options are wrong, or the run folder cannot be written.
-pub async fn run(options: RunOptions, line: CommandLine) -> anyhow::Result<u8> {
-    Ok(upgrade(&Request::from_options(options, line).await?).await?.exit_code)
+pub fn run(options: RunOptions, line: CommandLine) -> LocalBoxFuture<'static, anyhow::Result<u8>> {
+    Box::pin(async move { Ok(upgrade(&Request::from_options(options, line).await?).await?.exit_code) })
 }
 
 /// The images of every version, for a registry or an archive.
 ///
 /// # Errors
 /// When the options are wrong, or the images cannot be read from the charts.
-pub async fn images(options: &RunOptions) -> anyhow::Result<BTreeSet<String>> {
-    let components = options.provider.components();
-    let Planned { subject, procedure, .. } = options.plan(&components, None).await?;
-    let versions = procedure.versions();
-    let helm = components.resolve(Component::Helm, &|_| ()).await?;
-    let scratch = Scratch::new("images-")?;
-    let environment = Environment { components: &components, helm: &helm, scratch: scratch.path() };
-    subject.images(&versions, &environment).await.map_err(subjects::failed)
+pub fn images(options: &RunOptions) -> LocalBoxFuture<'_, anyhow::Result<BTreeSet<String>>> {
+    Box::pin(async move {
+        let components = options.provider.components();
+        let Planned { subject, procedure, .. } = options.plan(&components, None).await?;
+        let versions = procedure.versions();
+        let helm = components.resolve(Component::Helm, &|_| ()).await?;
+        let scratch = Scratch::new("images-")?;
+        let environment = Environment { components: &components, helm: &helm, scratch: scratch.path() };
+        subject.images(&versions, &environment).await.map_err(subjects::failed)
+    })
 }

@@ -14,6 +14,7 @@ mod run;
 mod steps;
 mod sums;
 
+use futures_util::future::LocalBoxFuture;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,8 +70,12 @@ struct Source {
 ///
 /// # Errors
 /// When an option or a file is wrong, or a run folder cannot be written.
-pub async fn run(options: &ScenarioOptions, line: CommandLine, out: &mut dyn Write) -> anyhow::Result<u8> {
-    Box::pin(run::run(options, line, out)).await
+pub fn run<'a>(
+    options: &'a ScenarioOptions,
+    line: CommandLine,
+    out: &'a mut dyn Write,
+) -> LocalBoxFuture<'a, anyhow::Result<u8>> {
+    Box::pin(run::run(options, line, out))
 }
 
 /// Name and text of the built-in scenarios.

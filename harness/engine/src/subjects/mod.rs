@@ -3,6 +3,7 @@
 mod carried;
 mod options;
 
+use futures_util::future::LocalBoxFuture;
 use std::path::Path;
 
 use cluster::Components;
@@ -19,15 +20,17 @@ use crate::exit::Usage;
 ///
 /// # Errors
 /// When a chart or an image cannot be made.
-pub async fn prepare(
-    subject: &dyn Subject,
-    versions: &[Version],
-    bundle: &Bundle,
-    components: &Components,
-    helm: &Path,
-) -> anyhow::Result<Box<dyn Prepared>> {
-    let environment = Environment { components, helm, scratch: bundle.folder() };
-    subject.prepare(versions, &environment).await.map_err(failed)
+pub fn prepare<'a>(
+    subject: &'a dyn Subject,
+    versions: &'a [Version],
+    bundle: &'a Bundle,
+    components: &'a Components,
+    helm: &'a Path,
+) -> LocalBoxFuture<'a, anyhow::Result<Box<dyn Prepared>>> {
+    Box::pin(async move {
+        let environment = Environment { components, helm, scratch: bundle.folder() };
+        subject.prepare(versions, &environment).await.map_err(failed)
+    })
 }
 
 /// Resolves what a person wrote for a version.

@@ -3,6 +3,7 @@
 mod found;
 mod rights;
 
+use futures_util::future::LocalBoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,23 +109,25 @@ impl ExistingCluster {
     ///
     /// # Errors
     /// When the options are incomplete, the cluster cannot be reached, or it does not allow what `purpose` needs.
-    pub async fn find(
-        options: &ExistingOptions,
-        id: &str,
+    pub fn find<'a>(
+        options: &'a ExistingOptions,
+        id: &'a str,
         nodes: u8,
         purpose: Purpose,
-    ) -> anyhow::Result<Self> {
-        let (context, image) = options.both()?;
-        let access = Access {
-            kubeconfig: options.kubeconfig()?,
-            context: context.to_owned(),
-            namespace: format!("seatrial-{id}"),
-            upgrades: purpose == Purpose::Upgrade,
-        };
-        let client = access.client().await.map_err(|e| Usage(errors::line(&e.into())))?;
-        let found = Found::find(&client, nodes.into(), purpose).await?;
-        let agents = agents(&client).await;
-        Ok(Self { access, client, image: image.to_owned(), dns: options.dns(), found, agents })
+    ) -> LocalBoxFuture<'a, anyhow::Result<Self>> {
+        Box::pin(async move {
+            let (context, image) = options.both()?;
+            let access = Access {
+                kubeconfig: options.kubeconfig()?,
+                context: context.to_owned(),
+                namespace: format!("seatrial-{id}"),
+                upgrades: purpose == Purpose::Upgrade,
+            };
+            let client = access.client().await.map_err(|e| Usage(errors::line(&e.into())))?;
+            let found = Found::find(&client, nodes.into(), purpose).await?;
+            let agents = agents(&client).await;
+            Ok(Self { access, client, image: image.to_owned(), dns: options.dns(), found, agents })
+        })
     }
 
     /// The provider of this cluster.
