@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, ListParams};
 use libtest_mimic::Failed;
 use model::Layer;
@@ -139,7 +139,11 @@ impl There {
         let mut upgrade = Running::start(&self.existing(&scenario, Some(&self.context))?)?;
         let code = upgrade.ended()?;
         let record = upgrade.record()?;
-        if code != Some(0) || record.provider.name != "existing" {
+        // The report says which cluster it was, whatever its context is called.
+        let named = format!("nodes of context {} at https://", self.context);
+        let console = upgrade.console();
+        let named = console.contains(&named) && console.contains("UID of kube-system ");
+        if code != Some(0) || record.provider.name != "existing" || !named {
             return Err(format!("exit code {code:?}\n{}", upgrade.console()).into());
         }
         self.is_as_before()
@@ -172,6 +176,7 @@ impl There {
         let kubeconfig = self.watcher.kubeconfig();
         let mut watch = Running::start(&self.arguments_with(&kubeconfig, &self.context)?)?;
         watch.wait_for_event(&["change the cluster now"])?;
+        self.ends_by_itself_and_hides()?;
         run(&mut seatrial(&["cluster", "exec", &self.id, "node2", "--", "pkill", "-x", "cilium-agent"]))?
             .expect_code(0)?;
         // The first was ready when the watch began.
@@ -187,6 +192,28 @@ impl There {
             return Err(
                 format!("exit code {code:?}, {cut} flows cut, {versions:?}\n{}", watch.console()).into()
             );
+        }
+        Ok(())
+    }
+
+    /// Every probe ends without the command, and the server on the network of a node listens on the node's address alone.
+    fn ends_by_itself_and_hides(&self) -> Result<(), Failed> {
+        let pods = tokio::runtime::Runtime::new()?.block_on(async {
+            let pods: Api<Pod> = Api::all(cluster::client(&self.kubeconfig).await?);
+            Ok::<_, Failed>(pods.list(&ListParams::default()).await?.items)
+        })?;
+        let ours = |pod: &Pod| pod.metadata.namespace.as_ref().is_some_and(|it| it.starts_with("seatrial-"));
+        let pods: Vec<_> = pods.into_iter().filter(ours).collect();
+        let lasts = |pod: &&Pod| pod.spec.as_ref().is_some_and(|spec| spec.active_deadline_seconds.is_none());
+        if let Some(pod) = pods.iter().find(lasts) {
+            return Err(format!("{:?} has no deadline", pod.metadata.name).into());
+        }
+        let listening = ["ss", "-Hlnu", "sport", "=", ":27000"];
+        let exec = ["cluster", "exec", &self.id, "node1", "--"].into_iter().chain(listening);
+        let sockets = run(&mut seatrial(&exec.collect::<Vec<_>>()))?.expect_code(0)?.out;
+        let places: Vec<_> = sockets.split_whitespace().filter(|word| word.ends_with(":27000")).collect();
+        if pods.is_empty() || places != ["10.250.0.11:27000"] {
+            return Err(format!("{} probes; the canary listens on {places:?}", pods.len()).into());
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use model::{Class, Kind, Layer, Protocol};
 use probe::clock::now_ns;
-use probe::flow::{End, Expectation, FlowSpec, Path as FlowPath, Place, Policy, Via};
+use probe::flow::{End, Expectation, FlowSpec, Path as FlowPath, Place, Policy, Token, Via};
 use probe::noise::Noise;
 use probe::role;
 use probe::sample::{FlowSamples, Sample};
@@ -60,9 +60,11 @@ fn main() -> ExitCode {
 
 fn bench(flows: u64, rate: u64, seconds: u64, out: &mut impl Write) -> Result<()> {
     let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let server = part(role::SERVER_NAME, [format!("udp:{port}").into()]).spawn()?;
-    let measured = probe(&specs(flows, S / rate, port), seconds);
-    let saturated = probe(&specs(flows, S * flows / SATURATING, port), SATURATED_S);
+    let token = Token::random();
+    let args = [format!("{}{token}", role::TOKEN).into(), format!("udp:{port}").into()];
+    let server = part(role::SERVER_NAME, args).spawn()?;
+    let measured = probe(&specs(flows, S / rate, port, token), seconds);
+    let saturated = probe(&specs(flows, S * flows / SATURATING, port, token), SATURATED_S);
     stop(server)?;
     let (samples, cpu, disk) = measured?;
     on_time(&samples, cpu, disk, flows * rate * seconds, seconds, out)?;
@@ -79,7 +81,7 @@ fn bench(flows: u64, rate: u64, seconds: u64, out: &mut impl Write) -> Result<()
 }
 
 /// The flows of the bench.
-fn specs(flows: u64, period_ns: u64, port: u16) -> Vec<FlowSpec> {
+fn specs(flows: u64, period_ns: u64, port: u16, token: Token) -> Vec<FlowSpec> {
     let end = |pod: &str| End { pod: pod.into(), node: "node1".into() };
     let spec = |number| FlowSpec {
         id: format!("packet-udp/{number}"),
@@ -95,6 +97,7 @@ fn specs(flows: u64, period_ns: u64, port: u16) -> Vec<FlowSpec> {
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         port,
         bytes: 0,
+        token: Some(token),
         http_path: None,
         query: None,
         period_ns,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use model::{Class, Kind, Layer, Protocol};
 use serde::{Deserialize, Serialize};
 
+pub use crate::exchange::Token;
+
 /// Where the two ends of a flow are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,6 +133,9 @@ pub struct FlowSpec {
     /// Bytes of a request and of its answer, for UDP and TCP echo; 0 for the minimum.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes: u16,
+    /// The token of the run, for UDP echo; absent until the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
     /// Path of the request, for [`Protocol::Http`] and [`Protocol::Http2`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_path: Option<String>,
@@ -280,6 +285,8 @@ pub(crate) mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
+    /// The token of flows in tests.
+    pub(crate) const TOKEN: &str = "0011223344556677";
 
     /// A flow to loopback for tests.
     pub(crate) fn flow(kind: Kind, protocol: Protocol, layer: Layer) -> FlowSpec {
@@ -299,6 +306,7 @@ pub(crate) mod tests {
             address: Some(IpAddr::from([127, 0, 0, 1])),
             port: 0,
             bytes: 0,
+            token: TOKEN.parse().ok(),
             http_path: matches!(protocol, Protocol::Http | Protocol::Http2).then(|| "/public".into()),
             query: None,
             period_ns: 10 * MS,

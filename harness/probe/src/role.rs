@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{ClientError, FLOWS_VARIABLE, dns};
-use crate::{node, prober, server};
+use crate::server::{self, Serving};
+use crate::{node, prober};
 
 /// The name that makes the program a prober.
 pub const CLIENT_NAME: &str = "probe-client";
@@ -19,8 +20,12 @@ pub const SERVER_NAME: &str = "probe-server";
 
 /// The name that makes the program look up a name in DNS.
 pub const ASK_NAME: &str = "probe-ask";
-/// The prefix of an argument with an address that a server adds to its host.
+/// The prefix of an argument with an address that a server adds to its host, and on which it listens.
 pub(crate) const OWN_ADDRESS: &str = "address:";
+/// The prefix of an argument with the only address on which a server listens.
+pub(crate) const LISTEN: &str = "listen:";
+/// The prefix of an argument with the token of the datagrams that a server answers.
+pub const TOKEN: &str = "token:";
 /// The name that makes the program a watcher of its node.
 pub const NODE_NAME: &str = "probe-node";
 
@@ -52,7 +57,8 @@ pub fn role(argv0: &str) -> Option<Role> {
 /// Runs a role until SIGTERM. Call it before any thread exists.
 ///
 /// A client reads its flows from the file in `args`, or from the environment, which has room for some hundreds. A server
-/// reads its listeners (`udp:7000`) and addresses to add to its host (`address:192.0.2.1`) from `args`. A look-up reads
+/// reads from `args` its listeners (`udp:7000`), the token that datagrams must carry (`token:0011223344556677`), the only
+/// address on which it listens (`listen:192.0.2.1`), and addresses to add to its host (`address:192.0.2.1`). A look-up reads
 /// the DNS server's address and the name from `args`. The program's name is not part of `args`.
 pub fn run(role: Role, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match role {
@@ -90,19 +96,26 @@ fn run_client(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 }
 
 fn run_server(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+    let args = args.into_iter().map(|arg| arg.to_string_lossy().into_owned());
+    Ok(server::run(&serving(args)?, terminated())?)
+}
+
+/// Reads the arguments of a server.
+fn serving(args: impl IntoIterator<Item = String>) -> Result<Serving, Error> {
+    let mut serving = Serving::default();
     for arg in args {
-        let arg = arg.to_string_lossy();
-        match arg.strip_prefix(OWN_ADDRESS) {
-            Some(address) => addresses.push(
-                address
-                    .parse()
-                    .map_err(|_| format!("{arg:?} is no address; write {OWN_ADDRESS}192.0.2.1"))?,
-            ),
-            None => listeners.push(arg.parse()?),
+        let no_address = |prefix: &str| format!("{arg:?} is no address; write {prefix}192.0.2.1");
+        if let Some(address) = arg.strip_prefix(OWN_ADDRESS) {
+            serving.own_addresses.push(address.parse().map_err(|_| no_address(OWN_ADDRESS))?);
+        } else if let Some(address) = arg.strip_prefix(LISTEN) {
+            serving.listen_on = Some(address.parse().map_err(|_| no_address(LISTEN))?);
+        } else if let Some(token) = arg.strip_prefix(TOKEN) {
+            serving.token = Some(token.parse()?);
+        } else {
+            serving.listeners.push(arg.parse()?);
         }
     }
-    Ok(server::run(&addresses, &listeners, terminated())?)
+    Ok(serving)
 }
 
 fn run_ask(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
@@ -124,6 +137,8 @@ async fn terminated() {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use rstest::rstest;
 
     use super::*;
@@ -136,5 +151,23 @@ mod tests {
     #[case::empty("", None)]
     fn roles(#[case] argv0: &str, #[case] expected: Option<Role>) {
         assert_eq!(role(argv0), expected);
+    }
+
+    #[test]
+    fn the_arguments_of_a_server_are_read() {
+        let args = ["token:0011223344556677", "listen:10.0.0.1", "address:192.0.2.10", "udp:27000"];
+        let serving = serving(args.map(str::to_owned)).unwrap();
+        assert_eq!(serving.token, "0011223344556677".parse().ok());
+        assert_eq!(serving.listen_on, Some([10, 0, 0, 1].into()));
+        assert_eq!(serving.own_addresses, [Ipv4Addr::new(192, 0, 2, 10)]);
+        assert_eq!(serving.listeners, ["udp:27000".parse().unwrap()]);
+    }
+
+    #[rstest]
+    #[case::variable_that_was_not_set("listen:$(NODE_IP)", "\"listen:$(NODE_IP)\" is no address")]
+    #[case::no_token("token:", "a token is 16 hexadecimal digits")]
+    fn wrong_arguments_are_named(#[case] arg: &str, #[case] message: &str) {
+        let error = serving([arg.to_owned()]).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use http_body_util::Full;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
 
-use crate::exchange::{LONGEST, Listener, PRIVATE_PATH, PUBLIC_PATH, TOKEN_HEADER};
+use crate::exchange::{LONGEST, Listener, PRIVATE_PATH, PUBLIC_PATH, TOKEN_HEADER, Token};
 
 /// The number of the loopback interface, in every network namespace.
 const LOOPBACK: u32 = 1;
@@ -30,6 +30,29 @@ const BACKLOG: i32 = 1_024;
 /// Receive buffer of a UDP socket, bytes: a datagram that the server reads late is not lost by the network. The kernel
 /// has its own limit.
 const BUFFER: usize = 4 << 20;
+
+/// What a server serves, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Serving {
+    /// The addresses that it adds to its host. It listens on no other one.
+    pub(crate) own_addresses: Vec<Ipv4Addr>,
+    /// The only address on which it listens; all of its host where there is none.
+    pub(crate) listen_on: Option<IpAddr>,
+    /// The token of the datagrams that it answers.
+    pub(crate) token: Option<Token>,
+    /// The ports.
+    pub(crate) listeners: Vec<Listener>,
+}
+
+impl Serving {
+    /// Returns the addresses on which it listens; `None` stands for all of the host.
+    fn places(&self) -> Vec<Option<IpAddr>> {
+        match self.own_addresses.as_slice() {
+            [] => vec![self.listen_on],
+            own => own.iter().map(|address| Some((*address).into())).collect(),
+        }
+    }
+}
 
 /// Why a server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +70,19 @@ pub(crate) enum ServerError {
         source: io::Error,
     },
     /// A port cannot be opened.
-    #[error("the probe server cannot listen on {listener}; is the port taken on this host?")]
+    #[error("the probe server cannot listen on {listener}{}; is the port taken on this host?", at(*.place))]
     Listen {
         /// The listener.
         listener: Listener,
+        /// The only address.
+        place: Option<IpAddr>,
         /// The reason.
         #[source]
         source: io::Error,
     },
+    /// It would answer anybody.
+    #[error("{0} needs the token of the run; write token: and 16 hexadecimal digits")]
+    NoToken(Listener),
     /// The receive buffer cannot be set.
     #[error("the probe server cannot set a receive buffer of {BUFFER} bytes for UDP port {port}")]
     Buffer {
@@ -66,39 +94,17 @@ pub(crate) enum ServerError {
     },
 }
 
-/// Adds `addresses` to the host, and serves `listeners` on every address until `stop` resolves.
-pub(crate) fn run(
-    addresses: &[Ipv4Addr],
-    listeners: &[Listener],
-    stop: impl Future<Output = ()>,
-) -> Result<(), ServerError> {
+/// Serves until `stop` resolves.
+pub(crate) fn run(serving: &Serving, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Runtime)?;
     LocalSet::new().block_on(&runtime, async {
-        for &address in addresses {
+        for &address in &serving.own_addresses {
             add(address).await.map_err(|source| ServerError::Address { address, source })?;
         }
-        for &listener in listeners {
-            let failed = |source| ServerError::Listen { listener, source };
-            let streams = || streams(listener.port).map_err(failed);
-            match listener.protocol {
-                Protocol::Udp => {
-                    let socket = datagrams(listener.port).map_err(failed)?;
-                    setsockopt(&socket, sockopt::RcvBuf, &BUFFER)
-                        .map_err(|source| ServerError::Buffer { port: listener.port, source })?;
-                    tokio::task::spawn_local(echo_datagrams(socket));
-                }
-                Protocol::Tcp => {
-                    tokio::task::spawn_local(accept(streams()?, echo_stream));
-                }
-                // The kernel answers ICMP.
-                Protocol::Icmp => {}
-                Protocol::Http => {
-                    tokio::task::spawn_local(accept(streams()?, answer_http));
-                }
-                Protocol::Http2 => {
-                    tokio::task::spawn_local(accept(streams()?, answer_http2));
-                }
+        for place in serving.places() {
+            for &listener in &serving.listeners {
+                serve(listener, place, serving.token)?;
             }
         }
         stop.await;
@@ -106,31 +112,67 @@ pub(crate) fn run(
     })
 }
 
-/// Opens a UDP socket on every address.
-fn datagrams(port: u16) -> io::Result<UdpSocket> {
-    UdpSocket::from_std(bound(SocketType::DGRAM, port)?.into())
+/// Starts to serve a port at a place.
+fn serve(listener: Listener, place: Option<IpAddr>, token: Option<Token>) -> Result<(), ServerError> {
+    let failed = |source| ServerError::Listen { listener, place, source };
+    let streams = || streams(listener.port, place).map_err(failed);
+    match listener.protocol {
+        Protocol::Udp => {
+            let token = token.ok_or(ServerError::NoToken(listener))?;
+            let socket = datagrams(listener.port, place).map_err(failed)?;
+            setsockopt(&socket, sockopt::RcvBuf, &BUFFER)
+                .map_err(|source| ServerError::Buffer { port: listener.port, source })?;
+            tokio::task::spawn_local(echo_datagrams(socket, token));
+        }
+        Protocol::Tcp => {
+            tokio::task::spawn_local(accept(streams()?, echo_stream));
+        }
+        // The kernel answers ICMP.
+        Protocol::Icmp => {}
+        Protocol::Http => {
+            tokio::task::spawn_local(accept(streams()?, answer_http));
+        }
+        Protocol::Http2 => {
+            tokio::task::spawn_local(accept(streams()?, answer_http2));
+        }
+    }
+    Ok(())
 }
 
-/// Opens a TCP socket on every address.
-fn streams(port: u16) -> io::Result<TcpListener> {
-    let socket = bound(SocketType::STREAM, port)?;
+/// Names the only address on which a server listens.
+fn at(place: Option<IpAddr>) -> String {
+    place.map(|address| format!(" at {address}")).unwrap_or_default()
+}
+
+/// Opens a UDP socket at a place.
+fn datagrams(port: u16, place: Option<IpAddr>) -> io::Result<UdpSocket> {
+    UdpSocket::from_std(bound(SocketType::DGRAM, port, place)?.into())
+}
+
+/// Opens a TCP socket at a place.
+fn streams(port: u16, place: Option<IpAddr>) -> io::Result<TcpListener> {
+    let socket = bound(SocketType::STREAM, port, place)?;
     listen(&socket, BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 
-/// Opens a socket on every address, of both families if the kernel supports both.
-fn bound(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
+/// Opens a socket at an address, or on every address, of both families if the kernel supports both.
+fn bound(kind: SocketType, port: u16, place: Option<IpAddr>) -> io::Result<OwnedFd> {
     let open = |family| socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None);
-    let (socket, address) = match open(AddressFamily::INET6) {
-        Ok(socket) => {
-            // IPv4 clients must reach it whatever the host's default is.
-            set_ipv6_v6only(&socket, false)?;
-            (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
-        }
-        Err(Errno::AFNOSUPPORT) => {
-            (open(AddressFamily::INET)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-        }
-        Err(error) => return Err(error.into()),
+    let (socket, address) = match place {
+        Some(IpAddr::V4(address)) => (open(AddressFamily::INET)?, SocketAddr::from((address, port))),
+        Some(IpAddr::V6(address)) => (open(AddressFamily::INET6)?, SocketAddr::from((address, port))),
+        None => match open(AddressFamily::INET6) {
+            Ok(socket) => {
+                // IPv4 clients must reach it whatever the host's default is.
+                set_ipv6_v6only(&socket, false)?;
+                (socket, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+            }
+            Err(Errno::AFNOSUPPORT) => {
+                (open(AddressFamily::INET)?, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
     // A restarted server must not wait until connections of the previous one have timed out.
     set_socket_reuseaddr(&socket, kind == SocketType::STREAM)?;
@@ -145,11 +187,13 @@ async fn add(address: Ipv4Addr) -> io::Result<()> {
     handle.address().add(LOOPBACK, address.into(), 32).replace().execute().await.map_err(io::Error::other)
 }
 
-async fn echo_datagrams(socket: UdpSocket) {
+async fn echo_datagrams(socket: UdpSocket, token: Token) {
     let mut datagram = [0u8; LONGEST];
     loop {
         // Errors are ICMP messages about clients that have ended.
-        if let Ok((length, client)) = socket.recv_from(&mut datagram).await {
+        if let Ok((length, client)) = socket.recv_from(&mut datagram).await
+            && token.answer(&mut datagram[..length])
+        {
             let _lost = socket.try_send_to(&datagram[..length], client);
         }
     }

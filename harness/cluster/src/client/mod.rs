@@ -38,15 +38,25 @@ impl ClientError {
 /// When the file cannot be read or does not describe a cluster.
 pub async fn client(kubeconfig: &Path) -> Result<kube::Client, ClientError> {
     let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
-    connect(kubeconfig, file, KubeConfigOptions::default()).await
+    Ok(connect(kubeconfig, file, KubeConfigOptions::default()).await?.0)
 }
 
-/// A client for one context of a kubeconfig, which must exist.
-pub(crate) async fn client_of(kubeconfig: &Path, context: &str) -> Result<kube::Client, ClientError> {
+/// A client for one context of a kubeconfig, which must exist and be the only one of its name, and the address of its
+/// server.
+pub(crate) async fn client_of(
+    kubeconfig: &Path,
+    context: &str,
+) -> Result<(kube::Client, String), ClientError> {
     let file = Kubeconfig::read_from(kubeconfig).map_err(|e| ClientError::new(kubeconfig, e))?;
-    if !file.contexts.iter().any(|known| known.name == context) {
-        let known: Vec<_> = file.contexts.iter().map(|known| known.name.as_str()).collect();
-        let message = format!("there is no context {context:?}; the contexts are {}", known.join(", "));
+    let known: Vec<_> = file.contexts.iter().map(|known| known.name.as_str()).collect();
+    let message = match known.iter().filter(|known| **known == context).count() {
+        1 => None,
+        0 => Some(format!("there is no context {context:?}; the contexts are {}", known.join(", "))),
+        count => Some(format!(
+            "the context {context} is defined {count} times; give each context a name of its own"
+        )),
+    };
+    if let Some(message) = message {
         return Err(ClientError::new(kubeconfig, std::io::Error::other(message)));
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -57,12 +67,13 @@ async fn connect(
     kubeconfig: &Path,
     file: Kubeconfig,
     options: KubeConfigOptions,
-) -> Result<kube::Client, ClientError> {
+) -> Result<(kube::Client, String), ClientError> {
     let config = kube::Config::from_custom_kubeconfig(file, &options).await;
     let mut config = config.map_err(|e| ClientError::new(kubeconfig, e))?;
     config.default_retry = false;
+    let server = config.cluster_url.to_string();
     let builder = ClientBuilder::try_from(config).map_err(|e| ClientError::new(kubeconfig, e))?;
-    Ok(builder.with_layer(&RequestDeadline(RESPONSE)).build())
+    Ok((builder.with_layer(&RequestDeadline(RESPONSE)).build(), server))
 }
 
 /// Waits until `count` nodes have registered with the API server.

@@ -27,6 +27,14 @@ impl Access {
     /// # Errors
     /// When the file cannot be read, or has no such context; the message lists those that it has.
     pub async fn client(&self) -> Result<kube::Client, ClientError> {
+        Ok(self.connect().await?.0)
+    }
+
+    /// A client for the context, and the address of the server that it uses.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub async fn connect(&self) -> Result<(kube::Client, String), ClientError> {
         client_of(&self.kubeconfig, &self.context).await
     }
 }
@@ -48,9 +56,20 @@ mod tests {
             let (kubeconfig, context) = (kubeconfig.clone(), context.to_owned());
             Access { kubeconfig, context, namespace: "seatrial-1".into(), upgrades: false }
         };
-        assert!(access("lab").client().await.is_ok());
+        assert_eq!(access("lab").connect().await.unwrap().1, "https://127.0.0.1:1/");
         let error = access("").client().await.err().unwrap();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(source, "there is no context \"\"; the contexts are prod, lab");
+    }
+
+    #[tokio::test]
+    async fn a_context_that_is_defined_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("config");
+        std::fs::write(&kubeconfig, CONFIG.replace("name: lab", "name: prod")).unwrap();
+        let (context, namespace) = ("prod".to_owned(), "seatrial-1".to_owned());
+        let error = Access { kubeconfig, context, namespace, upgrades: true }.client().await.err().unwrap();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, "the context prod is defined 2 times; give each context a name of its own");
     }
 }

@@ -87,6 +87,7 @@ impl LayerBuilder {
         if !self.seen.insert(target.to_owned()) {
             return Ok(());
         }
+        self.folders_of(target)?;
         let file = File::open(source).map_err(read_error(source))?;
         let size = file.metadata().map_err(read_error(source))?.len();
         let mut header = header(tar::EntryType::Regular, 0o755);
@@ -110,10 +111,24 @@ impl LayerBuilder {
     /// # Errors
     /// When it cannot be written.
     pub fn folder(&mut self, target: &str) -> Result<(), ImageError> {
-        let mut header = header(tar::EntryType::Directory, 0o1777);
-        self.tar
-            .append_data(&mut header, target.trim_start_matches('/'), std::io::empty())
-            .map_err(write_error(&self.path))
+        self.add_folder(target.trim_start_matches('/'), 0o1777)
+    }
+
+    /// Adds the folders of a file: a runtime may close those that a layer does not list to all users but root.
+    fn folders_of(&mut self, target: &str) -> Result<(), ImageError> {
+        let target = target.trim_start_matches('/');
+        for (end, _) in target.match_indices('/') {
+            self.add_folder(&target[..end], 0o755)?;
+        }
+        Ok(())
+    }
+
+    fn add_folder(&mut self, name: &str, mode: u32) -> Result<(), ImageError> {
+        if !self.seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let mut header = header(tar::EntryType::Directory, mode);
+        self.tar.append_data(&mut header, name, std::io::empty()).map_err(write_error(&self.path))
     }
 
     /// Closes the layer and computes its digest.
@@ -167,5 +182,34 @@ mod tests {
         let text = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x00007f)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         assert_eq!(parse_ldd(text), ["/lib/x/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from));
+    }
+
+    /// Some runtimes close the folders that a layer does not list to all users but root, and probes run as another one.
+    #[test]
+    fn the_folders_of_a_file_are_listed_before_it_and_open_to_everyone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, tar) = (folder.path().join("program"), folder.path().join("layer.tar"));
+        std::fs::write(&program, "x").unwrap();
+        let mut layer = LayerBuilder::create(&tar).unwrap();
+        layer.folder("/tmp").unwrap();
+        layer.file(&program, "/usr/bin/one").unwrap();
+        layer.file(&program, "/usr/bin/two").unwrap();
+        layer.file(&program, "/tmp/three").unwrap();
+        layer.finish().unwrap();
+        let mut archive = tar::Archive::new(File::open(&tar).unwrap());
+        let entries = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
+        });
+        let expected = [
+            ("tmp", 0o1777),
+            ("usr", 0o755),
+            ("usr/bin", 0o755),
+            ("usr/bin/one", 0o755),
+            ("usr/bin/two", 0o755),
+            ("tmp/three", 0o755),
+        ];
+        let entries: Vec<_> = entries.collect();
+        assert_eq!(entries.iter().map(|(path, mode)| (path.as_str(), *mode)).collect::<Vec<_>>(), expected);
     }
 }

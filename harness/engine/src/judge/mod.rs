@@ -355,3 +355,6 @@ impl Row {
         Budget { name, words: self.words, rule: self.rule, measured, kept }
     }
 }
+
+#[cfg(test)]
+mod verdict_tests;

@@ -9,10 +9,12 @@ mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::turn::Turns;
 use cluster::{Components, Ledger, Origin, Provider};
 use probe::deploy::{ServiceName, Target};
+use probe::flow::Token;
 use probe::traffic::{Settings, Traffic};
 
 pub(crate) use boot::{Booted, Needs};
@@ -157,9 +159,11 @@ impl Place {
     }
 
     /// The namespace, image and DNS Service of the probes; `image` is the reference of the one in a created cluster.
-    pub(crate) fn probes(&self, image: &str) -> Target {
+    ///
+    /// `planned` is how long the run takes at most; probers in an existing cluster end then, even if the run was killed.
+    pub(crate) fn probes(&self, image: &str, planned: Duration) -> Target {
         match &self.existing {
-            Some(existing) => existing.target(&self.id),
+            Some(existing) => existing.target(&self.id, planned),
             None => Target {
                 namespace: NAMESPACE.to_owned(),
                 run_id: self.id.clone(),
@@ -168,6 +172,8 @@ impl Place {
                     namespace: cluster::dns::NAMESPACE.to_owned(),
                     name: cluster::dns::NAME.to_owned(),
                 },
+                token: Token::random(),
+                lifetime: None,
             },
         }
     }
@@ -193,7 +199,10 @@ impl Place {
     /// A sentence about a cluster that is up.
     fn summary(&self, nodes: usize, boot_ms: u64) -> String {
         match &self.existing {
-            Some(existing) => format!("{nodes} nodes of context {}", existing.access.context),
+            Some(existing) => format!(
+                "{nodes} nodes of context {} at {}, UID of kube-system {}",
+                existing.access.context, existing.server, existing.found.uid
+            ),
             None => format!("{nodes} nodes registered in {:.2} s", boot_ms as f64 / 1_000.0),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cluster::{Components, NodeShell, Provider};
@@ -146,7 +147,8 @@ impl Procedure for Outages<'_> {
         session.take_turn().await?;
         let prepared = Prepared::new(&*self.subject, std::slice::from_ref(&self.version), session).await?;
         let id = session.place.id().to_owned();
-        let installed = prepared.boot(None, &id, session).await?;
+        // The cluster is removed with the run, and its probers with it.
+        let installed = prepared.boot(None, &id, Duration::MAX, session).await?;
         prepared.apply_dns(&installed).await?;
         let config = std::collections::BTreeMap::new();
         let install = prepared.install(&self.version, &config, &installed);

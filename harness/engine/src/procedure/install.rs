@@ -56,11 +56,13 @@ impl<'a> Prepared<'a> {
         Ok(Self { choice, helm, _bundle: bundle, subject, pause, probe, dns })
     }
 
-    /// Brings the place up with what the subject needs, and reads what the subject must know of it.
+    /// Brings the place up with what the subject needs, and reads what the subject must know of it. The run takes `planned`
+    /// at most.
     pub(super) async fn boot(
         &self,
         node_image: Option<String>,
         id: &str,
+        planned: Duration,
         session: &mut Session<'_>,
     ) -> anyhow::Result<Installed> {
         let mut images = vec![self.pause.clone(), self.probe.clone(), self.dns.clone()];
@@ -74,7 +76,7 @@ impl<'a> Prepared<'a> {
             namespace: cluster::dns::NAMESPACE,
         };
         let Booted { client, kubernetes, api, .. } = session.boot(needs).await?;
-        let probes = session.place.probes(&self.probe.reference);
+        let probes = session.place.probes(&self.probe.reference, planned);
         let names = self.choice.names();
         session.watch(&client, &names, &probes.namespace);
         let created = session.place.is_created();

@@ -11,6 +11,7 @@ mod watch;
 
 pub use calibration::{Calibrated, CalibrationRequest, Companion, Ends, calibrate};
 pub use cluster_up::{ClusterUp, Up, cluster_up};
+pub(crate) use install::ROLLOUT;
 pub use upgrade::run as upgrade;
 pub use watch::{WatchRequest, watch};
 

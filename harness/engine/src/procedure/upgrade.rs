@@ -65,7 +65,8 @@ impl Procedure for Upgrade<'_> {
         let prepared = Prepared::new(&*request.subject, &versions, session).await?;
         let node_image = node_image(request, &versions, &session.recorder);
         let node_image = node_image.map(|node| node.image.clone());
-        let mut installed = prepared.boot(node_image, request.place.id(), session).await?;
+        let longest = request.procedure.longest();
+        let mut installed = prepared.boot(node_image, request.place.id(), longest, session).await?;
         let (recorder, client) = (Arc::clone(&session.recorder), installed.client.clone());
         let first = &request.procedure.first;
         let files = NodeFiles::new(client.clone(), installed.probes.image.clone());

@@ -29,6 +29,10 @@ const L3: Impact = Impact::MinimalToNone;
 const L7: Impact = Impact::ClientsMustReconnect;
 /// The name of the step and of its transition.
 const WATCH: &str = "watch";
+/// How long a cluster is measured where the request has no length, unless it is interrupted.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a watch may take around its measurement: to start its traffic, to take its baseline and to remove it all.
+const AROUND: Duration = Duration::from_secs(600);
 /// How long the image of the agents may take to be read.
 const AGENTS: Duration = Duration::from_secs(10);
 
@@ -39,7 +43,7 @@ pub struct WatchRequest {
     pub id: String,
     /// The cluster.
     pub cluster: ExistingCluster,
-    /// How long it is measured; until the first interrupt where not given.
+    /// How long it is measured; until the first interrupt where not given, and for 24 hours at most.
     pub length: Option<Duration>,
     /// Whether pods are also reached at their IPv6 addresses.
     pub ipv6: bool,
@@ -96,7 +100,7 @@ impl Procedure for Watch {
         let client = session.boot(needs).await?.client;
         let place = session.place;
         let existing = place.existing_cluster().context("only an existing cluster can be watched")?;
-        let target = place.probes("");
+        let target = place.probes("", self.planned());
         session.watch(&client, &cilium::names(), &target.namespace);
         let traffic =
             TrafficRequest::optional(place.traffic(&existing.found.nodes, false, &self.settings), target);
@@ -117,13 +121,13 @@ impl Procedure for Watch {
         session.evidence.windows.push(Window::opened(transition));
         let until = match self.length {
             Some(length) => format!("{} s", length.as_secs()),
-            None => "until Ctrl-C".to_owned(),
+            None => format!("until Ctrl-C, {} hours at most", LONGEST.as_secs() / 3_600),
         };
         let recorder = Arc::clone(&session.recorder);
         let watch = async {
             recorder.progress(WATCH, format!("change the cluster now; measuring {until}"));
             tokio::select! {
-                ended = measured_for_or_forever(self.length) => ended,
+                ended = measured_for(self.length.unwrap_or(LONGEST)) => ended,
                 () = stop => Ok(()),
             }
         };
@@ -145,9 +149,26 @@ impl Procedure for Watch {
     }
 }
 
-async fn measured_for_or_forever(length: Option<Duration>) -> anyhow::Result<()> {
-    match length {
-        Some(length) => measured_for(length).await,
-        None => std::future::pending().await,
+impl Watch {
+    /// The time after which its probers end by themselves.
+    fn planned(&self) -> Duration {
+        self.length.unwrap_or(LONGEST).saturating_add(AROUND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::until_the_interrupt(None, 86_400)]
+    #[case::short(Some(60), 60)]
+    #[case::a_year(Some(31_536_000), 31_536_000)]
+    fn probers_outlast_the_measurement(#[case] seconds: Option<u64>, #[case] measured: u64) {
+        let watch =
+            Watch { length: seconds.map(Duration::from_secs), settings: Settings::default(), agents: None };
+        assert_eq!(watch.planned(), Duration::from_secs(measured + 600));
     }
 }

@@ -7,12 +7,16 @@ use std::time::Duration;
 use guide::{Plan, Stage};
 use model::{Direction, Impact, Version};
 
+use crate::procedure::ROLLOUT;
 use crate::steps::{
     Action, ConfigMap, EditConfig, Hop, Preflight, RolloutUndo, SetImage, Step, StepAction as _, Upgrade,
 };
 
 /// From nothing to the end of the baseline, and the take-down: what every run does.
 const AROUND: Duration = Duration::from_millis(18_000);
+
+/// The part of [`Procedure::longest`] that is for everything around the steps, and between them.
+const MARGIN: Duration = Duration::from_secs(600);
 
 /// A first version, and the steps that follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +92,14 @@ impl Procedure {
         let taken = &self.steps[..ends.map_or(self.steps.len(), |end| end + 1)];
         let left = (0..self.steps.len()).rev();
         AROUND + taken.iter().zip(left).map(|(step, left)| expected(step, left == 0)).sum::<Duration>()
+    }
+
+    /// How long a run takes at most. What a killed run left in an existing cluster ends by itself after this time.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        // A step may wait for a DaemonSet, and then for a Deployment.
+        let limits = self.steps.iter().map(|step| 2 * step.within.unwrap_or(ROLLOUT));
+        self.expected() + limits.sum::<Duration>() + MARGIN
     }
 }
 
@@ -205,5 +217,17 @@ mod tests {
         assert_eq!(expected(preflight, false), Duration::from_millis(3_500));
         preflight.may_fail = true;
         assert_eq!(procedure.expected(), AROUND + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn probers_outlast_every_limit_of_the_steps() {
+        let mut procedure = procedure("1.5.13", "1.6.12", true);
+        // Each step may wait for a DaemonSet and for a Deployment.
+        let limits = Duration::from_secs(6 * 2 * 120);
+        assert_eq!(procedure.steps.len(), 6);
+        assert_eq!(procedure.longest(), procedure.expected() + limits + Duration::from_secs(600));
+        procedure.steps[2].within = Some(Duration::from_secs(1_000));
+        let limits = Duration::from_secs(5 * 2 * 120 + 2 * 1_000);
+        assert_eq!(procedure.longest(), procedure.expected() + limits + Duration::from_secs(600));
     }
 }

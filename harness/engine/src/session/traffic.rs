@@ -79,3 +79,22 @@ fn grants(traffic: &Traffic) -> Vec<cilium::Grant> {
     };
     traffic.grants.iter().map(grant).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use probe::traffic::Settings;
+
+    use super::*;
+
+    /// The page that lists what is created in an existing cluster.
+    const PAGE: &str = include_str!("../../../../SECURITY.md");
+
+    #[test]
+    fn security_md_lists_the_policies_that_are_created() {
+        let nodes = ["node1", "node2", "node3"].map(str::to_owned);
+        let traffic = Traffic::standard(&nodes, false, &Settings::default());
+        let policies = cilium::policies("seatrial-7", &BTreeMap::new(), &grants(&traffic));
+        let listed = format!("{} CiliumNetworkPolicy", policies.len());
+        assert!(PAGE.contains(&listed), "SECURITY.md does not say: {listed}");
+    }
+}

@@ -52,6 +52,10 @@ impl StepAction for StartBeside {
         subject.start_beside(&self.name, image, &self.command).await?;
         output(&subject, &self.name).await
     }
+
+    fn suits_existing_clusters(&self) -> bool {
+        false
+    }
 }
 
 impl StepAction for Hear {
@@ -80,4 +84,16 @@ async fn output(subject: &Installation, name: &str) -> anyhow::Result<Done> {
     let detail = Some(lines.collect::<Vec<_>>().join(", "));
     let content = nodes.iter().map(|(node, text)| json!({"node": node, "text": text})).collect();
     Ok(Done { detail, keep: Some((format!("said-{name}"), content)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its pods are in the namespace of the agents, where nothing removes them if the run is killed.
+    #[test]
+    fn pods_beside_the_agents_are_not_started_on_an_existing_cluster() {
+        let start = StartBeside { name: "monitor".to_owned(), command: vec!["cilium".to_owned()] };
+        assert!(!start.suits_existing_clusters());
+    }
 }

@@ -12,7 +12,7 @@ use model::Class;
 use super::recorder::{Probe, Recorder};
 use super::{ClientError, Due, OnDue, arrival, failure};
 use crate::clock::now_ns;
-use crate::exchange::{LONGEST, NUMBER};
+use crate::exchange::{LONGEST, SHORTEST, Token};
 use crate::flow::FlowSpec;
 
 /// How datagrams carry the number of a probe.
@@ -23,22 +23,23 @@ pub(crate) trait Datagrams: 'static {
     fn answer(&self, bytes: &[u8]) -> Option<u32>;
 }
 
-/// UDP echo: the number, then zeros up to a size.
+/// UDP echo: the number and the token, then zeros up to a size.
 struct Udp {
-    /// Bytes of a datagram; one is never shorter than its number.
+    /// Bytes of a datagram; one is never shorter than its number and the token.
     bytes: usize,
+    token: Token,
 }
 
 impl Datagrams for Udp {
     fn request(&self, seq: u32) -> Vec<u8> {
-        let mut datagram = Vec::from(seq.to_be_bytes());
-        datagram.resize(self.bytes.max(NUMBER), 0);
+        let mut datagram = self.token.request(seq);
+        datagram.resize(self.bytes.max(SHORTEST), 0);
         datagram
     }
 
     fn answer(&self, bytes: &[u8]) -> Option<u32> {
         let seq = u32::from_be_bytes(*bytes.first_chunk()?);
-        (bytes.len() == self.bytes.max(NUMBER)).then_some(seq)
+        (bytes.len() == self.bytes.max(SHORTEST)).then_some(seq)
     }
 }
 
@@ -63,8 +64,9 @@ pub(crate) fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Starts to probe a flow by UDP echo.
 pub(crate) fn udp(flow: FlowSpec, target: SocketAddr, recorder: Recorder) -> Result<OnDue, ClientError> {
+    let Some(token) = flow.token else { return Err(ClientError::flow(&flow, "it has no token")) };
     let socket = open(target).map_err(|source| ClientError::System { doing: "open a UDP socket", source })?;
-    let datagrams = Udp { bytes: flow.bytes.into() };
+    let datagrams = Udp { bytes: flow.bytes.into(), token };
     Ok(Box::new(prober(flow, socket, datagrams, recorder)))
 }
 
@@ -155,13 +157,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::shortest(0, 4)]
+    #[case::shortest(0, 12)]
     #[case::over_the_mtu_of_a_tunnel(1_450, 1_450)]
     fn a_datagram_has_its_size_and_only_a_whole_one_is_an_answer(
         #[case] bytes: usize,
         #[case] length: usize,
     ) {
-        let udp = Udp { bytes };
+        let udp = Udp { bytes, token: Token::random() };
         let datagram = udp.request(70_000);
         assert_eq!((datagram.len(), udp.answer(&datagram)), (length, Some(70_000)));
         assert_eq!(udp.answer(&datagram[..length - 1]), None);

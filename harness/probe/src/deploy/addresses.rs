@@ -153,6 +153,7 @@ mod tests {
     use model::{Kind, Layer, Protocol};
     use serde_json::json;
 
+    use super::super::objects::tests::target;
     use super::*;
     use crate::flow::Query;
     use crate::flow::tests::flow;
@@ -187,12 +188,7 @@ mod tests {
         let query = Some(Query { name: "servers".into(), address: None });
         let mut flow = FlowSpec { query, ..flow(Kind::Dns, Protocol::Udp, Layer::L4) };
         let dns = Dns { address: address(10), nodes: vec!["node2".into()] };
-        let target = Target {
-            namespace: "seatrial-7".into(),
-            run_id: "7".into(),
-            image: "seatrial:abc".into(),
-            dns: ServiceName { namespace: "kube-system".into(), name: "kube-dns".into() },
-        };
+        let target = target();
         ask(&mut flow, &dns, &target, &BTreeMap::from([("servers".into(), address(77))]));
         let query = flow.query.as_ref().unwrap();
         assert_eq!(query.name, "servers.seatrial-7.svc.cluster.local.");

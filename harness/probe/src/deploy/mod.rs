@@ -5,6 +5,9 @@
 
 mod addresses;
 mod ask;
+mod confinement;
+#[cfg(test)]
+mod footprint;
 mod new_pods;
 mod objects;
 mod outside;
@@ -27,11 +30,13 @@ use tokio::task::JoinSet;
 
 use crate::attribution::Observed;
 use crate::collect;
+use crate::flow::Token;
 use crate::node::Changes;
 use crate::processors::Looks;
 use crate::store::{Store, StoreError};
 use crate::traffic::{Part, ProbePod, Traffic};
 pub use ask::Asker;
+pub use confinement::is_tolerated;
 pub use outside::{OutsideHost, Printed};
 pub use session::{Delivered, Session};
 pub use spare::Spare;
@@ -51,6 +56,11 @@ pub struct Target {
     pub image: String,
     /// The cluster's DNS.
     pub dns: ServiceName,
+    /// The token of the run's datagrams.
+    pub token: Token,
+    /// How long probers may run from their start, so that they end if the run is killed; `None` in a cluster that is
+    /// removed with the run.
+    pub lifetime: Option<Duration>,
 }
 
 /// A Service, written `namespace/name`.
@@ -164,28 +174,28 @@ impl Deployment {
         outside: Option<Arc<dyn OutsideHost>>,
         traffic: &Traffic,
     ) -> Result<Servers, DeployError> {
-        let mut servers =
-            Servers { client, target, traffic: traffic.clone(), outside, followers: JoinSet::new() };
+        let traffic = traffic.clone().with_token(target.token);
+        let mut servers = Servers { client, target, traffic, outside, followers: JoinSet::new() };
         let namespaces: Api<Namespace> = Api::all(servers.client.clone());
         create(&namespaces, "namespace", &objects::namespace(&servers.target)).await?;
         servers.wait_for_account().await?;
         let services: Api<Service> = servers.api();
-        for service in &traffic.services {
+        for service in &servers.traffic.services {
             create(&services, "service", &objects::service(&servers.target, service)).await?;
         }
         let slices: Api<EndpointSlice> = servers.api();
-        for name in &traffic.names {
+        for name in &servers.traffic.names {
             let (service, slice) = objects::outside(&servers.target, name);
             create(&services, "service", &service).await?;
             create(&slices, "endpoint slice", &slice).await?;
         }
         let pods: Api<Pod> = servers.api();
         let (mut wanted, mut placed) = (Vec::new(), Placed::new());
-        for pod in traffic.pods.iter().filter(|pod| pod.part.is_server()) {
+        for pod in servers.traffic.pods.iter().filter(|pod| pod.part.is_server()) {
             if pod.part.is_outside() {
                 let host = servers.host_of(pod)?;
                 placed.insert(pod.name.clone(), vec![host.address()]);
-                let serving = outside::serve(host, pod).await?;
+                let serving = outside::serve(host, pod, servers.target.token).await?;
                 servers.followers.spawn(serving);
             } else {
                 create(&pods, "pod", &objects::server(&servers.target, pod)).await?;

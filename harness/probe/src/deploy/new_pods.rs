@@ -21,7 +21,6 @@ use crate::clock::{Timer, micros_between, now_ns};
 use crate::flow::FlowSpec;
 use crate::sample::Sample;
 use crate::store::Store;
-use crate::traffic::{Part, ProbePod};
 use crate::wait::back_off;
 use crate::wire::{self, Line, Start};
 
@@ -174,12 +173,7 @@ impl Creator {
             deadline_ns: TRY_LIMIT_NS,
             ..self.flow.clone()
         };
-        let planned = ProbePod {
-            name: name.to_owned(),
-            node: self.flow.client.node.clone(),
-            part: Part::NewPod,
-            listeners: Vec::new(),
-        };
-        objects::client(&self.target, &planned, &[&tries])
+        let longest = Duration::from_nanos(self.flow.deadline_ns);
+        objects::new_pod(&self.target, &self.flow.client, name, longest, &tries)
     }
 }

@@ -1,10 +1,11 @@
 //! The Kubernetes objects of the traffic. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, Namespace, Pod, PodSpec, ResourceRequirements, SecurityContext, Service,
-    ServicePort, ServiceSpec, Toleration,
+    Container, EnvVar, EnvVarSource, Namespace, ObjectFieldSelector, Pod, PodSpec, ResourceRequirements,
+    Service, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -12,18 +13,24 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use model::Protocol;
 
-use super::Target;
 use super::addresses::SERVICE_LABEL;
+use super::{Target, confinement};
 use crate::client::FLOWS_VARIABLE;
-use crate::flow::FlowSpec;
-use crate::role::{CLIENT_NAME, NODE_NAME, OWN_ADDRESS, SERVER_NAME};
-use crate::traffic::{OUTSIDE_PORT, OutsideName, ProbePod, ProbeService};
+use crate::flow::{End, FlowSpec};
+use crate::role::{CLIENT_NAME, LISTEN, NODE_NAME, OWN_ADDRESS, SERVER_NAME, TOKEN};
+use crate::traffic::{OUTSIDE_PORT, OutsideName, Part, ProbePod, ProbeService};
 
 /// Label that holds the run id.
 const RUN_LABEL: &str = "seatrial.dev/run";
 /// The processor request of every probe container. A pod without one gets almost no processor time on a busy node, and a
 /// late prober measures noise in place of the network.
 const CPU: &str = "100m";
+/// The variable with the InternalIP of the node.
+const NODE_IP: &str = "NODE_IP";
+/// How much longer servers may run than probers, which start later.
+const SERVERS_LONGER: Duration = Duration::from_secs(300);
+/// How much longer a new pod may run than it is waited for.
+const NEW_POD_LONGER: Duration = Duration::from_secs(60);
 
 pub(super) fn namespace(target: &Target) -> Namespace {
     let mut labels = run_label(target);
@@ -79,40 +86,57 @@ pub(super) fn outside(target: &Target, planned: &OutsideName) -> (Service, Endpo
 }
 
 pub(super) fn server(target: &Target, planned: &ProbePod) -> Pod {
-    let addresses = planned.part.addresses();
-    let own = addresses.iter().map(|address| format!("{OWN_ADDRESS}{address}"));
-    let args = own.chain(planned.listeners.iter().map(ToString::to_string)).collect();
-    let may_add = Capabilities { add: Some(vec!["NET_ADMIN".into()]), ..Default::default() };
-    let security = SecurityContext { capabilities: Some(may_add), ..Default::default() };
+    let own = planned.part.addresses();
+    let on_node_ip = planned.part.is_on_host() && own.is_empty();
+    let args = std::iter::once(format!("{TOKEN}{}", target.token))
+        .chain(on_node_ip.then(|| format!("{LISTEN}$({NODE_IP})")))
+        .chain(own.iter().map(|address| format!("{OWN_ADDRESS}{address}")))
+        .chain(planned.listeners.iter().map(ToString::to_string));
+    let capability = (!own.is_empty()).then_some("NET_ADMIN");
     let container = Container {
-        args: Some(args),
-        security_context: (!addresses.is_empty()).then_some(security),
-        ..container(target, SERVER_NAME)
+        args: Some(args.collect()),
+        env: on_node_ip.then(|| vec![node_ip()]),
+        ..container(target, SERVER_NAME, capability)
     };
-    pod(target, planned, container, "Always")
+    // A server that ended before its probers would look like an outage.
+    let lifetime = target.lifetime.map(|lifetime| lifetime.saturating_add(SERVERS_LONGER));
+    pod(target, planned, container, "Always", lifetime)
 }
 
 /// A prober that ended is not restarted: the new one would start another record.
 pub(super) fn client(target: &Target, planned: &ProbePod, flows: &[&FlowSpec]) -> Pod {
-    let flows = serde_json::to_string(flows).unwrap_or_default();
-    let variable = EnvVar { name: FLOWS_VARIABLE.into(), value: Some(flows), ..Default::default() };
-    // ICMP needs a raw socket in a pod.
-    let raw_sockets = Capabilities { add: Some(vec!["NET_RAW".into()]), ..Default::default() };
-    let security = SecurityContext { capabilities: Some(raw_sockets), ..Default::default() };
-    let container = Container {
-        env: Some(vec![variable]),
-        security_context: Some(security),
-        ..container(target, CLIENT_NAME)
+    pod(target, planned, prober(target, flows), "Never", target.lifetime)
+}
+
+/// A pod of a flow of new pods. It has the labels of all of them, so that they share one identity; `longest` is how long it
+/// is waited for.
+pub(super) fn new_pod(target: &Target, client: &End, name: &str, longest: Duration, tries: &FlowSpec) -> Pod {
+    let planned = ProbePod {
+        name: client.pod.clone(),
+        node: client.node.clone(),
+        part: Part::NewPod,
+        listeners: Vec::new(),
     };
-    pod(target, planned, container, "Never")
+    let lifetime = target.lifetime.map(|_| longest + NEW_POD_LONGER);
+    let mut pod = pod(target, &planned, prober(target, &[tries]), "Never", lifetime);
+    pod.metadata.name = Some(name.to_owned());
+    pod
 }
 
 /// A node watcher that ended is restarted: only what it missed is missing.
 pub(super) fn node_watch(target: &Target, planned: &ProbePod) -> Pod {
-    pod(target, planned, container(target, NODE_NAME), "Always")
+    pod(target, planned, container(target, NODE_NAME, None), "Always", target.lifetime)
 }
 
-fn container(target: &Target, command: &str) -> Container {
+fn prober(target: &Target, flows: &[&FlowSpec]) -> Container {
+    // ICMP needs a raw socket in a pod.
+    let capability = flows.iter().any(|flow| flow.protocol == Protocol::Icmp).then_some("NET_RAW");
+    let flows = serde_json::to_string(flows).unwrap_or_default();
+    let variable = EnvVar { name: FLOWS_VARIABLE.into(), value: Some(flows), ..Default::default() };
+    Container { env: Some(vec![variable]), ..container(target, CLIENT_NAME, capability) }
+}
+
+fn container(target: &Target, command: &str, capability: Option<&str>) -> Container {
     let requests = BTreeMap::from([("cpu".to_owned(), Quantity(CPU.to_owned()))]);
     Container {
         name: command.into(),
@@ -122,13 +146,28 @@ fn container(target: &Target, command: &str) -> Container {
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         command: Some(vec![command.into()]),
         resources: Some(ResourceRequirements { requests: Some(requests), ..Default::default() }),
+        security_context: Some(confinement::of_container(capability)),
         ..Default::default()
     }
 }
 
-fn pod(target: &Target, planned: &ProbePod, container: Container, restart: &str) -> Pod {
-    let anywhere = Toleration { operator: Some("Exists".into()), ..Default::default() };
+/// The variable that holds the InternalIP of the pod's node.
+fn node_ip() -> EnvVar {
+    let field = ObjectFieldSelector { field_path: "status.hostIP".into(), ..Default::default() };
+    let source = EnvVarSource { field_ref: Some(field), ..Default::default() };
+    EnvVar { name: NODE_IP.into(), value_from: Some(source), ..Default::default() }
+}
+
+fn pod(
+    target: &Target,
+    planned: &ProbePod,
+    container: Container,
+    restart: &str,
+    lifetime: Option<Duration>,
+) -> Pod {
+    let seconds = |lifetime: Duration| i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
     let spec = PodSpec {
+        active_deadline_seconds: lifetime.map(seconds),
         automount_service_account_token: Some(false),
         containers: vec![container],
         enable_service_links: Some(false),
@@ -136,7 +175,7 @@ fn pod(target: &Target, planned: &ProbePod, container: Container, restart: &str)
         node_name: Some(planned.node.clone()),
         restart_policy: Some(restart.into()),
         termination_grace_period_seconds: Some(1),
-        tolerations: Some(vec![anywhere]),
+        tolerations: Some(confinement::tolerations()),
         ..Default::default()
     };
     Pod {
@@ -161,77 +200,4 @@ fn run_label(target: &Target) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::ServiceName;
-    use super::*;
-    use crate::traffic::{Settings, Traffic};
-
-    fn target() -> Target {
-        Target {
-            namespace: "seatrial-7".into(),
-            run_id: "7".into(),
-            image: "seatrial:abc".into(),
-            dns: ServiceName { namespace: "kube-system".into(), name: "kube-dns".into() },
-        }
-    }
-
-    #[test]
-    fn a_prober_gets_its_own_flows_and_is_not_restarted() {
-        let traffic = Traffic::standard(&["node1".into(), "node2".into()], true, &Settings::default());
-        let planned = traffic.pods.iter().find(|pod| pod.name == "client-1").unwrap();
-        let flows: Vec<_> = traffic.flows_of("client-1").collect();
-        let spec = client(&target(), planned, &flows).spec.unwrap();
-        assert_eq!(spec.restart_policy.as_deref(), Some("Never"));
-        assert_eq!(spec.node_name.as_deref(), Some("node1"));
-        let json = spec.containers[0].env.as_ref().unwrap()[0].value.clone().unwrap();
-        let back: Vec<FlowSpec> = serde_json::from_str(&json).unwrap();
-        assert_eq!(back.iter().collect::<Vec<_>>(), flows);
-        assert!(json.len() < 64 * 1024, "{} bytes of environment", json.len());
-    }
-
-    #[test]
-    fn everything_carries_the_run() {
-        let traffic = Traffic::standard(&["node1".into()], true, &Settings::default());
-        let mut labels = vec![namespace(&target()).metadata.labels];
-        labels.extend(traffic.services.iter().map(|s| service(&target(), s).metadata.labels));
-        labels.extend(traffic.pods.iter().map(|p| server(&target(), p).metadata.labels));
-        for labels in labels {
-            assert_eq!(labels.unwrap()[RUN_LABEL], "7");
-        }
-    }
-
-    #[test]
-    fn an_address_outside_of_the_cluster_gets_its_name_and_its_host() {
-        let settings = Settings { names: true, ..Settings::default() };
-        let traffic = Traffic::standard(&["node1".into()], true, &settings);
-        let (service, slice) = outside(&target(), &traffic.names[0]);
-        assert_eq!(service.spec.unwrap().cluster_ip.as_deref(), Some("None"));
-        assert_eq!(slice.metadata.labels.unwrap()[SERVICE_LABEL], "outside");
-        assert_eq!(slice.endpoints[0].addresses, ["192.0.2.10"]);
-        let planned = traffic.pods.iter().find(|pod| pod.name == "named-server").unwrap();
-        let container = server(&target(), planned).spec.unwrap().containers.remove(0);
-        assert_eq!(container.args.unwrap(), ["address:192.0.2.10", "address:192.0.2.11", "tcp:27002"]);
-        assert!(container.security_context.is_some());
-    }
-
-    #[test]
-    fn a_service_selects_the_server_of_its_name_or_all_that_policies_select() {
-        let traffic = Traffic::standard(&["node1".into(), "node2".into()], true, &Settings::default());
-        for planned in &traffic.services {
-            let spec = service(&target(), planned).spec.unwrap();
-            let on_nodes = spec.type_.as_deref() == Some("NodePort");
-            assert_eq!(on_nodes, planned.name == "open-server", "{}", planned.name);
-            let selector = spec.selector.unwrap();
-            let selected: Vec<_> = traffic
-                .pods
-                .iter()
-                .filter(|pod| selector.iter().all(|(key, value)| pod.labels().get(key) == Some(value)))
-                .map(|pod| pod.name.as_str())
-                .collect();
-            match planned.name.as_str() {
-                "servers" => assert_eq!(selected, ["server-1", "server-2"]),
-                name => assert_eq!(selected, [name]),
-            }
-        }
-    }
-}
+pub(super) mod tests;

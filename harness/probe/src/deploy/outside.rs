@@ -10,8 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 use super::DeployError;
 use crate::client::FLOWS_VARIABLE;
-use crate::flow::FlowSpec;
-use crate::role::{CLIENT_NAME, SERVER_NAME};
+use crate::flow::{FlowSpec, Token};
+use crate::role::{CLIENT_NAME, LISTEN, SERVER_NAME, TOKEN};
 use crate::store::Store;
 use crate::traffic::ProbePod;
 
@@ -39,9 +39,15 @@ pub trait OutsideHost: Send + Sync {
 pub(super) type Following = BoxFuture<'static, ()>;
 
 /// Starts a server there, which ends when the result is dropped.
-pub(super) async fn serve(host: &dyn OutsideHost, planned: &ProbePod) -> Result<Following, DeployError> {
-    let listeners = planned.listeners.iter().map(ToString::to_string).collect();
-    let printed = host.play(SERVER_NAME, listeners, BTreeMap::new()).await.map_err(refused(planned))?;
+pub(super) async fn serve(
+    host: &dyn OutsideHost,
+    planned: &ProbePod,
+    token: Token,
+) -> Result<Following, DeployError> {
+    let listen = format!("{LISTEN}{}", host.address());
+    let args = [format!("{TOKEN}{token}"), listen].into_iter();
+    let args = args.chain(planned.listeners.iter().map(ToString::to_string)).collect();
+    let printed = host.play(SERVER_NAME, args, BTreeMap::new()).await.map_err(refused(planned))?;
     let name = planned.name.clone();
     Ok(Box::pin(follow(printed, move |line| tracing::warn!(name, line, "a server outside says"))))
 }
@@ -83,7 +89,7 @@ mod tests {
     use model::{Class, Kind, Layer, Protocol};
 
     use super::*;
-    use crate::flow::tests::flow;
+    use crate::flow::{self, tests::flow};
     use crate::sample::Sample;
     use crate::traffic::Part;
     use crate::wire::{self, Start, start_line};
@@ -151,8 +157,9 @@ mod tests {
     async fn a_server_outside_listens_where_it_is_planned_to() {
         let host = Scripted { prints: String::new(), asked: Mutex::default() };
         let server = planned("outside-server", Part::OutsideServer, &["tcp:27002"]);
-        serve(&host, &server).await.unwrap().await;
+        serve(&host, &server, flow::tests::TOKEN.parse().unwrap()).await.unwrap().await;
         let asked = host.asked.into_inner().unwrap();
-        assert_eq!(asked, [("probe-server", vec!["tcp:27002".to_owned()], BTreeMap::new())]);
+        let args = ["token:0011223344556677", "listen:10.250.0.200", "tcp:27002"].map(str::to_owned);
+        assert_eq!(asked, [("probe-server", args.to_vec(), BTreeMap::new())]);
     }
 }

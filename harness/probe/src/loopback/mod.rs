@@ -2,6 +2,7 @@
 
 mod http2;
 mod questions;
+mod strangers;
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +24,7 @@ use crate::flow::FlowSpec;
 use crate::noise::Noise;
 use crate::outage::{Outage, outages};
 use crate::sample::FlowSamples;
-use crate::server;
+use crate::server::{self, Serving};
 use crate::store::Store;
 use crate::{flow, prober};
 
@@ -91,9 +92,13 @@ impl Running {
             listener(Protocol::Http2, ports.http2),
             listener(Protocol::Http, ports.http),
         ];
+        let serving = Serving {
+            listeners: listeners.to_vec(),
+            token: flow::tests::TOKEN.parse().ok(),
+            ..Serving::default()
+        };
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread =
-            thread::spawn(move || server::run(&[], &listeners, async { drop(stopped.await) }).unwrap());
+        let thread = thread::spawn(move || server::run(&serving, async { drop(stopped.await) }).unwrap());
         // HTTP listens last.
         while TcpStream::connect((Ipv4Addr::LOCALHOST, ports.http)).await.is_err() {
             assert!(!thread.is_finished(), "the server ended");

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub use part::{Part, ProbePod};
 
 use crate::exchange::Listener;
-use crate::flow::{Expectation, FlowSpec, Policy, Via};
+use crate::flow::{Expectation, FlowSpec, Policy, Token, Via};
 pub use crate::kinds::Settings;
 pub use crate::kinds::ports::{
     CANARY_PORT, CLOSED_PORT, HOST_PORT, HTTP_PORT, HTTP2_PORT, L7_PORT, OUTSIDE, OUTSIDE_PORT, TCP_PORT,
@@ -126,6 +126,13 @@ impl Traffic {
             flow.id = flow.id.replace(Policy::L4Policy.id(), Policy::NoPolicy.id());
             ids.insert(flow.id.clone())
         });
+        self
+    }
+
+    /// Gives every flow the token of the run, without which servers do not answer datagrams.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.flows.iter_mut().for_each(|flow| flow.token = Some(token));
         self
     }
 

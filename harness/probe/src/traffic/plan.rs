@@ -200,6 +200,7 @@ impl Plan {
             address: row.address.map(Into::into),
             port: row.port,
             bytes: row.bytes,
+            token: None,
             http_path: is_http.then(|| row.http_path.unwrap_or(PUBLIC_PATH).into()),
             query: row.query.map(|name| Query { name: name.into(), address: None }),
             period_ns: row.period_ns,

@@ -19,7 +19,7 @@ use crate::options::ExistingArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     existing: ExistingArgs,
-    /// Stop after so many seconds. The default is to stop at the first Ctrl-C.
+    /// Stop after so many seconds. Default: at the first Ctrl-C, and after 24 hours at the latest.
     #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
     /// Number of nodes that get probes: the first ones by name.

@@ -1,11 +1,12 @@
 //! What is known of an existing cluster before anything is created in it.
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use probe::deploy::is_tolerated;
 
 use super::{Purpose, rights};
 use crate::exit::Usage;
@@ -13,6 +14,8 @@ use crate::exit::Usage;
 /// What was found in an existing cluster.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// UID of the namespace `kube-system`, which identifies the cluster whatever its context is called.
+    pub uid: String,
     /// Kubernetes version.
     pub kubernetes: String,
     /// The nodes that get probes.
@@ -43,11 +46,21 @@ impl Found {
         let nodes = suitable(&all.items, most);
         if nodes.is_empty() {
             let names: Vec<_> = all.iter().map(Node::name_any).collect();
-            let remedy = format!("probes need Linux on {}, Ready and not cordoned", architecture());
+            let remedy = format!(
+                "probes need Linux on {}, Ready and not cordoned, with an InternalIP and without a NoExecute taint",
+                architecture()
+            );
             return Err(Usage(format!("no node can have probes, of {}: {remedy}", names.join(", "))).into());
         }
-        Ok(Self { kubernetes: version.git_version, nodes, policies, api: api_server(client).await? })
+        let (uid, api) = (uid(client).await?, api_server(client).await?);
+        Ok(Self { uid, kubernetes: version.git_version, nodes, policies, api })
     }
+}
+
+async fn uid(client: &kube::Client) -> anyhow::Result<String> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let namespace = api.get("kube-system").await.context("the namespace kube-system could not be read")?;
+    namespace.metadata.uid.context("the namespace kube-system has no UID")
 }
 
 /// The first address of the Service `kubernetes`.
@@ -71,7 +84,11 @@ fn suitable(nodes: &[Node], most: usize) -> Vec<String> {
         let ready = conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True");
         let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
         let same = info.is_some_and(|it| it.operating_system == "linux" && it.architecture == architecture());
-        ready && !cordoned && same
+        let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        let internal = addresses.into_iter().any(|it| it.type_ == "InternalIP");
+        let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        let ends_pods = taints.into_iter().any(|it| it.effect == "NoExecute" && !is_tolerated(&it.key));
+        ready && !cordoned && same && internal && !ends_pods
     };
     let mut names: Vec<_> = nodes.iter().filter(fits).map(Node::name_any).collect();
     names.sort();
@@ -104,29 +121,57 @@ async fn knows_policies(client: &kube::Client) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn node(name: &str, os: &str, architecture: &str, ready: &str, cordoned: bool) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"unschedulable": cordoned}, "status": {
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+            "conditions": [{"type": "Ready", "status": ready}],
+            "nodeInfo": {"operatingSystem": os, "architecture": architecture, "bootID": "", "machineID": "",
+                "systemUUID": "", "kernelVersion": "", "osImage": "", "containerRuntimeVersion": "",
+                "kubeletVersion": "", "kubeProxyVersion": ""}}})
+    }
+
+    fn nodes<const N: usize>(nodes: [Value; N]) -> [Node; N] {
+        nodes.map(|node| serde_json::from_value(node).unwrap())
+    }
+
     #[test]
     fn probes_go_where_their_image_runs_and_pods_may_be_made() {
-        let node = |name: &str, os: &str, architecture: &str, ready: &str, cordoned: bool| -> Node {
-            let node = json!({"metadata": {"name": name}, "spec": {"unschedulable": cordoned}, "status": {
-                "conditions": [{"type": "Ready", "status": ready}],
-                "nodeInfo": {"operatingSystem": os, "architecture": architecture, "bootID": "", "machineID": "",
-                    "systemUUID": "", "kernelVersion": "", "osImage": "", "containerRuntimeVersion": "",
-                    "kubeletVersion": "", "kubeProxyVersion": ""}}});
-            serde_json::from_value(node).unwrap()
-        };
-        let nodes = [
+        let nodes = nodes([
             node("d", "linux", architecture(), "True", false),
             node("c", "linux", architecture(), "True", true),
             node("b", "linux", architecture(), "Unknown", false),
             node("a", "windows", architecture(), "True", false),
             node("e", "linux", "s390x", "True", false),
             node("f", "linux", architecture(), "True", false),
-        ];
+        ]);
         assert_eq!(suitable(&nodes, 3), ["d", "f"]);
         assert_eq!(suitable(&nodes, 1), ["d"]);
+    }
+
+    #[rstest]
+    #[case::dedicated("gpu", "NoExecute", false)]
+    #[case::pods_are_not_scheduled("node-role.kubernetes.io/control-plane", "NoSchedule", true)]
+    #[case::tolerated("node.kubernetes.io/not-ready", "NoExecute", true)]
+    fn probes_keep_off_nodes_that_would_end_them(
+        #[case] key: &str,
+        #[case] effect: &str,
+        #[case] probed: bool,
+    ) {
+        let mut node = node("a", "linux", architecture(), "True", false);
+        node["spec"]["taints"] = json!([{"key": key, "effect": effect}]);
+        assert_eq!(!suitable(&nodes([node]), 1).is_empty(), probed);
+    }
+
+    /// Servers on the network of a node listen on its InternalIP alone.
+    #[test]
+    fn probes_keep_off_nodes_without_an_internal_ip() {
+        let mut node = node("a", "linux", architecture(), "True", false);
+        node["status"]["addresses"][0]["type"] = json!("ExternalIP");
+        assert_eq!(suitable(&nodes([node]), 1), [""; 0]);
     }
 }

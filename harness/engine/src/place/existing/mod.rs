@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use cluster::existing::{Access, ExistingProvider, Target as ClusterTarget};
 use guide::ConfigMap;
 use probe::deploy::{ServiceName, Target};
+use probe::flow::Token;
 use probe::traffic::{Settings, Traffic};
 use subject::{Installation, cilium};
 
@@ -87,6 +88,8 @@ pub struct ExistingCluster {
     pub access: Access,
     /// The client that checked it. The run uses the same one.
     pub client: kube::Client,
+    /// The address of its API server.
+    pub server: String,
     /// Image of the probes.
     pub image: String,
     /// The Service of its DNS.
@@ -121,10 +124,10 @@ impl ExistingCluster {
             namespace: format!("seatrial-{id}"),
             upgrades: purpose == Purpose::Upgrade,
         };
-        let client = access.client().await.map_err(|e| Usage(errors::line(&e.into())))?;
+        let (client, server) = access.connect().await.map_err(|e| Usage(errors::line(&e.into())))?;
         let found = Found::find(&client, nodes.into(), purpose).await?;
         let agents = agents(&client).await;
-        Ok(Self { access, client, image: image.to_owned(), dns: options.dns(), found, agents })
+        Ok(Self { access, client, server, image: image.to_owned(), dns: options.dns(), found, agents })
     }
 
     /// The provider of this cluster.
@@ -149,12 +152,16 @@ impl ExistingCluster {
     }
 
     /// The namespace, image and DNS Service of its probes.
-    pub fn target(&self, id: &str) -> Target {
+    ///
+    /// `planned` is how long the run takes at most, after which probers that a killed run left end by themselves.
+    pub fn target(&self, id: &str, planned: Duration) -> Target {
         Target {
             namespace: self.access.namespace.clone(),
             run_id: id.to_owned(),
             image: self.image.clone(),
             dns: self.dns.clone(),
+            token: Token::random(),
+            lifetime: Some(planned),
         }
     }
 
