@@ -2,6 +2,7 @@
 //! ConfigMap rebase, policy and metric lint. This crate does no IO.
 
 pub mod catalogue;
+mod combinations;
 mod configmap;
 mod data;
 mod facts;
@@ -10,6 +11,7 @@ mod kernel;
 mod keys;
 pub mod lint;
 mod node_image;
+pub mod option_list;
 mod options;
 pub mod plan;
 pub mod policy;
@@ -27,6 +29,7 @@ pub use hazard::{Applies, Hazard, hazard_ids, hazard_remedy, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
 pub use node_image::{NodeImage, node_image, node_images};
+pub use options::Kind;
 pub use plan::{
     Options, Plan, PlanError, Preflight, Rollback, Stage, StageKind, Step, Variant, plan, plan_for, plan_with,
 };

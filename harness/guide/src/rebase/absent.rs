@@ -25,7 +25,7 @@ pub(super) fn pin(draft: &mut Draft, hop: &Hop<'_>) {
         let note = |class, why| Note::of(class, why, fact);
         match fact.map_or(&WhenChanged::Pin, |fact| &fact.when_changed) {
             WhenChanged::Pin => draft.set(name, old, note(Class::Added, why)),
-            WhenChanged::Adopt => {}
+            WhenChanged::Adopt => draft.omit(name, note(Class::Omitted, why)),
             WhenChanged::Decide { .. } if !hop.is_up() => draft.set(name, old, note(Class::Added, why)),
             WhenChanged::Decide { unless, set, or } => match set {
                 Some(set) if unless.iter().all(|(key, value)| draft.is(key, value)) => {
@@ -34,6 +34,22 @@ pub(super) fn pin(draft: &mut Draft, hop: &Hop<'_>) {
                 _ => draft.conflict(name, note(Class::Conflict, format!("{why}: {or}"))),
             },
         }
+    }
+}
+
+/// Names options that the target no longer has and that it behaves differently without, although no key sets them.
+pub(super) fn name_removed(draft: &mut Draft, hop: &Hop<'_>) {
+    for option in options::all().iter().filter(|option| hop.is_up() && option.is_in(hop.source())) {
+        let name = option.name.as_str();
+        let (Some(old), Some(new)) = (option.without_key(hop.source()), option.then()) else { continue };
+        if hop.target_reads(name) || new == "*" || options::same(name, old, new) || draft.has(name) {
+            continue;
+        }
+        let why = format!(
+            "without the key it is {old:?} in {}; {} no longer has it and behaves as with {new:?}",
+            hop.from, hop.to
+        );
+        draft.omit(name, Note::of(Class::Omitted, why, keys::find(name)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Note};
 use super::template::Template;
-use super::{Class, absent, kube_proxy, routing, values};
+use super::{Class, absent, kube_proxy, routing, together, values};
 use crate::keys::{self, Key, Mapping, Rename};
 use crate::options;
 use crate::required::ConfigChange;
@@ -66,6 +66,7 @@ impl Hop<'_> {
 
 /// Applies a hop to the keys.
 pub(super) fn apply(draft: &mut Draft, hop: &Hop<'_>) {
+    let idle = values::idle(draft, hop);
     renames(draft, hop);
     routing::convert(draft, hop);
     kube_proxy::convert(draft, hop);
@@ -73,10 +74,13 @@ pub(super) fn apply(draft: &mut Draft, hop: &Hop<'_>) {
     require(draft, hop);
     drop_unread(draft, hop);
     values::check(draft, hop);
+    values::wake(draft, hop, &idle);
     absent::pin(draft, hop);
+    absent::name_removed(draft, hop);
     if !hop.is_down() && !hop.skips_defaults {
         absent::add_defaults(draft, hop);
     }
+    together::check(draft, hop);
 }
 
 fn renames(draft: &mut Draft, hop: &Hop<'_>) {

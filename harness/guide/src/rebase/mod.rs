@@ -17,6 +17,7 @@ pub mod render;
 mod routing;
 mod scalar;
 mod template;
+mod together;
 mod values;
 mod verify;
 
@@ -215,6 +216,12 @@ pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError>
 }
 
 #[cfg(test)]
+mod effect_tests;
+#[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod path_tests;
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod tests;
