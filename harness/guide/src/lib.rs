@@ -1,5 +1,5 @@
 //! The Cilium upgrade guide as data and pure functions: versions, transitions, plans,
-//! ConfigMap rebase, policy and metric lint. This crate does no IO.
+//! ConfigMap and values rebase, policy and metric lint. This crate does no IO.
 
 pub mod catalogue;
 mod configmap;
@@ -17,6 +17,7 @@ pub mod rebase;
 mod required;
 pub mod schema;
 mod transition;
+pub mod values;
 pub mod yaml;
 
 pub use catalogue::{UnknownVersion, resolve};

@@ -4,7 +4,7 @@ use crate::configmap::plain_type;
 use crate::yaml::Style;
 
 /// Writes a value on one line, in the given style if possible.
-pub(super) fn inline(value: &str, style: Style) -> String {
+pub(crate) fn inline(value: &str, style: Style) -> String {
     match style {
         Style::Plain if is_plain(value) => value.to_owned(),
         Style::SingleQuoted if is_printable(value) => format!("'{}'", value.replace('\'', "''")),
@@ -13,7 +13,7 @@ pub(super) fn inline(value: &str, style: Style) -> String {
 }
 
 /// Writes a new entry as lines: in double quotes, JSON in single quotes, several lines as a literal block.
-pub(super) fn entry(key: &str, value: &str) -> Vec<String> {
+pub(crate) fn entry(key: &str, value: &str) -> Vec<String> {
     let key = if is_plain(key) { key.to_owned() } else { double_quoted(key) };
     if let Some(lines) = literal(value) {
         let chomp = if value.ends_with('\n') { "" } else { "-" };
