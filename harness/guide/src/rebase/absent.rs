@@ -65,7 +65,7 @@ fn add_default(draft: &mut Draft, hop: &Hop<'_>, name: &str, fact: Option<&Key>,
     }
     if fact.is_some_and(|fact| fact.default_at(hop.origin).is_some()) {
         return draft
-            .omit(name, note(Class::Omitted, format!("the file does not have it in {}", hop.origin)));
+            .omit(name, note(Class::Omitted, format!("the file leaves out this default of {}", hop.origin)));
     }
     let current = options::without_key(name, hop.origin.minor());
     let later = options::without_key(name, hop.target());
@@ -96,7 +96,7 @@ fn add_default(draft: &mut Draft, hop: &Hop<'_>, name: &str, fact: Option<&Key>,
                     if equal { String::new() } else { format!("; {to} sets {default:?} in new clusters") };
                 draft.omit(name, note(Class::Omitted, format!("without the key it stays {later:?}{new}")));
             }
-            (Some(current), _) if !options::same(name, current, default) => {
+            (Some(current), _) if !options::same(name, current, default) && !kube_proxy::owns(name) => {
                 draft.set(name, default, note(Class::Added, new_default(hop)).with_effect(fact));
             }
             _ => draft.set(name, default, note(Class::Added, new_default(hop))),
