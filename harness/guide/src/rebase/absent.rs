@@ -37,6 +37,37 @@ pub(super) fn pin(draft: &mut Draft, hop: &Hop<'_>) {
     }
 }
 
+/// Names and keeps the behaviour of options that only one of the two versions has: upwards nothing can be set, and downwards
+/// the default of the older version may differ from what the newer one does without the option.
+pub(super) fn keep_fixed(draft: &mut Draft, hop: &Hop<'_>) {
+    for option in options::all() {
+        let name = option.name.as_str();
+        let (older, newer) =
+            if hop.is_down() { (hop.target(), hop.source()) } else { (hop.source(), hop.target()) };
+        let ended = option.is_in(older) && options::is_read(name, newer) == Some(false);
+        let (true, Some(fixed), Some(default)) = (ended, option.then(), option.without_key(older)) else {
+            continue;
+        };
+        if fixed == "*" || options::same(name, fixed, default) || draft.has(name) || kube_proxy::owns(name) {
+            continue;
+        }
+        let fact = keys::find(name);
+        let why = format!(
+            "without the key it is {default:?} in {older}, and {newer} always behaves as with {fixed:?}"
+        );
+        let applies = match fact.map_or(&WhenChanged::Pin, |fact| &fact.when_changed) {
+            WhenChanged::Pin => true,
+            WhenChanged::Adopt => false,
+            WhenChanged::Decide { unless, .. } => unless.iter().all(|(key, value)| draft.is(key, value)),
+        };
+        if hop.is_up() {
+            draft.omit(name, Note::of(Class::Omitted, why, fact));
+        } else if hop.is_down() && applies {
+            draft.set(name, fixed, Note::of(Class::Added, why, fact));
+        }
+    }
+}
+
 /// Adds the defaults that the target has and the source has not.
 pub(super) fn add_defaults(draft: &mut Draft, hop: &Hop<'_>) {
     match hop.template {

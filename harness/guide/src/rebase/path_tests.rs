@@ -168,6 +168,17 @@ fn one(key: &str, value: &str, from: &str, to: &str) -> Rebased {
     Some("true")
 )]
 #[case::absent_default_changed("debug-x", "x", "1.13.18", "1.14.19", "tofqdns-min-ttl", Some("3600"))]
+#[case::always_on_later("debug-x", "x", "1.19.8", "1.18.14", "enable-session-affinity", Some("true"))]
+#[case::always_off_later("debug-x", "x", "1.10.20", "1.9.18", "blacklist-conflicting-routes", Some("false"))]
+#[case::without_ipsec("debug-x", "x", "1.20.0", "1.19.8", "enable-ipsec-encrypted-overlay", None)]
+#[case::with_ipsec(
+    "enable-ipsec",
+    "true",
+    "1.20.0",
+    "1.19.8",
+    "enable-ipsec-encrypted-overlay",
+    Some("true")
+)]
 #[case::known_to_the_older_release(
     "enable-bandwidth-manager",
     "true",
@@ -223,6 +234,7 @@ fn keeps_the_meaning(
     "enable-session-affinity",
     Class::Removed
 )]
+#[case::always_on_later("debug-x", "x", "1.18.14", "1.19.8", "enable-session-affinity", Class::Omitted)]
 #[case::consul("kvstore", "consul", "1.16.19", "1.17.18", "kvstore", Class::Conflict)]
 #[case::in_no_default("enable-wireguard", "true", "1.15.19", "1.16.19", "enable-wireguard", Class::Kept)]
 #[case::misspelt("enable-wiregaurd", "true", "1.15.19", "1.16.19", "enable-wiregaurd", Class::Unknown)]

@@ -17,6 +17,7 @@ pub(super) fn apply(draft: &mut Draft, hop: &Hop<'_>) {
     drop_unread(draft, hop);
     values::check(draft, hop);
     absent::pin(draft, hop);
+    absent::keep_fixed(draft, hop);
     if !hop.is_down() && !hop.skips_defaults {
         absent::add_defaults(draft, hop);
     }
