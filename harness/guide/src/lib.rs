@@ -2,6 +2,7 @@
 //! ConfigMap rebase, policy and metric lint. This crate does no IO.
 
 pub mod catalogue;
+mod combinations;
 mod configmap;
 mod data;
 mod facts;

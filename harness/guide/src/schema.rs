@@ -3,10 +3,12 @@
 use schemars::{Schema, schema_for};
 
 use crate::lint::{fields, metrics, policies, prefixes};
-use crate::{catalogue, hazard, keys, lint, node_image, options, plan, rebase, required, transition};
+use crate::{
+    catalogue, combinations, hazard, keys, lint, node_image, options, plan, rebase, required, transition,
+};
 
 /// Returns every schema by name: documents first, then data files.
-pub fn all() -> [(&'static str, Schema); 14] {
+pub fn all() -> [(&'static str, Schema); 15] {
     [
         ("plan", schema_for!(plan::Plan)),
         ("rebase", schema_for!(rebase::render::Report)),
@@ -15,6 +17,7 @@ pub fn all() -> [(&'static str, Schema); 14] {
         ("data-transitions", schema_for!(transition::Table)),
         ("data-required", schema_for!(Vec<required::Entry>)),
         ("data-keys", schema_for!(keys::File)),
+        ("data-combinations", schema_for!(Vec<combinations::Combination>)),
         ("data-options", schema_for!(Vec<options::AgentOption>)),
         ("data-hazards", schema_for!(Vec<hazard::Entry>)),
         ("data-policy-features", schema_for!(Vec<policies::Support>)),

@@ -25,7 +25,7 @@ pub(super) fn pin(draft: &mut Draft, hop: &Hop<'_>) {
         let note = |class, why| Note::of(class, why, fact);
         match fact.map_or(&WhenChanged::Pin, |fact| &fact.when_changed) {
             WhenChanged::Pin => draft.set(name, old, note(Class::Added, why)),
-            WhenChanged::Adopt => {}
+            WhenChanged::Adopt => draft.omit(name, note(Class::Omitted, why)),
             WhenChanged::Decide { .. } if !hop.is_up() => draft.set(name, old, note(Class::Added, why)),
             WhenChanged::Decide { unless, set, or } => match set {
                 Some(set) if unless.iter().all(|(key, value)| draft.is(key, value)) => {

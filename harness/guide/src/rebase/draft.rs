@@ -76,6 +76,11 @@ impl Draft {
         self.get(name) == Some(value)
     }
 
+    /// Tells whether a key is set that the file does not have under any name.
+    pub(super) fn is_new(&self, name: &str) -> bool {
+        self.live(name).is_some_and(|slot| slot.before.is_none())
+    }
+
     /// Returns the names of all keys that are set.
     pub(super) fn names(&self) -> Vec<String> {
         self.slots.iter().filter(|slot| slot.value.is_some()).map(|slot| slot.name.clone()).collect()

@@ -18,6 +18,7 @@ mod routing;
 mod rules;
 mod scalar;
 mod template;
+mod together;
 mod values;
 mod verify;
 
@@ -96,7 +97,7 @@ pub enum Class {
     Unknown,
     /// New in the target.
     Added,
-    /// New in the target and left out, because its absence keeps the current behaviour.
+    /// Not in the file and left out; the reason says what holds without it.
     Omitted,
     /// The guide requires the value.
     Required,
@@ -217,5 +218,7 @@ pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError>
 
 #[cfg(test)]
 mod path_tests;
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod tests;

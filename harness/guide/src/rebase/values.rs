@@ -50,3 +50,31 @@ pub(super) fn check(draft: &mut Draft, hop: &Hop<'_>) {
         }
     }
 }
+
+/// Returns the keys that the source does not read and the target does.
+pub(super) fn idle(draft: &Draft, hop: &Hop<'_>) -> Vec<String> {
+    let is_idle = |name: &String| {
+        let rendered = keys::find(name).is_some_and(|fact| fact.default_at(hop.from).is_some());
+        let read = |minor| options::is_read(name, minor);
+        !rendered && read(hop.source()) == Some(false) && read(hop.target()) == Some(true)
+    };
+    draft.names().into_iter().filter(is_idle).collect()
+}
+
+/// Reports idle keys whose values the target would put into effect.
+pub(super) fn wake(draft: &mut Draft, hop: &Hop<'_>, idle: &[String]) {
+    for name in idle {
+        let Some(value) = draft.get(name) else { continue };
+        let absent = options::without_key(name, hop.target());
+        if absent.is_some_and(|absent| options::same(name, absent, value)) {
+            continue;
+        }
+        let without =
+            absent.map(|absent| format!(", where without the key it is {absent:?}")).unwrap_or_default();
+        let why = format!(
+            "{} does not read it and {} does, so {value:?} takes effect{without}: remove the key, or keep it if you want that",
+            hop.from, hop.to
+        );
+        draft.conflict(name, Note::of(Class::Conflict, why, keys::find(name)));
+    }
+}
