@@ -63,8 +63,7 @@ pub struct UnknownVersion {
     pub nearest: Vec<Version>,
 }
 
-static LINES: LazyLock<Vec<Line>> =
-    LazyLock::new(|| data::load("versions.yaml", include_str!("../data/versions.yaml")));
+static LINES: LazyLock<Vec<Line>> = LazyLock::new(|| data::embedded!("versions"));
 
 /// Returns every known minor, oldest first.
 pub fn lines() -> &'static [Line] {

@@ -29,8 +29,7 @@ pub(crate) struct Combination {
     pub(crate) source: String,
 }
 
-static ALL: LazyLock<Vec<Combination>> =
-    LazyLock::new(|| data::load("combinations.yaml", include_str!("../data/combinations.yaml")));
+static ALL: LazyLock<Vec<Combination>> = LazyLock::new(|| data::embedded!("combinations"));
 
 /// Returns every combination.
 pub(crate) fn all() -> &'static [Combination] {

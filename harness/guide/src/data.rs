@@ -35,11 +35,19 @@ impl<T: Ord> Span<T> {
     }
 }
 
+/// Returns the contents of a data file, by its name without extension; the build turns it into JSON.
+macro_rules! embedded {
+    ($name:literal) => {
+        crate::data::load($name, include_str!(concat!(env!("OUT_DIR"), "/", $name, ".json")))
+    };
+}
+pub(crate) use embedded;
+
 /// Parses an embedded data file. The tests load every file, so a failure is a defect of this crate.
-pub(crate) fn load<T: DeserializeOwned>(file: &str, text: &str) -> T {
-    match serde_saphyr::from_str(text) {
+pub(crate) fn load<T: DeserializeOwned>(name: &str, text: &str) -> T {
+    match serde_json::from_str(text) {
         Ok(data) => data,
-        Err(error) => panic!("embedded data file {file} cannot be parsed: {error}"),
+        Err(error) => panic!("the data file {name}.yaml cannot be read: {error}"),
     }
 }
 

@@ -115,8 +115,7 @@ struct ConfigTest {
     not: Option<Vec<String>>,
 }
 
-static ENTRIES: LazyLock<Vec<Entry>> =
-    LazyLock::new(|| data::load("hazards.yaml", include_str!("../data/hazards.yaml")));
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| data::embedded!("hazards"));
 
 /// Returns the names of all hazards, in order, each once.
 pub fn hazard_ids() -> BTreeSet<&'static str> {

@@ -192,9 +192,8 @@ pub(crate) struct File {
     keys: Vec<Key>,
 }
 
-static CLASSIC: LazyLock<File> = LazyLock::new(|| data::load("keys.yaml", include_str!("../data/keys.yaml")));
-static MODERN: LazyLock<File> =
-    LazyLock::new(|| data::load("keys-1.7.yaml", include_str!("../data/keys-1.7.yaml")));
+static CLASSIC: LazyLock<File> = LazyLock::new(|| data::embedded!("keys"));
+static MODERN: LazyLock<File> = LazyLock::new(|| data::embedded!("keys-1.7"));
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Key>> =
     LazyLock::new(|| all().map(|key| (key.key.as_str(), key)).collect());

@@ -23,8 +23,7 @@ pub struct NodeImage {
     pub source: String,
 }
 
-static NODE_IMAGES: LazyLock<Vec<NodeImage>> =
-    LazyLock::new(|| data::load("node-images.yaml", include_str!("../data/node-images.yaml")));
+static NODE_IMAGES: LazyLock<Vec<NodeImage>> = LazyLock::new(|| data::embedded!("node-images"));
 
 /// Returns every known image, oldest Kubernetes first.
 pub fn node_images() -> &'static [NodeImage] {

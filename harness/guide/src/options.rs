@@ -61,8 +61,7 @@ enum Reader {
     Chart,
 }
 
-static OPTIONS: LazyLock<Vec<AgentOption>> =
-    LazyLock::new(|| data::load("options.yaml", include_str!("../data/options.yaml")));
+static OPTIONS: LazyLock<Vec<AgentOption>> = LazyLock::new(|| data::embedded!("options"));
 
 static BY_NAME: LazyLock<HashMap<&'static str, Vec<&'static AgentOption>>> = LazyLock::new(|| {
     let mut names = HashMap::<_, Vec<_>>::new();

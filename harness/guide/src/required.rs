@@ -40,8 +40,7 @@ pub(crate) struct Entry {
     confidence: Confidence,
 }
 
-static ENTRIES: LazyLock<Vec<Entry>> =
-    LazyLock::new(|| data::load("required.yaml", include_str!("../data/required.yaml")));
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| data::embedded!("required"));
 
 /// Returns the keys that must be set before upgrading from one minor into another.
 pub fn required_changes(from: Minor, into: Minor) -> Vec<ConfigChange> {

@@ -103,8 +103,7 @@ impl<'de> Deserialize<'de> for From {
     }
 }
 
-static TABLE: LazyLock<Table> =
-    LazyLock::new(|| data::load("transitions.yaml", include_str!("../data/transitions.yaml")));
+static TABLE: LazyLock<Table> = LazyLock::new(|| data::embedded!("transitions"));
 
 /// Returns the row of an upgrade between two minors; `None` if the guide does not list it.
 pub(crate) fn listed(from: &Version, to: &Version) -> Option<Row> {

@@ -23,8 +23,7 @@ pub(crate) struct Field {
     confidence: Confidence,
 }
 
-static FIELDS: LazyLock<Vec<Field>> =
-    LazyLock::new(|| data::load("policy-fields.yaml", include_str!("../../data/policy-fields.yaml")));
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| data::embedded!("policy-fields"));
 
 /// Reports the fields of a rule that the target drops or rejects.
 pub(super) fn check(located: &Located<'_>, rule: &Rule, change: &Change, findings: &mut Vec<Finding>) {

@@ -29,8 +29,7 @@ pub(crate) struct Metric {
     confidence: Confidence,
 }
 
-static METRICS: LazyLock<Vec<Metric>> =
-    LazyLock::new(|| data::load("metrics.yaml", include_str!("../../data/metrics.yaml")));
+static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| data::embedded!("metrics"));
 
 /// Checks the expressions of a document and returns their number.
 pub(super) fn check(file: &str, document: &Node, change: &Change, findings: &mut Vec<Finding>) -> usize {

@@ -25,8 +25,7 @@ pub(crate) struct Support {
     confidence: Confidence,
 }
 
-static SUPPORT: LazyLock<Vec<Support>> =
-    LazyLock::new(|| data::load("policy-features.yaml", include_str!("../../data/policy-features.yaml")));
+static SUPPORT: LazyLock<Vec<Support>> = LazyLock::new(|| data::embedded!("policy-features"));
 
 pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Vec<Finding>) {
     let with_dns = dns::rules(policies);

@@ -44,8 +44,7 @@ struct Limit {
     confidence: Confidence,
 }
 
-static FILE: LazyLock<File> =
-    LazyLock::new(|| data::load("policy-limits.yaml", include_str!("../../data/policy-limits.yaml")));
+static FILE: LazyLock<File> = LazyLock::new(|| data::embedded!("policy-limits"));
 
 /// Returns the prefix lengths that count without any policy.
 pub(super) fn always(family: Family) -> &'static BTreeSet<u8> {
