@@ -1,4 +1,4 @@
-//! Turns the data files into JSON, which is read ten times faster than YAML in each call of a command.
+//! Converts the data files to JSON, because parsing them as YAML would slow down every command.
 
 use std::error::Error;
 use std::path::Path;

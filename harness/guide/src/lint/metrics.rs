@@ -92,9 +92,8 @@ fn finding(file: &str, node: &Node, metric: &Metric, change: &Change) -> Finding
 
 impl Metric {
     /// Returns the first minor that deprecates or removes it.
-    fn since(&self) -> Minor {
-        let minors = self.deprecated.into_iter().chain(self.removed);
-        minors.min().unwrap_or(Minor::new(u16::MAX, 0))
+    fn since(&self) -> Option<Minor> {
+        self.deprecated.into_iter().chain(self.removed).min()
     }
 
     fn message(&self, change: &Change) -> String {
@@ -117,8 +116,11 @@ impl Metric {
 
 fn deprecated_in(expression: &str, change: &Change) -> Vec<&'static Metric> {
     let named = |metric: &&Metric| expression.contains(&metric.metric) || expression.contains("__name__");
-    let candidates: Vec<_> =
-        METRICS.iter().filter(|metric| metric.since() <= change.to.minor()).filter(named).collect();
+    let candidates: Vec<_> = METRICS
+        .iter()
+        .filter(|metric| metric.since().is_some_and(|since| since <= change.to.minor()))
+        .filter(named)
+        .collect();
     if candidates.is_empty() {
         return candidates;
     }

@@ -43,7 +43,7 @@ pub(super) fn check(policies: &[Located<'_>], change: &Change, findings: &mut Ve
 }
 
 /// Returns the first position of a feature in a rule.
-pub(super) fn first(rule: &Rule, feature: Feature) -> Option<Position> {
+fn first(rule: &Rule, feature: Feature) -> Option<Position> {
     rule.uses.iter().find(|(used, _)| *used == feature).map(|(_, position)| *position)
 }
 

@@ -31,8 +31,8 @@ pub enum PlanError {
         /// The version.
         version: Version,
     },
-    /// A build of a vendor, which has images and charts of its own.
-    #[error("{version} is a build of a vendor: upgrade it with the charts and images of the vendor")]
+    /// A vendor build, which comes with the vendor's images and charts.
+    #[error("{version} is a vendor build: upgrade it with the vendor's charts and images")]
     VendorBuild {
         /// The version.
         version: Version,
@@ -126,7 +126,7 @@ pub fn plan_for(
     Ok(staged)
 }
 
-/// Tells whether a version has a suffix that no pre-release of the project has.
+/// Tells whether a version has a suffix that Cilium's own pre-releases do not use.
 fn is_vendor_build(version: &Version) -> bool {
     let known = ["rc", "pre", "snapshot", "alpha", "beta", "dev"];
     version.pre.as_deref().is_some_and(|pre| !known.iter().any(|word| pre.starts_with(word)))
@@ -311,7 +311,7 @@ mod tests {
     #[case::vendor(
         "1.14.5-eksa.2",
         "1.15.19",
-        "1.14.5-eksa.2 is a build of a vendor: upgrade it with the charts and images of the vendor"
+        "1.14.5-eksa.2 is a vendor build: upgrade it with the vendor's charts and images"
     )]
     #[case::older("1.6.4", "1.5.13", "1.5.13 is older than 1.6.4: allow a downgrade explicitly")]
     fn refuses(#[case] from: &str, #[case] to: &str, #[case] message: &str) {

@@ -37,9 +37,9 @@ pub(super) fn pin(draft: &mut Draft, hop: &Hop<'_>) {
     }
 }
 
-/// Names and keeps the behaviour of options that only one of the two versions has: upwards nothing can be set, and downwards
-/// the default of the older version may differ from what the newer one does without the option.
-pub(super) fn keep_fixed(draft: &mut Draft, hop: &Hop<'_>) {
+/// Handles options that the newer version removed, where its fixed behaviour differs from the older version's default: an
+/// upgrade reports the change, and a downgrade sets the option to keep the behaviour.
+pub(super) fn removed_options(draft: &mut Draft, hop: &Hop<'_>) {
     for option in options::all() {
         let name = option.name.as_str();
         let (older, newer) =

@@ -44,7 +44,7 @@ pub(super) fn untouched(name: &str, value: &str, request: &Request<'_>) -> Note 
     note(Class::Kept, "kept".to_owned())
 }
 
-/// Returns the reason for a key without facts of its own: an option of some minor, or none at all.
+/// Returns the reason for a key that is not in the key data: it may be an option of some minors, or unknown.
 fn unlisted(name: &str, request: &Request<'_>) -> Note {
     if request.template.is_some_and(|template| template.value(name).is_some()) {
         return Note::new(Class::Kept, "kept");

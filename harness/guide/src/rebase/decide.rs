@@ -31,7 +31,7 @@ type Stop = (Version, Version, Vec<crate::required::ConfigChange>);
 
 /// Returns the hops of a rebase; versions without a route are one hop.
 fn stops(request: &Request<'_>) -> Vec<Stop> {
-    // A build of a vendor has the options of the release that it is made from.
+    // A vendor build has the options of the release that it is based on.
     let release = |version: &Version| Version { pre: None, ..version.clone() };
     let (from, to) = (release(request.from), release(request.to));
     let plan = plan_with(&from, &to, Options { downgrade: true, direct: false });

@@ -11,6 +11,7 @@ mod doubt;
 mod draft;
 mod edit;
 mod hop;
+mod incompatible;
 mod kube_proxy;
 mod lines;
 pub mod render;
@@ -18,7 +19,6 @@ mod routing;
 mod rules;
 mod scalar;
 mod template;
-mod together;
 mod values;
 mod verify;
 

@@ -2,14 +2,14 @@
 
 use super::draft::{Draft, Note};
 use super::hop::Hop;
-use super::{Class, absent, kube_proxy, routing, together, values};
+use super::{Class, absent, incompatible, kube_proxy, routing, values};
 use crate::keys::{self, Key, Mapping, Rename};
 use crate::options;
 use model::Minor;
 
 /// Applies a hop to the keys.
 pub(super) fn apply(draft: &mut Draft, hop: &Hop<'_>) {
-    let idle = values::idle(draft, hop);
+    let newly_read = values::newly_read(draft, hop);
     renames(draft, hop);
     routing::convert(draft, hop);
     kube_proxy::convert(draft, hop);
@@ -17,13 +17,13 @@ pub(super) fn apply(draft: &mut Draft, hop: &Hop<'_>) {
     require(draft, hop);
     drop_unread(draft, hop);
     values::check(draft, hop);
-    values::wake(draft, hop, &idle);
+    values::report_newly_read(draft, hop, &newly_read);
     absent::pin(draft, hop);
-    absent::keep_fixed(draft, hop);
+    absent::removed_options(draft, hop);
     if !hop.is_down() && !hop.skips_defaults {
         absent::add_defaults(draft, hop);
     }
-    together::check(draft, hop);
+    incompatible::check(draft, hop);
 }
 
 fn renames(draft: &mut Draft, hop: &Hop<'_>) {

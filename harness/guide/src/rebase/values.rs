@@ -51,19 +51,19 @@ pub(super) fn check(draft: &mut Draft, hop: &Hop<'_>) {
     }
 }
 
-/// Returns the keys that the source does not read and the target does.
-pub(super) fn idle(draft: &Draft, hop: &Hop<'_>) -> Vec<String> {
-    let is_idle = |name: &String| {
+/// Returns the keys that the target reads and the source does not.
+pub(super) fn newly_read(draft: &Draft, hop: &Hop<'_>) -> Vec<String> {
+    let is_newly_read = |name: &String| {
         let rendered = keys::find(name).is_some_and(|fact| fact.default_at(hop.from).is_some());
         let read = |minor| options::is_read(name, minor);
         !rendered && read(hop.source()) == Some(false) && read(hop.target()) == Some(true)
     };
-    draft.names().into_iter().filter(is_idle).collect()
+    draft.names().into_iter().filter(is_newly_read).collect()
 }
 
-/// Reports idle keys whose values the target would put into effect.
-pub(super) fn wake(draft: &mut Draft, hop: &Hop<'_>, idle: &[String]) {
-    for name in idle {
+/// Reports keys that the target newly reads and whose values would then take effect.
+pub(super) fn report_newly_read(draft: &mut Draft, hop: &Hop<'_>, names: &[String]) {
+    for name in names {
         let Some(value) = draft.get(name) else { continue };
         let absent = options::without_key(name, hop.target());
         if absent.is_some_and(|absent| options::same(name, absent, value)) {

@@ -1,4 +1,4 @@
-//! Keys that an agent of the target refuses together.
+//! Combinations of options with which agents of the target do not start.
 
 use super::Class;
 use super::draft::{Draft, Note};
