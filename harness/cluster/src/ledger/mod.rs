@@ -3,6 +3,9 @@
 //! A process holds the lock of an entry as long as it uses the cluster, and a sandbox that outlives its command holds it
 //! itself. The kernel drops the lock when the last holder ends, however it ends. Whether a cluster can be alive without a
 //! holder, only its provider knows.
+//!
+//! The folder of all clusters has a lock of its own, so that whoever lists the entries sees each of them complete or not at
+//! all: one that is being made or removed has no lock for a moment, and would look like that of a dead process.
 
 mod entry;
 mod lock;
@@ -14,9 +17,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::entry::Entry;
-use self::lock::{Refused, take};
+use self::lock::{LOCK, Refused, lock_folder, take};
 use crate::private_file::{sync_folder, write_durably};
 use crate::wait::{self, Timeout};
+
+/// The file of an entry, in the folder of its cluster.
+const ENTRY: &str = "ledger.json";
 
 /// Something in the ledger could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidData => {
             "; it is damaged, or of a newer seatrial: use that one, or remove its cluster by hand"
         }
+        ErrorKind::TimedOut => "; look for a stopped seatrial process, and continue or end it",
         _ => "; set SEATRIAL_STATE to a usable folder",
     }
 }
@@ -85,8 +92,9 @@ impl Ledger {
             builder
         };
         private(true).create(&self.folder).map_err(failed(&self.folder, "created"))?;
+        let _complete = lock_folder(&self.folder).map_err(failed(&self.folder, "locked"))?;
         private(false).create(&folder).map_err(failed(&folder, "created"))?;
-        let path = folder.join("lock");
+        let path = folder.join(LOCK);
         let file = File::create(&path).map_err(failed(&path, "created"))?;
         file.try_lock().map_err(|e| failed(&path, "locked")(e.into()))?;
         let held = Held { folder, lock: file };
@@ -101,6 +109,10 @@ impl Ledger {
     /// When the folder of the ledger cannot be read.
     pub fn list(&self) -> Result<Listing, LedgerError> {
         let mut listing = Listing::default();
+        let _complete = match lock_folder(&self.folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(listing),
+            locked => locked.map_err(failed(&self.folder, "locked"))?,
+        };
         for id in self.ids()? {
             let folder = self.folder(&id);
             // The lock first: the owner writes the entry while it holds the lock.
@@ -200,7 +212,7 @@ impl Ledger {
 }
 
 fn read(folder: &Path) -> Result<Entry, LedgerError> {
-    let path = folder.join("ledger.json");
+    let path = folder.join(ENTRY);
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map_err(|e| failed(&path, "parsed")(std::io::Error::new(ErrorKind::InvalidData, e))),
@@ -236,7 +248,7 @@ impl Held {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, entry: &Entry) -> Result<(), LedgerError> {
-        let path = self.folder.join("ledger.json");
+        let path = self.folder.join(ENTRY);
         let text = serde_json::to_vec_pretty(entry).map_err(|e| failed(&path, "written")(e.into()))?;
         write_durably(&path, &text).map_err(failed(&path, "written"))
     }
@@ -249,17 +261,36 @@ impl Held {
         read(&self.folder)
     }
 
-    /// Removes the entry and its folder: the last step of removing a cluster.
+    /// Removes the folder, and the entry and its lock last: the last step of removing a cluster. What lies in the folder
+    /// can take seconds to remove, and the entry stays locked until then.
     ///
     /// # Errors
     /// When the folder cannot be removed.
     pub fn remove(self) -> Result<(), LedgerError> {
+        self.empty().map_err(failed(&self.folder, "emptied"))?;
+        let clusters = self.folder.parent().unwrap_or(&self.folder);
+        let _complete = lock_folder(clusters).map_err(failed(clusters, "locked"))?;
         std::fs::remove_dir_all(&self.folder).map_err(failed(&self.folder, "removed"))
+    }
+
+    /// Removes all but the entry and its lock.
+    fn empty(&self) -> std::io::Result<()> {
+        for item in std::fs::read_dir(&self.folder)? {
+            let item = item?;
+            match item.file_name().to_str() {
+                Some(ENTRY | LOCK) => {}
+                _ if item.file_type()?.is_dir() => std::fs::remove_dir_all(item.path())?,
+                _ => std::fs::remove_file(item.path())?,
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use rstest::rstest;
     use serde_json::json;
 
@@ -303,6 +334,33 @@ mod tests {
             if ledger.entry("one").unwrap().unwrap().kept { Err("kept".to_owned()) } else { Ok(()) }
         };
         wait::until("it to be abandoned", MOMENT, Duration::ZERO, abandon).await.unwrap();
+    }
+
+    #[test]
+    fn entry_that_is_made_or_removed_is_never_listed_as_unlocked() {
+        let state = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(state.path());
+        let (done, owner) = (AtomicBool::new(false), ledger.clone());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..200 {
+                    let held = owner.enter(&entry(&n.to_string())).unwrap();
+                    std::fs::create_dir_all(held.folder().join("a/node")).unwrap();
+                    for file in 0..20 {
+                        std::fs::write(held.folder().join(format!("a/node/{file}")), "").unwrap();
+                    }
+                    held.remove().unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                let listing = ledger.list().unwrap();
+                assert!(listing.unreadable.is_empty(), "{:?}", listing.unreadable);
+                for Listed { entry, locked } in listing.entries {
+                    assert!(locked && !entry.is_unwritten(), "{entry:?}, locked: {locked}");
+                }
+            }
+        });
     }
 
     #[test]
