@@ -19,9 +19,12 @@ use crate::steps::{Action, Step};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Expected {
-    /// The findings: each must occur, and no others.
+    /// The findings: each must occur, and no others but those of `possible`.
     #[serde(default)]
     pub findings: Vec<Pattern>,
+    /// Findings that may occur beside `findings`, because chance decides whether they do.
+    #[serde(default)]
+    pub possible: Vec<Pattern>,
     /// Every matching flow must have such an outage, within the budget or not.
     #[serde(default)]
     pub outages: Vec<Pattern>,
@@ -155,7 +158,8 @@ impl Expected {
         let fits = |pattern: &Pattern, finding: &Finding| pattern.fits_finding(finding, run);
         let missing = self.findings.iter().filter(|pattern| !run.findings.iter().any(|f| fits(pattern, f)));
         let missing = missing.map(|pattern| format!("not found: {pattern}"));
-        let others = run.findings.iter().filter(|finding| !self.findings.iter().any(|p| fits(p, finding)));
+        let known = || self.findings.iter().chain(&self.possible);
+        let others = run.findings.iter().filter(|finding| !known().any(|pattern| fits(pattern, finding)));
         missing.chain(others.map(|finding| format!("found, but not expected: {}", finding.summary))).collect()
     }
 }

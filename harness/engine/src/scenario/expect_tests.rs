@@ -131,6 +131,12 @@ fn steps_are_heard(#[case] expected: &str, #[case] said: Option<&str>) {
 #[rstest]
 #[case::exactly("{findings: [{layer: L4, place: cross-node, during: upgrade}]}", None)]
 #[case::by_words("{findings: [{says: lost for}]}", None)]
+#[case::possible("{findings: [{during: upgrade}], possible: [{layer: L4}]}", None)]
+#[case::others(
+    "{findings: [{flow: near}], possible: [{layer: L7}]}",
+    Some("found, but not expected: lost for")
+)]
+#[case::only_possible("{possible: [{layer: L4}]}", Some("the verdict is failed, not passed"))]
 #[case::by_id("{findings: [{flow: fa}]}", None)]
 #[case::other_id("{findings: [{flow: near}]}", Some("found, but not expected: lost for"))]
 #[case::same_node("{findings: [{layer: L4, place: same-node}]}", Some("found, but not expected: lost for"))]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 
 use super::lab::{Lab, NEAR, REMOTE, SERVICE};
-use super::traffic::{connect, get, request};
+use super::traffic::{SLOW, answer, connect, get, request, send, wait_until_acknowledged};
 use super::{l4, l7};
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
@@ -40,6 +40,24 @@ fn a_service_connection_that_is_no_longer_tracked_is_refused_from_the_services_a
     let mut held = lab.client.run(|| connect(SERVICE)).unwrap();
     assert_eq!(request(&mut held, "/").unwrap().0, 200);
     lab.forget_tcp();
+    let cut = request(&mut held, "/").unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
+}
+
+/// The reset goes to the server, which sends the answer; the client, which has sent all it has, learns nothing.
+#[rstest]
+#[case::pod(REMOTE)]
+#[case::service(SERVICE)]
+fn a_client_waits_for_an_answer_that_is_no_longer_tracked(#[case] server: SocketAddrV4) {
+    let mut lab = Lab::new();
+    lab.unknown_tcp = UnknownTcp::Refuse;
+    lab.program(&[]);
+    let mut held = lab.client.run(|| connect(server)).unwrap();
+    send(&mut held, SLOW).unwrap();
+    lab.client.run(|| wait_until_acknowledged(&held));
+    lab.forget_tcp();
+    let nothing = answer(&mut held).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock, "{nothing}");
     let cut = request(&mut held, "/").unwrap_err();
     assert_eq!(cut.kind(), ErrorKind::ConnectionReset, "{cut}");
 }

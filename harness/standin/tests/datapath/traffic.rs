@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::netns::Netns;
 
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A path that is answered late.
+pub(super) const SLOW: &str = "/slow";
+const SLOW_ANSWER: Duration = Duration::from_millis(300);
 
 /// Serves until the process ends: HTTP on 8080 and 9090, echo on 7000.
 pub(super) fn serve(netns: &Netns, name: &'static str) {
@@ -32,11 +36,18 @@ pub(super) fn serve(netns: &Netns, name: &'static str) {
     });
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time that an answer takes is a time, not a condition")]
 fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
     let lines = BufReader::new(stream.try_clone()?).lines();
     let mut stream = stream;
+    let mut delay = Duration::ZERO;
     for line in lines {
-        if line?.is_empty() {
+        let line = line?;
+        if line.contains(SLOW) {
+            delay = SLOW_ANSWER;
+        }
+        if line.is_empty() {
+            thread::sleep(delay);
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())?;
         }
     }
@@ -56,7 +67,35 @@ pub(super) fn get(server: SocketAddrV4, path: &str) -> io::Result<(u16, String)>
 
 /// One request over a connection that exists: the status and the body.
 pub(super) fn request(stream: &mut TcpStream, path: &str) -> io::Result<(u16, String)> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: server\r\n\r\n")?;
+    send(stream, path)?;
+    answer(stream)
+}
+
+/// Sends a request.
+pub(super) fn send(stream: &mut TcpStream, path: &str) -> io::Result<()> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: server\r\n\r\n")
+}
+
+/// Waits until the server's kernel has acknowledged all that was sent. To be called in the client's namespace.
+pub(super) fn wait_until_acknowledged(stream: &TcpStream) {
+    let port = format!(":{:04X}", stream.local_addr().unwrap().port());
+    let outstanding = || {
+        let sockets = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+        let fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // The local address, and the bytes to send and to read.
+        let own =
+            fields.filter(|fields| fields[1].ends_with(&port)).map(|fields| fields[4].to_owned()).next();
+        !own.unwrap().starts_with("00000000:")
+    };
+    let begun = Instant::now();
+    while outstanding() {
+        assert!(begun.elapsed() < SLOW_ANSWER, "the server's kernel acknowledges nothing");
+        thread::yield_now();
+    }
+}
+
+/// Reads an answer.
+pub(super) fn answer(stream: &mut TcpStream) -> io::Result<(u16, String)> {
     let mut reader = BufReader::new(stream);
     let mut head = BTreeMap::new();
     let mut line = String::new();
