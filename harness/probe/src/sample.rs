@@ -68,6 +68,21 @@ impl FlowSamples {
         &self.samples[before.unwrap_or(start)..end]
     }
 
+    /// Returns the time from which samples belong to what begins at `at_ns`: the due time of the first bad probe that was due
+    /// before and had not ended, nor reached its deadline, at `at_ns`; otherwise `at_ns` itself.
+    ///
+    /// What begins then may be what such a probe failed for: a new pod that is about to get its network, for example.
+    #[must_use]
+    pub fn undecided_from(&self, at_ns: u64) -> u64 {
+        let before = &self.samples[..self.samples.partition_point(|sample| sample.due_ns < at_ns)];
+        let reaches = before.iter().rev().take_while(|it| it.due_ns + self.flow.deadline_ns >= at_ns);
+        let open = |sample: &&Sample| {
+            let ended = sample.ended_us.is_some() && sample.ended_ns() < at_ns;
+            !ended && !self.flow.is_good(sample.class)
+        };
+        reaches.filter(open).last().map_or(at_ns, |sample| sample.due_ns)
+    }
+
     /// Returns the positions of the samples due in `[from_ns, to_ns)`.
     pub(crate) fn bounds(&self, from_ns: u64, to_ns: u64) -> Range<usize> {
         let from = self.samples.partition_point(|sample| sample.due_ns < from_ns);
@@ -89,5 +104,48 @@ impl Counts {
             *counts.entry(sample.class).or_insert(0) += 1;
         }
         Self(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Kind, Layer, Protocol};
+    use rstest::rstest;
+
+    use super::*;
+    use crate::flow::tests::flow;
+
+    const MS: u64 = 1_000_000;
+
+    /// A probe every 100 ms, each with a deadline of 200 ms; the change begins at 1 s.
+    #[rstest]
+    #[case::good(9, Class::Answered, Some(150_000), 1_000)]
+    #[case::waits_for_an_answer(9, Class::Lost, None, 900)]
+    #[case::fails_later(9, Class::Refused, Some(150_000), 900)]
+    #[case::has_failed(9, Class::Refused, Some(50_000), 1_000)]
+    #[case::its_deadline_has_passed(7, Class::Lost, None, 1_000)]
+    #[case::is_due_later(11, Class::Lost, None, 1_000)]
+    fn a_bad_probe_that_has_not_ended_belongs_to_what_begins(
+        #[case] bad: u32,
+        #[case] class: Class,
+        #[case] ended_us: Option<u32>,
+        #[case] from_ms: u64,
+    ) {
+        let sample = |seq: u32| Sample {
+            seq,
+            due_ns: u64::from(seq) * 100 * MS,
+            class: if seq == bad { class } else { Class::Answered },
+            late_us: 50,
+            sent_us: Some(50),
+            ended_us: if seq == bad { ended_us } else { Some(300) },
+            cut: false,
+        };
+        let samples = FlowSamples {
+            flow: flow(Kind::Packet, Protocol::Udp, Layer::L3),
+            start_ns: 0,
+            samples: (0..20).map(sample).collect(),
+            fault: None,
+        };
+        assert_eq!(samples.undecided_from(1_000 * MS), from_ms * MS);
     }
 }

@@ -117,10 +117,16 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
         .collect();
     let mut judgement = Judgement::new(criteria, &seen, &noise);
     for (index, window) in windows.iter().enumerate() {
-        let to_ns = windows.get(index + 1).map_or(until_ns, |next| next.from_ns);
+        let next = windows.get(index + 1);
+        let times = Times {
+            from_ns: window.from_ns,
+            to_ns: next.map_or(until_ns, |next| next.from_ns),
+            is_first: index == 0,
+            is_last: next.is_none(),
+        };
         match &window.transition {
-            None => judgement.baseline(flows, (window.from_ns, to_ns), index + 1 < windows.len()),
-            Some(transition) => judgement.transition(flows, transition, window.from_ns, to_ns),
+            None => judgement.baseline(flows, &times),
+            Some(transition) => judgement.transition(flows, transition, &times),
         }
     }
     evidence.findings.iter().for_each(|finding| judgement.step_finding(finding));
@@ -155,6 +161,24 @@ fn observed(timed: &TimedObservation, clock: RunClock) -> Observed {
         object: what.object,
         change: what.change,
         detail: what.detail,
+    }
+}
+
+/// A window of the measurement.
+struct Times {
+    from_ns: u64,
+    to_ns: u64,
+    is_first: bool,
+    is_last: bool,
+}
+
+impl Times {
+    /// The window of a flow: probes that had not ended when it began belong to it, and those that had not ended when the
+    /// next one began do not.
+    fn of(&self, flow: &FlowSamples) -> (u64, u64) {
+        let from_ns = if self.is_first { self.from_ns } else { flow.undecided_from(self.from_ns) };
+        let to_ns = if self.is_last { self.to_ns } else { flow.undecided_from(self.to_ns) };
+        (from_ns, to_ns)
     }
 }
 
@@ -193,10 +217,11 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    fn baseline(&mut self, flows: &[FlowSamples], window: (u64, u64), transitions_follow: bool) {
+    fn baseline(&mut self, flows: &[FlowSamples], times: &Times) {
         for flow in flows {
             let id = &flow.flow.id;
-            let baseline = Baseline::of(flow, window.0, window.1, self.noise, transitions_follow);
+            let (from_ns, to_ns) = times.of(flow);
+            let baseline = Baseline::of(flow, from_ns, to_ns, self.noise, !times.is_last);
             self.baseline_measured |= baseline != Baseline::Nothing;
             match baseline {
                 Baseline::Works | Baseline::Nothing => {}
@@ -208,13 +233,14 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    fn transition(&mut self, flows: &[FlowSamples], transition: &Transition, from_ns: u64, to_ns: u64) {
-        let seen: Vec<Observed> =
-            self.seen.iter().filter(|o| from_ns <= o.at_ns && o.at_ns < to_ns).cloned().collect();
+    fn transition(&mut self, flows: &[FlowSamples], transition: &Transition, times: &Times) {
+        let within = |o: &&Observed| times.from_ns <= o.at_ns && o.at_ns < times.to_ns;
+        let seen: Vec<Observed> = self.seen.iter().filter(within).cloned().collect();
         let restarts = Restart::all(&seen, Role::Agent);
         let impacts = Impacts { l3: transition.l3, l7: transition.l7 };
         let mut rows: BTreeMap<String, Row> = BTreeMap::new();
         for flow in flows.iter().filter(|flow| flow.flow.layer != Layer::Canary) {
+            let (from_ns, to_ns) = times.of(flow);
             let summary = Summary::of(flow, from_ns, to_ns, self.noise);
             let judged = self.table.judge(&flow.flow, &summary.outages, impacts, &restarts);
             self.transition_judged |= summary.planned > 0 && (judged.noisy || judged.kept.is_some());
@@ -355,3 +381,6 @@ impl Row {
         Budget { name, words: self.words, rule: self.rule, measured, kept }
     }
 }
+
+#[cfg(test)]
+mod verdict_tests;

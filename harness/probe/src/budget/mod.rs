@@ -196,7 +196,10 @@ impl Budget {
                 restarts.len()
             ));
         }
-        let counted: Vec<_> = outages.iter().filter(|outage| !self.is_free(outage, restarts)).collect();
+        // The probe of a new pod lasts as long as the pod waits for its network.
+        let lasts_ns = if flow.layer == Layer::Control { flow.deadline_ns } else { 0 };
+        let counted: Vec<_> =
+            outages.iter().filter(|outage| !self.is_free(outage, lasts_ns, restarts)).collect();
         for outage in &counted {
             if ms(outage.min_ns()) > self.longest_outage_ms {
                 let (least, limit) = (ms(outage.min_ns()), self.longest_outage_ms);
@@ -221,8 +224,8 @@ impl Budget {
 
     /// Returns whether an outage lies where the budget allows any: around a restart, until the agent has recovered. When
     /// the agents of both ends restart and the second goes before the flow must have recovered from the first, the outage
-    /// may last through both.
-    fn is_free(&self, outage: &Outage, restarts: &[&Restart]) -> bool {
+    /// may last through both. The first probe of the outage lasts for `lasts_ns`, and a restart in that time counts.
+    fn is_free(&self, outage: &Outage, lasts_ns: u64, restarts: &[&Restart]) -> bool {
         let Some(recovery_ms) = self.recovery_ms else { return false };
         let mut free: Vec<(u64, u64)> = restarts
             .iter()
@@ -235,7 +238,8 @@ impl Budget {
             })
             .collect();
         free.sort_unstable();
-        let within = free.iter().position(|(from, until)| (*from..=*until).contains(&outage.first_bad_ns));
+        let first_ns = outage.first_bad_ns;
+        let within = free.iter().position(|(from, until)| *from <= first_ns + lasts_ns && first_ns <= *until);
         let Some(first) = within else { return false };
         let until = free[first..]
             .iter()

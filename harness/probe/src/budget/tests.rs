@@ -66,6 +66,17 @@ fn judged(#[case] layer: Layer, #[case] outages: Vec<Outage>, #[case] kept: bool
 }
 
 #[rstest]
+#[case::waits_when_the_agent_goes(10_000, true)]
+#[case::given_up_before(5_000, false)]
+fn a_new_pod_may_wait_for_an_agent_that_goes_meanwhile(#[case] deadline_ms: u64, #[case] kept: bool) {
+    let flow = flow(Kind::Pod, Protocol::Tcp, Layer::Control);
+    let flow = FlowSpec { deadline_ns: deadline_ms * MS, ..flow };
+    let restarts = [restart("node2", 10_200, 12_500)];
+    let judgement = Budgets::standard().judge(&flow, &certain(&[outage(2_000, 0, 0)]), IMPACTS, &restarts);
+    assert_eq!(judgement.kept, Some(kept), "{judgement:#?}");
+}
+
+#[rstest]
 #[case::still_restarting(50_000, true)]
 #[case::down(70_000, false)]
 fn an_agent_that_never_comes_back_excuses_a_minute(#[case] length_ms: u64, #[case] kept: bool) {
