@@ -17,6 +17,8 @@ const MARGIN_NS: u64 = 100_000_000;
 pub struct Noise {
     /// Intervals in which the machine was noisy: disjoint and ordered, ns.
     pub intervals: Vec<(u64, u64)>,
+    /// Those of them in which probes were late: disjoint and ordered, ns.
+    pub late_intervals: Vec<(u64, u64)>,
     /// Canary probes that were not answered although they were on time.
     pub canary_lost: u64,
     /// Late probes.
@@ -33,9 +35,20 @@ impl Noise {
     /// Finds the noise in all samples due in `[from_ns, to_ns)`.
     #[must_use]
     pub fn of(flows: &[FlowSamples], from_ns: u64, to_ns: u64) -> Self {
+        Self::without(flows, from_ns, to_ns, |_, _| false)
+    }
+
+    /// Finds the noise in all samples due in `[from_ns, to_ns)`, but for lost canary probes that the subject caused.
+    #[must_use]
+    pub fn without(
+        flows: &[FlowSamples],
+        from_ns: u64,
+        to_ns: u64,
+        caused: impl Fn(&FlowSpec, &Sample) -> bool,
+    ) -> Self {
         let mut noise = Self::default();
         let mut lateness = Histogram::<u64>::new_with_max(u32::MAX.into(), 3).ok();
-        let mut intervals = Vec::new();
+        let (mut intervals, mut late_intervals) = (Vec::new(), Vec::new());
         for flow in flows {
             for sample in flow.window(from_ns, to_ns) {
                 if let Some(lateness) = &mut lateness {
@@ -45,9 +58,13 @@ impl Noise {
                 let canary = !late && flow.flow.kind == Kind::Canary && !flow.flow.is_good(sample.class);
                 noise.late += u64::from(late);
                 noise.canary_lost += u64::from(canary);
-                if late || canary {
-                    let until = sample.due_ns + u64::from(sample.late_us) * 1_000;
-                    intervals.push((sample.due_ns.saturating_sub(MARGIN_NS), until + MARGIN_NS));
+                let until = sample.due_ns + u64::from(sample.late_us) * 1_000;
+                let around = (sample.due_ns.saturating_sub(MARGIN_NS), until + MARGIN_NS);
+                if late {
+                    late_intervals.push(around);
+                }
+                if late || (canary && !caused(&flow.flow, sample)) {
+                    intervals.push(around);
                 }
             }
         }
@@ -57,14 +74,25 @@ impl Noise {
             noise.lateness_max_us = lateness.max();
         }
         noise.intervals = merged(intervals);
+        noise.late_intervals = merged(late_intervals);
         noise
     }
 
     /// Returns whether the machine was noisy at any time in `[from_ns, to_ns]`.
     #[must_use]
     pub fn covers(&self, from_ns: u64, to_ns: u64) -> bool {
-        self.intervals.iter().any(|&(from, to)| from <= to_ns && from_ns <= to)
+        overlap(&self.intervals, from_ns, to_ns)
     }
+
+    /// Returns whether probes were late at any time in `[from_ns, to_ns]`.
+    #[must_use]
+    pub fn is_late(&self, from_ns: u64, to_ns: u64) -> bool {
+        overlap(&self.late_intervals, from_ns, to_ns)
+    }
+}
+
+fn overlap(intervals: &[(u64, u64)], from_ns: u64, to_ns: u64) -> bool {
+    intervals.iter().any(|&(from, to)| from <= to_ns && from_ns <= to)
 }
 
 /// Returns whether the prober was so late that the machine was noisy.
@@ -130,6 +158,7 @@ mod tests {
         assert_eq!(noise.intervals, [(950_000_000, 1_150_060_000)]);
         let quiet = Noise::of(&[samples(Kind::Packet, Class::Lost, 60)], 0, u64::MAX);
         assert!(quiet.intervals.is_empty());
+        assert!(noise.late_intervals.is_empty());
         assert_eq!((quiet.lateness_p50_us, quiet.lateness_max_us), (60, 60));
     }
 
@@ -138,6 +167,7 @@ mod tests {
         for class in [Class::Answered, Class::Lost, Class::Missed] {
             let noise = Noise::of(&[samples(Kind::Packet, class, 400_000)], 0, u64::MAX);
             assert!(noise.covers(1_050_000_000, 1_050_000_000), "{class}");
+            assert!(noise.is_late(1_050_000_000, 1_050_000_000), "{class}");
             assert_eq!((noise.late, noise.canary_lost), (1, 0));
         }
     }

@@ -3,6 +3,8 @@
 mod baseline;
 mod evidence;
 mod flows;
+mod host;
+mod row;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,7 @@ use report::run::{self, Budget, Finding, Flow, Run, TimedObservation, Verdict};
 
 use baseline::Baseline;
 pub(crate) use evidence::{End, Evidence, Recorded, StepFinding, Transition, UnfinishedChange, Window};
+use row::Row;
 
 use crate::errors;
 use crate::record::RunClock;
@@ -106,10 +109,10 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
     let Measured { flows, processors, until_ns, .. } = measured;
     let (windows, until_ns) = (&evidence.windows, *until_ns);
     let from_ns = windows.first().map_or(until_ns, |window| window.from_ns);
-    let noise = Noise::of(flows, from_ns, until_ns);
     let shortage = Shortage::of(processors, from_ns, until_ns);
     let Recorded { clock, observations, steps } = recorded;
     let seen: Vec<Observed> = observations.iter().map(|o| observed(o, *clock)).collect();
+    let (noise, host_losses) = host::noise_and_losses(flows, (from_ns, until_ns), &seen);
     let rules = Rules::standard();
     let reported = flows
         .iter()
@@ -129,6 +132,7 @@ fn judged(criteria: &Criteria, recorded: &Recorded, evidence: &Evidence, measure
             Some(transition) => judgement.transition(flows, transition, &times),
         }
     }
+    host_losses.iter().for_each(|loss| judgement.host_loss(loss));
     evidence.findings.iter().for_each(|finding| judgement.step_finding(finding));
     if let Some(unfinished) = &evidence.unfinished {
         judgement.unfinished(unfinished);
@@ -276,6 +280,18 @@ impl<'a> Judgement<'a> {
         });
     }
 
+    /// A loss on the network of the nodes is a finding when the subject may have caused it.
+    fn host_loss(&mut self, loss: &host::HostLoss) {
+        self.findings.push(Finding {
+            id: format!("F{}", self.findings.len() + 1),
+            hazard: None,
+            flow: Some(loss.flow.clone()),
+            summary: loss.summary(),
+            evidence: loss.evidence(),
+            reproduce: self.criteria.reproduce.clone(),
+        });
+    }
+
     /// What a step found is reported, even if no traffic was lost by it.
     fn step_finding(&mut self, finding: &StepFinding) {
         self.findings.push(Finding {
@@ -340,45 +356,6 @@ impl<'a> Judgement<'a> {
             return (Verdict::Skipped, reason.to_owned());
         }
         (Verdict::Passed, "every flow stayed inside its budget".to_owned())
-    }
-}
-
-/// One line of the budget table: the flows of a layer together.
-#[derive(Default)]
-struct Row {
-    words: String,
-    rule: String,
-    worst: Option<(u64, String)>,
-    flows: usize,
-    broken: usize,
-    judged: bool,
-    doubtful: bool,
-}
-
-impl Row {
-    fn add(&mut self, flow: &str, judged: &probe::budget::Judgement, longest_ns: Option<u64>) {
-        self.words.clone_from(&judged.impact);
-        self.rule.clone_from(&judged.rule);
-        self.flows += 1;
-        self.broken += usize::from(judged.kept == Some(false));
-        self.judged |= judged.kept.is_some();
-        self.doubtful |= judged.noisy;
-        if let Some(longest_ns) = longest_ns
-            && self.worst.as_ref().is_none_or(|(worst, _)| *worst < longest_ns)
-        {
-            self.worst = Some((longest_ns, format!("{flow}: {}", judged.measured)));
-        }
-    }
-
-    fn budget(self, name: String) -> Budget {
-        let measured = match self.worst {
-            None => format!("{} flows, nothing lost", self.flows),
-            Some((_, worst)) => format!("{} flows, worst {worst}", self.flows),
-        };
-        // A row is kept only when each of its flows could be told to be inside.
-        let told = self.judged && (self.broken > 0 || !self.doubtful);
-        let kept = told.then_some(self.broken == 0);
-        Budget { name, words: self.words, rule: self.rule, measured, kept }
     }
 }
 

@@ -260,10 +260,37 @@ fn empty(start: &RecordStart) -> Run {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use model::{Change, Role};
+    use report::collection::{Recorded, Status, tally};
     use report::run::Finding;
 
     use super::*;
+
+    fn start(id: &str, out: &Path) -> RecordStart {
+        RecordStart {
+            id: id.to_owned(),
+            out: out.to_owned(),
+            audience: Audience::Nobody,
+            subject: "standin".to_owned(),
+            provider: "fake".to_owned(),
+            path: Vec::new(),
+            recipe: None,
+            calibration: None,
+        }
+    }
+
+    /// It was killed before its first step ended.
+    #[test]
+    fn a_run_that_never_reported_is_in_every_list_of_runs_and_not_judged() {
+        let out = tempfile::tempdir().unwrap();
+        drop(Recorder::start(&start("silent", out.path())).unwrap());
+        let folders = report::collection::folders(out.path()).unwrap();
+        let runs: Vec<_> = folders.iter().map(|folder| Recorded::load(folder).unwrap()).collect();
+        assert_eq!(tally(&runs), "0 failed, 1 not judged, 0 passed");
+        assert_eq!((runs[0].status(), runs[0].reasons()), (Status::NotJudged, vec!["the run has not ended"]));
+    }
 
     /// A secret that comes in by every way is in no file of the run folder.
     #[tokio::test]
@@ -271,17 +298,7 @@ mod tests {
         const SECRET: &str = "hunter2";
         let words = || format!("helm --set db.password={SECRET} failed");
         let out = tempfile::tempdir().unwrap();
-        let recorder = Recorder::start(&RecordStart {
-            id: "canary".to_owned(),
-            out: out.path().to_owned(),
-            audience: Audience::Nobody,
-            subject: "standin".to_owned(),
-            provider: "fake".to_owned(),
-            path: Vec::new(),
-            recipe: None,
-            calibration: None,
-        })
-        .unwrap();
+        let recorder = Recorder::start(&start("canary", out.path())).unwrap();
         recorder.progress("install", words());
         let failed = recorder.step::<()>("install", async { Err(anyhow::anyhow!(words())) }).await;
         assert!(failed.is_err());

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 pub use file::{file_name, read};
 use record::Record;
 
+use crate::clock::now_ns;
 use crate::flow::FlowSpec;
 use crate::sample::FlowSamples;
 use crate::wire::{self, Line, Part, Start};
@@ -57,6 +58,10 @@ pub(crate) struct Store {
     inner: Mutex<Inner>,
     version: watch::Sender<u64>,
 }
+
+/// A record that is further ahead of this machine's clock than this shows that the clocks differ: nothing arrives before it
+/// is sent, ns.
+const CLOCKS_APART_NS: u64 = 500_000_000;
 
 #[derive(Default)]
 struct Inner {
@@ -217,6 +222,13 @@ impl Inner {
             }
         }
         if let Some(until_ns) = until_ns {
+            let ahead_ns = until_ns.saturating_sub(now_ns());
+            if ahead_ns > CLOCKS_APART_NS {
+                let seconds = ahead_ns as f64 / 1e9;
+                state.fault.get_or_insert(format!(
+                    "the clock of its node is {seconds:.1} s ahead of this machine's; synchronize both, for example with NTP"
+                ));
+            }
             for &index in &state.lanes {
                 let record = &mut self.lanes[index].record;
                 record.until_ns = record.until_ns.max(until_ns);

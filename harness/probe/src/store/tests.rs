@@ -3,6 +3,7 @@
 use model::{Class, Kind, Layer, Protocol};
 
 use super::*;
+use crate::clock::now_ns;
 use crate::flow::tests::flow;
 use crate::sample::Sample;
 
@@ -208,4 +209,25 @@ fn only_the_last_line_of_a_batch_completes_the_record() {
     assert!(!store.is_decided(1_000 + PERIOD));
     lines[1..].iter().for_each(|line| store.take("client-1", line.trim_end()));
     assert!(store.is_decided(1_000 + PERIOD));
+}
+
+/// Its samples would appear late, and the last ones be dropped.
+#[test]
+fn samples_from_the_future_are_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let ahead_ns = now_ns() + 2_500_000_000;
+    store.take("client-1", batch_until(0, ahead_ns - 1_000, 1, vec![answered(0)]).trim_end());
+    let (samples, _) = store.samples(now_ns());
+    let fault = samples[0].fault.as_deref().unwrap();
+    assert!(fault.starts_with("the clock of its node is 2.5 s ahead of this machine's"), "{fault}");
+}
+
+#[test]
+fn a_clock_that_is_a_tenth_of_a_second_ahead_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = store(folder.path());
+    let ahead_ns = now_ns() + 100_000_000;
+    store.take("client-1", batch_until(0, ahead_ns - 1_000, 1, vec![answered(0)]).trim_end());
+    assert_eq!(store.samples(1_000 + PERIOD).0[0].fault, None);
 }
