@@ -17,6 +17,13 @@ pub const KUBERNETES: &str = "v1.34.4";
 /// Linker flags that stamp the pinned version into Kubernetes programs, as releases have it.
 const STAMP: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
                      -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
+/// Linker flags that stamp helm, as releases have it: its own version, and that of Kubernetes that charts are rendered for.
+/// Without them charts that refuse old versions of Kubernetes cannot be rendered.
+const HELM_STAMP: &str = "-X helm.sh/helm/v3/internal/version.version=v3.17.1 \
+                          -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 \
+                          -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34 \
+                          -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 \
+                          -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34";
 /// How long a program may take to print its version.
 const VERSION: Duration = Duration::from_secs(30);
 
@@ -86,7 +93,14 @@ impl Component {
             _ => (GO_MOD, GO_SUM),
         };
         let (name, package) = (self.name(), self.package());
-        GoProgram { name, package, go_mod, go_sum, sources: &[], ldflags: STAMP, cgo: false }
+        let stamped = GoProgram { name, package, go_mod, go_sum, sources: &[], ldflags: STAMP, cgo: false };
+        match self {
+            // With other flags it is another program in the cache.
+            Self::Helm => {
+                GoProgram { sources: &[("linker-flags", HELM_STAMP)], ldflags: HELM_STAMP, ..stamped }
+            }
+            _ => stamped,
+        }
     }
 
     /// Whether a program with this version output is supported.
@@ -270,5 +284,10 @@ mod tests {
     fn go_module_pins_the_version_that_is_stamped() {
         assert!(GO_MOD.contains(&format!("k8s.io/kubernetes {KUBERNETES}")));
         assert!(STAMP.contains(&format!("gitVersion={KUBERNETES} ")));
+        let helm = HELM_STAMP.split_whitespace().find_map(|flag| flag.split_once("version.version="));
+        let (_, helm) = helm.unwrap();
+        assert!(HELM_GO_MOD.contains(&format!("helm.sh/helm/v3 {helm} ")));
+        let minor = KUBERNETES.split('.').nth(1).unwrap();
+        assert_eq!(HELM_STAMP.matches(&format!("k8sVersionMinor={minor}")).count(), 2);
     }
 }

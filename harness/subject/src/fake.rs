@@ -108,6 +108,7 @@ impl PreparedFake {
                 kubernetes: facts.kubernetes.clone(),
                 api: None,
                 division: Division::PLAIN_MANIFESTS,
+                api_versions: &[],
                 values_files: Vec::new(),
                 values: Vec::new(),
             },

@@ -78,6 +78,7 @@ impl PreparedCilium {
             // Charts have values for it.
             api: (facts.made && division.is_manifests()).then(|| facts.api.clone()),
             division,
+            api_versions: &[],
             values_files: self.cilium.files(version),
             values: pairs,
         })

@@ -169,6 +169,7 @@ impl PreparedFile {
             kubernetes: facts.kubernetes.clone(),
             api: Some(facts.api.clone()),
             division,
+            api_versions: &[],
             values_files: values_files.to_vec(),
             values: Vec::new(),
         }

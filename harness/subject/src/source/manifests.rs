@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use serde_saphyr::DuplicateKeyPolicy;
 
 use super::error::ChartError;
 
@@ -35,9 +36,12 @@ fn text(path: &Path) -> Result<String, ChartError> {
     Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n---\n"))
 }
 
-/// Reads a stream of YAML documents; empty ones are left out.
+/// Reads a stream of YAML documents; empty ones are left out. Of a key that occurs twice the last value holds, as for helm
+/// and kubectl: charts that let users add keys to a ConfigMap repeat those that they set themselves.
 pub(super) fn parse(text: &str) -> Result<Vec<DynamicObject>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| e.to_string())?;
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|e| e.to_string())?;
     documents
         .into_iter()
         .filter(|document| !document.is_null())
@@ -78,6 +82,12 @@ mod tests {
         let objects = parse(text).unwrap();
         assert_eq!(objects.len(), 1);
         assert_eq!(objects[0].data["data"]["k"], "on");
+    }
+
+    #[test]
+    fn the_last_of_two_values_holds() {
+        let text = "kind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: \"1\"\n  l: \"1\"\n  k: \"2\"\n";
+        assert_eq!(parse(text).unwrap()[0].data["data"], json!({"k": "2", "l": "1"}));
     }
 
     #[rstest]

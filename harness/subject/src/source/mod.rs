@@ -38,6 +38,8 @@ pub struct Chart {
     pub api: Option<(String, u16)>,
     /// How its parts are told apart.
     pub division: Division,
+    /// APIs besides those of Kubernetes that the cluster has, as charts ask for them.
+    pub api_versions: &'static [&'static str],
     /// Files of values; later ones override earlier ones.
     pub values_files: Vec<PathBuf>,
     /// `--set` pairs; they override all files.
@@ -79,7 +81,8 @@ impl Chart {
         }
     }
 
-    async fn own_values(&self) -> Result<Value, ChartError> {
+    /// The values that the chart has by itself.
+    pub(crate) async fn own_values(&self) -> Result<Value, ChartError> {
         let args = ["show".to_owned(), "values".to_owned(), self.path.display().to_string()];
         let text = helm(&self.helm, &args).await?;
         serde_saphyr::from_str(&text).map_err(|e| self.document(e.to_string()))
@@ -109,6 +112,7 @@ impl Chart {
             format!("--namespace={}", self.namespace),
             format!("--kube-version={}", self.kubernetes),
         ];
+        args.extend(self.api_versions.iter().map(|api| format!("--api-versions={api}")));
         args.extend(self.division.flags().iter().map(|flag| (*flag).to_owned()));
         args.extend(self.values_files.iter().map(|file| format!("--values={}", file.display())));
         let own = self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -160,6 +164,7 @@ mod tests {
             kubernetes: "v1.34.4".to_owned(),
             api: None,
             division,
+            api_versions: &[],
             values_files: vec!["values.yaml".into()],
             values: vec![("global.tag".to_owned(), "v1".to_owned()), ("list".to_owned(), "a,b".to_owned())],
         }

@@ -160,6 +160,7 @@ impl PreparedStandin {
                 kubernetes: facts.kubernetes.clone(),
                 api: None,
                 division: cilium::division::SUBCHARTS,
+                api_versions: &[],
                 values_files: Vec::new(),
                 values: self.values(version, facts, endpoint),
             },
