@@ -92,6 +92,8 @@ fn bad_usage() {
         &["plan", "1.6", "1.5"],
         &["plan", "1.1", "1.6", "--direct"],
         &["rebase", "--from", "1.5", "--to", "1.6", "missing.yaml"],
+        &["rebase", "--from", "1.5", "--to", "1.6"],
+        &["rebase", "--from", "1.15", "--to", "1.16", "--values", "missing.yaml"],
         &["lint"],
         &["lint", "--to", "1.6"],
         &["lint", "--explain", "no-such-rule"],

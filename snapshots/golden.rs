@@ -5,6 +5,7 @@ mod lints;
 mod plans;
 mod rebases;
 mod rollbacks;
+mod values;
 
 use model::Version;
 

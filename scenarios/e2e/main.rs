@@ -30,6 +30,7 @@ mod scenario;
 mod subject_file;
 mod times;
 mod upgrade;
+mod values;
 
 #[cfg(feature = "e2e-kind")]
 use std::path::Path;
@@ -57,6 +58,7 @@ fn main() {
         alone("interrupted", kills::interrupted),
         alone("existing", existing::upgraded_and_watched),
         alone("charts/repository", charts::repository),
+        alone("charts/values", values::rebased),
         beside("micro-upgrade", upgrade::micro),
         beside("repro", repro::same_outcome),
         beside("charts/immutable-selector", charts::an_immutable_selector_is_found),

@@ -3,6 +3,7 @@
 mod causes;
 mod clean;
 mod image;
+mod options;
 mod place;
 mod quiet_run;
 mod rivals;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 use engine::scenario::JudgeOptions;
 use engine::steps::Arm;
 use engine::{errors, exit};
+use model::Minor;
 
 use place::Place;
 
@@ -60,6 +62,16 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Compare the option facts of a minor with the lists of options of a release.
+    Options {
+        /// The minor, for example 1.16.
+        #[arg(long)]
+        minor: Minor,
+        /// References of the agent and of the operators in Markdown (Documentation/cmdref), and the chart's template of the
+        /// ConfigMap. Of an option of several programs, the first is used.
+        #[arg(long = "from", required = true, num_args = 1.., value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Check recorded runs against the expectations of another arm.
     ///
     /// A run of the documented procedure must not meet the expectations of the other arm, or its finding would come from its
@@ -98,6 +110,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             Command::Causes { count, place } => causes::run(place, count, &mut out).await,
             Command::Clean { count, place } => clean::run(place, count, &mut out).await,
             Command::Rivals { count, rate, place } => rivals::run(place, count, rate, &mut out).await,
+            Command::Options { minor, files } => options::run(minor, &files, &mut out),
             Command::Judge { runs, arm, against } => {
                 engine::scenario::judge(&JudgeOptions { runs, arm }, Some(against), &mut out)
             }

@@ -44,6 +44,9 @@ pub(crate) struct Key {
     /// The effect of a changed value on a running cluster.
     #[serde(default)]
     pub(crate) on_change: OnChange,
+    /// Other keys with values that make the option do nothing.
+    #[serde(default)]
+    idle_with: BTreeMap<String, String>,
     /// Comment above it in the template.
     pub(crate) comment: Option<String>,
     /// A note for the operator of the cluster.
@@ -219,6 +222,12 @@ impl Key {
         let release = Version { pre: None, ..version.clone() };
         let at = self.defaults.iter().rev().find(|default| default.since.0 <= release)?;
         at.value.as_deref()
+    }
+
+    /// Tells whether other keys of a ConfigMap make the option do nothing.
+    pub(crate) fn is_idle(&self, data: &BTreeMap<&str, &str>) -> bool {
+        let set = |(key, value): (&String, &String)| data.get(key.as_str()) == Some(&value.as_str());
+        !self.idle_with.is_empty() && self.idle_with.iter().all(set)
     }
 
     /// Returns the keys that it replaces.

@@ -1,5 +1,5 @@
 //! The Cilium upgrade guide as data and pure functions: versions, transitions, plans,
-//! ConfigMap rebase, policy and metric lint. This crate does no IO.
+//! ConfigMap and values rebase, policy and metric lint. This crate does no IO.
 
 pub mod catalogue;
 mod combinations;
@@ -11,13 +11,16 @@ mod kernel;
 mod keys;
 pub mod lint;
 mod node_image;
+pub mod option_list;
 mod options;
 pub mod plan;
 pub mod policy;
 pub mod rebase;
+pub mod rendered;
 mod required;
 pub mod schema;
 mod transition;
+pub mod values;
 pub mod yaml;
 
 pub use catalogue::{UnknownVersion, resolve};
@@ -28,6 +31,7 @@ pub use hazard::{Applies, Hazard, hazard_ids, hazard_remedy, hazard_scenarios};
 pub use kernel::{Kernel, ParseKernelError};
 pub use keys::OnChange;
 pub use node_image::{NodeImage, node_image, node_images};
+pub use options::Kind;
 pub use plan::{
     Options, Plan, PlanError, Preflight, Rollback, Stage, StageKind, Step, Variant, plan, plan_for, plan_with,
 };

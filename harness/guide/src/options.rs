@@ -18,12 +18,10 @@ pub(crate) const FIRST: Minor = Minor::new(1, 5);
 pub(crate) struct AgentOption {
     /// Its name, which is the key in the ConfigMap.
     pub(crate) name: String,
-    #[serde(default)]
-    kind: Kind,
+    kind: Option<Kind>,
     since: Minor,
     until: Option<Minor>,
     #[serde(default)]
-    #[expect(dead_code, reason = "a fact of every entry; checked by parsing")]
     reader: Reader,
     #[serde(default)]
     absent: BTreeMap<Minor, Option<String>>,
@@ -33,7 +31,7 @@ pub(crate) struct AgentOption {
 /// The type of an option's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
+pub enum Kind {
     /// True or false.
     Bool,
     /// An integer.
@@ -92,8 +90,14 @@ pub(crate) fn without_key(name: &str, minor: Minor) -> Option<&'static str> {
 
 /// Tells whether two values of an option are the same, however they are written.
 pub(crate) fn same(name: &str, a: &str, b: &str) -> bool {
-    let kind = named(name).last().map_or(Kind::String, |option| option.kind);
+    let kind = named(name).last().map_or(Kind::String, |option| option.kind());
     kind.normal(a) == kind.normal(b)
+}
+
+/// Returns a value of an option in one spelling.
+#[cfg(test)]
+pub(crate) fn normal(name: &str, value: &str) -> String {
+    named(name).last().map_or(Kind::String, |option| option.kind()).normal(value)
 }
 
 /// Returns the known name that a misspelt one resembles.
@@ -115,6 +119,21 @@ impl AgentOption {
     /// Returns the first minor that has it.
     pub(crate) fn since(&self) -> Minor {
         self.since
+    }
+
+    /// Returns the type of its values.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind.unwrap_or_default()
+    }
+
+    /// Returns the type that the lists of options show; `None` for an option that they hide.
+    pub(crate) fn documented(&self) -> Option<Kind> {
+        self.kind
+    }
+
+    /// Tells whether only the chart reads it.
+    pub(crate) fn is_of_chart(&self) -> bool {
+        self.reader == Reader::Chart
     }
 
     /// Returns the last minor that has it; `None` if the newest minor has it.

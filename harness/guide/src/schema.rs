@@ -1,14 +1,17 @@
 //! JSON schemas of the documents that seatrial writes and of its data files.
 
+use std::collections::BTreeMap;
+
 use schemars::{Schema, schema_for};
 
 use crate::lint::{fields, metrics, policies, prefixes};
 use crate::{
     catalogue, combinations, hazard, keys, lint, node_image, options, plan, rebase, required, transition,
+    values,
 };
 
 /// Returns every schema by name: documents first, then data files.
-pub fn all() -> [(&'static str, Schema); 15] {
+pub fn all() -> [(&'static str, Schema); 18] {
     [
         ("plan", schema_for!(plan::Plan)),
         ("rebase", schema_for!(rebase::render::Report)),
@@ -24,6 +27,9 @@ pub fn all() -> [(&'static str, Schema); 15] {
         ("data-policy-fields", schema_for!(Vec<fields::Field>)),
         ("data-policy-limits", schema_for!(prefixes::File)),
         ("data-metrics", schema_for!(Vec<metrics::Metric>)),
+        ("values", schema_for!(values::render::Report)),
+        ("data-values", schema_for!(values::Facts)),
+        ("data-values-known", schema_for!(BTreeMap<String, String>)),
         ("data-node-images", schema_for!(Vec<node_image::NodeImage>)),
     ]
 }

@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Image(commands::image::Args),
     /// Show the upgrade path between two versions, and the required changes.
     Plan(commands::plan::Args),
-    /// Rebase a ConfigMap onto another version, with its comments.
+    /// Rebase a ConfigMap or Helm values onto another version, with their comments.
     Rebase(commands::rebase::Args),
     /// Find policies, rules and dashboards that an upgrade breaks.
     Lint(commands::lint::Args),

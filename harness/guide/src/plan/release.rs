@@ -8,12 +8,12 @@ use model::{Minor, Version};
 /// The first minor that is upgraded with `helm upgrade`.
 pub(super) const SINCE: Minor = Minor::new(1, 9);
 
+/// The repository of the charts.
+const REPOSITORY: &str = "https://helm.cilium.io";
+
 /// Makes the chart repository known and the charts current.
 pub(super) fn repository() -> Vec<String> {
-    vec![
-        "helm repo add cilium https://helm.cilium.io --force-update".to_owned(),
-        "helm repo update cilium".to_owned(),
-    ]
+    vec![format!("helm repo add cilium {REPOSITORY} --force-update"), "helm repo update cilium".to_owned()]
 }
 
 /// Returns the steps that save the values and compare the settings.
@@ -27,16 +27,27 @@ pub(super) fn prepare(from: &Version, to: &Version, facts: &Facts<'_>) -> Vec<St
         Some("all later changes go into this file: helm upgrade overwrites the ConfigMap"),
     )];
     if from.minor() != to.minor() {
-        steps.push(Step::new(
-            "Find the settings that change",
-            vec![
-                format!("kubectl -n {namespace} get configmap cilium-config -o yaml > cilium-config.yaml"),
-                format!("seatrial rebase --from {from} --to {to} --output diff --explain cilium-config.yaml"),
-            ],
-            Some("put what it pins, renames or reports into the values file, not into the ConfigMap"),
-        ));
+        steps.push(find_changes(from, to, namespace));
     }
     steps
+}
+
+/// Returns the step that finds what changes under the values; of charts before 1.9, which have other values, the ConfigMap
+/// is compared.
+fn find_changes(from: &Version, to: &Version, namespace: &str) -> Step {
+    if from.minor() < SINCE {
+        let commands = vec![
+            format!("kubectl -n {namespace} get configmap cilium-config -o yaml > cilium-config.yaml"),
+            format!("seatrial rebase --from {from} --to {to} --output diff --explain cilium-config.yaml"),
+        ];
+        let note = "put what it pins, renames or reports into the values file, not into the ConfigMap";
+        return Step::new("Find the settings that change", commands, Some(note));
+    }
+    let command = format!(
+        "seatrial rebase --from {from} --to {to} --values {VALUES} --charts {REPOSITORY} --output diff --explain"
+    );
+    let note = "exit code 1: decide on each conflict in the values file; --in-place instead of --output diff takes its proposals";
+    Step::new("Find the values that change, and the pods that restart", vec![command], Some(note))
 }
 
 /// Returns the step that upgrades the release.

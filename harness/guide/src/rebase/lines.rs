@@ -3,7 +3,7 @@
 use crate::yaml::{Entry, Node, Style, Value};
 
 /// Returns the comment lines directly above an entry.
-pub(super) fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
+pub(crate) fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
     let above = &text[..line_start(text, entry.bytes.start)];
     let lines = above.lines().rev().map(str::trim).take_while(|line| line.starts_with('#'));
     let mut comments: Vec<_> = lines.map(ToOwned::to_owned).collect();
@@ -12,7 +12,7 @@ pub(super) fn comments_above(text: &str, entry: &Entry) -> Vec<String> {
 }
 
 /// Returns the end of an entry, its last line end included.
-pub(super) fn entry_end(text: &str, entry: &Entry) -> usize {
+pub(crate) fn entry_end(text: &str, entry: &Entry) -> usize {
     node_end(text, &entry.value).max(line_end(text, entry.bytes.end))
 }
 
@@ -57,7 +57,7 @@ fn block_header(text: &str, node: &Node) -> usize {
 }
 
 /// Tells whether a node is a block scalar whose trailing blank lines are content.
-pub(super) fn keeps_blank_lines(text: &str, node: &Node) -> bool {
+pub(crate) fn keeps_blank_lines(text: &str, node: &Node) -> bool {
     let block = matches!(node.value, Value::Scalar { style: Style::Literal | Style::Folded, .. });
     let header = block_header(text, node);
     let line = &text[header..line_end(text, header)];
@@ -65,11 +65,11 @@ pub(super) fn keeps_blank_lines(text: &str, node: &Node) -> bool {
 }
 
 /// Returns the start of the line that holds a byte.
-pub(super) fn line_start(text: &str, at: usize) -> usize {
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
 /// Returns the end of the line that holds a byte, its line end included.
-pub(super) fn line_end(text: &str, at: usize) -> usize {
+pub(crate) fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
 }

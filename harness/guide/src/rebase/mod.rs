@@ -13,11 +13,11 @@ mod edit;
 mod hop;
 mod incompatible;
 mod kube_proxy;
-mod lines;
+pub(crate) mod lines;
 pub mod render;
 mod routing;
 mod rules;
-mod scalar;
+pub(crate) mod scalar;
 mod template;
 mod values;
 mod verify;
@@ -216,6 +216,10 @@ pub fn rebase(text: &str, request: &Request<'_>) -> Result<Rebased, RebaseError>
     })
 }
 
+#[cfg(test)]
+mod effect_tests;
+#[cfg(test)]
+mod effects;
 #[cfg(test)]
 mod path_tests;
 #[cfg(test)]

@@ -65,24 +65,34 @@ pub fn diff(file: &str, before: &str, after: &str) -> String {
 
 /// Counts the decisions in one line, without the keys that stay.
 pub fn summary(rebased: &Rebased) -> String {
-    let mut counts = BTreeMap::<Class, usize>::new();
-    for decision in &rebased.decisions {
-        *counts.entry(decision.class).or_default() += 1;
-    }
-    let quiet = [Class::Kept, Class::Omitted];
-    let parts = counts.iter().filter(|(class, _)| !quiet.contains(class));
-    let mut parts: Vec<_> = parts.map(|(class, count)| format!("{count} {}", name(*class))).collect();
+    let mut parts = counts(&rebased.decisions);
     if !rebased.dropped.is_empty() {
         parts.push(format!("{} fields of the API server removed", rebased.dropped.len()));
     }
     if parts.is_empty() { "no change".to_owned() } else { parts.join(", ") }
 }
 
+/// Counts decisions by class, without those on what stays.
+pub(crate) fn counts(decisions: &[Decision]) -> Vec<String> {
+    let mut counts = BTreeMap::<Class, usize>::new();
+    for decision in decisions {
+        *counts.entry(decision.class).or_default() += 1;
+    }
+    let quiet = [Class::Kept, Class::Omitted];
+    let parts = counts.iter().filter(|(class, _)| !quiet.contains(class));
+    parts.map(|(class, count)| format!("{count} {}", name(*class))).collect()
+}
+
 /// Explains the decision on each key.
 pub fn explain(rebased: &Rebased) -> String {
+    reasons(&rebased.decisions)
+}
+
+/// Writes a line for each decision.
+pub(crate) fn reasons(decisions: &[Decision]) -> String {
     let mut out = String::new();
-    let width = rebased.decisions.iter().map(|decision| decision.key.len()).max().unwrap_or(0);
-    for decision in &rebased.decisions {
+    let width = decisions.iter().map(|decision| decision.key.len()).max().unwrap_or(0);
+    for decision in decisions {
         let Decision { key, class, why, source, effect, .. } = decision;
         let effect = match effect {
             OnChange::None => "",

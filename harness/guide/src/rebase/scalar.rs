@@ -4,7 +4,7 @@ use crate::configmap::plain_type;
 use crate::yaml::Style;
 
 /// Writes a value on one line, in the given style if possible.
-pub(super) fn inline(value: &str, style: Style) -> String {
+pub(crate) fn inline(value: &str, style: Style) -> String {
     match style {
         Style::Plain if is_plain(value) => value.to_owned(),
         Style::SingleQuoted if is_printable(value) => format!("'{}'", value.replace('\'', "''")),
@@ -12,8 +12,15 @@ pub(super) fn inline(value: &str, style: Style) -> String {
     }
 }
 
+/// Writes the manifest of a ConfigMap with these lines of data.
+pub(crate) fn manifest(lines: impl Iterator<Item = String>) -> String {
+    let head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cilium-config\n  namespace: kube-system\ndata:\n";
+    let indented = lines.map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") });
+    std::iter::once(head.to_owned()).chain(indented).collect()
+}
+
 /// Writes a new entry as lines: in double quotes, JSON in single quotes, several lines as a literal block.
-pub(super) fn entry(key: &str, value: &str) -> Vec<String> {
+pub(crate) fn entry(key: &str, value: &str) -> Vec<String> {
     let key = if is_plain(key) { key.to_owned() } else { double_quoted(key) };
     if let Some(lines) = literal(value) {
         let chomp = if value.ends_with('\n') { "" } else { "-" };

@@ -39,13 +39,10 @@ impl Template {
 
     /// Returns the template as a manifest.
     pub fn manifest(&self) -> String {
-        let head = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cilium-config\n  namespace: kube-system\ndata:\n";
         let entries = self.entries.iter();
         let lines = entries
             .flat_map(|(key, value, comments)| comments.iter().cloned().chain(scalar::entry(key, value)));
-        let indented =
-            lines.map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") });
-        std::iter::once(head.to_owned()).chain(indented).collect()
+        scalar::manifest(lines)
     }
 
     /// Returns the value of a key.

@@ -17,4 +17,5 @@ pub(crate) mod report;
 pub(crate) mod repro;
 pub(crate) mod run;
 pub(crate) mod scenario;
+mod values;
 pub(crate) mod watch;

@@ -13,6 +13,8 @@ use model::VersionSpec;
 use engine::exit::{self, Usage};
 use engine::{paths, spawn};
 
+use super::values;
+
 /// Arguments of `seatrial rebase`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -23,7 +25,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VERSION")]
     to: VersionSpec,
     /// Manifest or export with the ConfigMap cilium-config; - reads standard input.
-    file: PathBuf,
+    #[arg(required_unless_present = "values", conflicts_with = "values")]
+    file: Option<PathBuf>,
+    /// Rebase a values file of the Helm chart instead of a ConfigMap; - reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "adopt", "comments"])]
+    values: Option<PathBuf>,
+    /// With --values: also compare what the charts of both versions render; the address of a chart repository, or a folder
+    /// of charts.
+    #[arg(long, value_name = "PLACE", requires = "values")]
+    pub(super) charts: Option<String>,
     /// ConfigMap of the target version, or a chart (folder or .tgz, rendered with helm). Default: the built-in template.
     #[arg(long, value_name = "PATH")]
     template: Option<PathBuf>,
@@ -38,28 +48,43 @@ pub(crate) struct Args {
     output: Option<Output>,
     /// Change nothing; print the diff and exit with 1 if there is one.
     #[arg(long, conflicts_with = "in_place")]
-    check: bool,
+    pub(super) check: bool,
     /// Replace the file atomically, and keep the old one as FILE.bak.
     #[arg(long)]
-    in_place: bool,
+    pub(super) in_place: bool,
     /// Print the reason for each key to standard error.
     #[arg(long)]
-    explain: bool,
+    pub(super) explain: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     Yaml,
     Diff,
     Json,
 }
 
-/// Rebases a ConfigMap.
+impl Args {
+    /// The file to rebase.
+    pub(super) fn file(&self) -> &Path {
+        self.values.as_deref().or(self.file.as_deref()).unwrap_or(Path::new("-"))
+    }
+
+    /// The output format.
+    pub(super) fn output(&self) -> Output {
+        self.output.unwrap_or(if self.check { Output::Diff } else { Output::Yaml })
+    }
+}
+
+/// Rebases a ConfigMap or a values file.
 pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
     let resolve = |spec| guide::resolve(spec).map_err(|e| Usage(e.to_string()));
     let (from, to) = (resolve(&args.from)?, resolve(&args.to)?);
-    let name = args.file.display().to_string();
-    let text = read(&args.file)?;
+    if args.values.is_some() {
+        return values::run(args, (&from, &to), out, err);
+    }
+    let name = args.file().display().to_string();
+    let text = read(args.file())?;
     let template = args.template.as_deref().map(read_template).transpose()?;
     let request = Request {
         from: &from,
@@ -72,8 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
     if args.explain {
         write!(err, "{}", render::explain(&rebased))?;
     }
-    let default = if args.check { Output::Diff } else { Output::Yaml };
-    match args.output.unwrap_or(default) {
+    match args.output() {
         Output::Yaml if args.in_place => {}
         Output::Yaml => out.write_all(rebased.text.as_bytes())?,
         Output::Diff => write_diff(out, &render::diff(&name, &text, &rebased.text))?,
@@ -82,7 +106,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyh
         }
     }
     if args.in_place && rebased.text != text {
-        replace(&args.file, &text, &rebased.text)?;
+        replace(args.file(), &text, &rebased.text)?;
     }
     writeln!(err, "{name}, {from} to {to}: {}", render::summary(&rebased))?;
     report(&rebased, err)?;
@@ -113,7 +137,7 @@ fn report(rebased: &Rebased, err: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String, Usage> {
+pub(super) fn read(path: &Path) -> Result<String, Usage> {
     let mut text = String::new();
     let read = match path.to_str() {
         Some("-") => std::io::stdin().read_to_string(&mut text).map(|_| text),
@@ -132,7 +156,11 @@ fn read_template(path: &Path) -> anyhow::Result<Template> {
 fn render_chart(chart: &Path) -> anyhow::Result<String> {
     let folder = chart.display().to_string();
     let only = ["--set", "agent.enabled=false", "--set", "operator.enabled=false"];
-    let args = ["template", "cilium", &folder, "--namespace", "kube-system"].into_iter().chain(only);
+    let kubernetes = ["--kube-version", cluster::components::KUBERNETES];
+    let args = ["template", "cilium", &folder, "--namespace", "kube-system"]
+        .into_iter()
+        .chain(kubernetes)
+        .chain(only);
     let components = Components::new(None, paths::cache());
     let helm = tokio::runtime::Runtime::new()?.block_on(components.find(Component::Helm));
     let helm = helm.map_or_else(|| "helm".to_owned(), |helm| helm.display().to_string());
@@ -145,7 +173,7 @@ fn render_chart(chart: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
+pub(super) fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
     for line in diff.split_inclusive('\n') {
         let styled = match line.bytes().next() {
             Some(b'+') => console::style(line).green(),
@@ -159,7 +187,7 @@ fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
 }
 
 /// Replaces a file atomically and keeps the old text as FILE.bak.
-fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return Err(Usage("--in-place needs a file instead of standard input".to_owned()).into());
     }

@@ -9,6 +9,7 @@ mod names;
 mod policy;
 mod preflight;
 mod prepared;
+mod rendered;
 mod shim;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 pub use identities::{Fate, Migrated};
 pub use names::{CONFIG_MAP, CONTAINER, DAEMON_SET, NAMESPACE, POLICY, PREFLIGHT, names};
 pub use policy::{Grant, HttpRule, policies, policy};
+pub use rendered::ChartSource;
 
 use crate::capability::{Capabilities, Capability};
 use crate::daemonset::{Installation, InstallationError};
