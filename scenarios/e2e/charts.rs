@@ -3,7 +3,7 @@
 //! Cilium's own charts are upgraded as well where `SEATRIAL_CHARTS` names a folder with one for each version, as
 //! `helm pull cilium/cilium --version 1.6.12` writes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libtest_mimic::Failed;
 use report::run::{Outcome, Run, Step};
@@ -20,29 +20,50 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("operator.yaml", include_str!("charts/templates/operator.yaml")),
     ("preflight.yaml", include_str!("charts/templates/preflight.yaml")),
 ];
+/// The values of a chart since 1.9.
+pub(crate) const WHOLE: &str = include_str!("charts/values-whole.yaml");
 const VERSIONS: [(&str, &str); 4] = [
     ("1.6.12", include_str!("charts/values-subcharts.yaml")),
     ("1.7.1", include_str!("charts/values-subcharts.yaml")),
     ("1.8.0", include_str!("charts/values-subcharts.yaml")),
-    ("1.9.18", include_str!("charts/values-whole.yaml")),
+    ("1.9.18", WHOLE),
 ];
 
 /// Writes it for each version.
 pub(crate) fn charts() -> Result<TempDir, Failed> {
     let folder = tempfile::tempdir()?;
     for (version, values) in VERSIONS {
-        let chart = folder.path().join(version);
-        std::fs::create_dir_all(chart.join("templates"))?;
-        std::fs::write(
-            chart.join("Chart.yaml"),
-            format!("apiVersion: v2\nname: cilium\nversion: {version}\n"),
-        )?;
-        std::fs::write(chart.join("values.yaml"), values)?;
-        for (name, text) in TEMPLATES {
-            std::fs::write(chart.join("templates").join(name), text)?;
-        }
+        write(&folder.path().join(version), version, values)?;
     }
     Ok(folder)
+}
+
+/// Writes it for one version.
+pub(crate) fn write(chart: &Path, version: &str, values: &str) -> Result<(), Failed> {
+    std::fs::create_dir_all(chart.join("templates"))?;
+    let about = format!("apiVersion: v2\nname: cilium\nversion: {version}\n");
+    std::fs::write(chart.join("Chart.yaml"), about)?;
+    std::fs::write(chart.join("values.yaml"), values)?;
+    for (name, text) in TEMPLATES {
+        std::fs::write(chart.join("templates").join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Packs charts for a repository, with its index.
+pub(crate) fn pack<'a>(
+    charts: impl IntoIterator<Item = (&'a str, PathBuf)>,
+    folder: &Path,
+) -> Result<(), Failed> {
+    let mut index = vec!["apiVersion: v1".to_owned(), "entries:".to_owned(), "  cilium:".to_owned()];
+    for (version, chart) in charts {
+        let archive = format!("cilium-{version}.tgz");
+        let mut tar = tool("tar", &["--create", "--gzip", "--transform", "s,^\\.,cilium,", "--file"]);
+        tar.arg(folder.join(&archive)).arg("--directory").arg(chart).arg(".");
+        run(&mut tar)?.expect_code(0)?;
+        index.push(format!("  - {{apiVersion: v2, name: cilium, version: {version}, urls: [{archive}]}}"));
+    }
+    Ok(std::fs::write(folder.join("index.yaml"), index.join("\n"))?)
 }
 
 /// What the guide says about the hazards of these charts, as values.
@@ -150,16 +171,7 @@ pub(crate) fn of_cilium() -> Result<(), Failed> {
 /// The same charts in a repository: a version without a patch is the latest that it has, and one that it lacks is named.
 pub(crate) fn repository() -> Result<(), Failed> {
     let (charts, folder) = (charts()?, tempfile::tempdir()?);
-    let mut index = vec!["apiVersion: v1".to_owned(), "entries:".to_owned(), "  cilium:".to_owned()];
-    for (version, _) in VERSIONS {
-        let archive = format!("cilium-{version}.tgz");
-        let rename = format!("s,^{version},cilium,");
-        let mut tar = tool("tar", &["--create", "--gzip", "--transform", &rename, "--file"]);
-        tar.arg(folder.path().join(&archive)).arg("--directory").arg(charts.path()).arg(version);
-        run(&mut tar)?.expect_code(0)?;
-        index.push(format!("  - {{apiVersion: v2, name: cilium, version: {version}, urls: [{archive}]}}"));
-    }
-    std::fs::write(folder.path().join("index.yaml"), index.join("\n"))?;
+    pack(VERSIONS.map(|(version, _)| (version, charts.path().join(version))), folder.path())?;
     // What is fetched from here is of no use to anybody later.
     let kept = tempfile::tempdir()?;
     std::os::unix::fs::symlink(cache().join("components"), kept.path().join("components"))?;

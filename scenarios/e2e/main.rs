@@ -6,7 +6,7 @@
 //! How long each took is printed at the end; of two that are under way at a time, each waits for the other.
 //! `ci/flannel` makes the images of the trials of flannel first.
 //! `SEATRIAL_CHARTS` may name a folder with Cilium's charts, which are then upgraded one after the other; without it, the
-//! trial `charts/of-cilium` is reported as ignored.
+//! trial `charts/of-cilium` is reported as ignored, and `plan/commands` follows a plan for the charts of other trials.
 //! `SEATRIAL_E2E_DOCKER` may name the file with the process id of a Docker daemon that a trial may kill.
 //! `SEATRIAL_E2E_KILLS` is how many moments the kill tests try, 3 by default.
 
@@ -25,6 +25,8 @@ mod kills;
 #[cfg(feature = "e2e-kind")]
 mod kind;
 mod neighbours;
+#[cfg(feature = "e2e-kind")]
+mod plan;
 mod repro;
 mod scenario;
 mod subject_file;
@@ -78,6 +80,7 @@ fn main() {
     }
     #[cfg(feature = "e2e-kind")]
     trials.extend([
+        alone("plan/commands", plan::commands),
         alone("kind/cluster-up-and-down", kind::up_and_down),
         alone("kind/upgrade-1.5-1.6", kind::same_as_in_a_sandbox),
         alone("kind/killed", kind::killed),
