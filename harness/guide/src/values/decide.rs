@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Note};
 use super::path::{Leaf, Path, json, parse};
-use super::{Request, defaults, facts, hop, known};
+use super::{Request, defaults, facts, hop, known, rules};
 use crate::rebase::Class;
 use model::Minor;
 
@@ -13,7 +13,7 @@ pub(super) fn decide(leaves: &[Leaf<'_>], request: &Request<'_>) -> Draft {
     let mut open = Vec::new();
     for hop in hop::path(request) {
         open.extend(defaults::guarded(&draft, &hop));
-        hop::take(&mut draft, &hop);
+        rules::apply(&mut draft, &hop);
     }
     defaults::ask(&mut draft, request, &open);
     report_images(&mut draft, request);

@@ -14,6 +14,7 @@ mod known;
 mod path;
 pub mod render;
 mod root;
+mod rules;
 mod verify;
 mod words;
 

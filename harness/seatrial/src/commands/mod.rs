@@ -17,5 +17,4 @@ pub(crate) mod report;
 pub(crate) mod repro;
 pub(crate) mod run;
 pub(crate) mod scenario;
-mod values;
 pub(crate) mod watch;

@@ -12,7 +12,8 @@ use model::Version;
 use serde_json::Value;
 use subject::cilium::ChartSource;
 
-use super::rebase::{Args, Output, read, replace, write_diff};
+use super::args::{Args, Output};
+use super::file::{read, replace, write_diff};
 
 /// Rebases a values file, and compares what the charts render if they are given.
 pub(super) fn run(
