@@ -45,7 +45,7 @@ const VALUES: &str = "k8sServiceHost: 10.250.0.1\nk8sServicePort: 6443\nkubeProx
                       envoy: {securityContext: {privileged: true}}\n";
 
 pub(crate) fn commands() -> Result<(), Failed> {
-    for pair in pairs()?.windows(2) {
+    for pair in versions()?.windows(2) {
         let [(from, _), (to, _)] = pair else { continue };
         let folder = tempfile::tempdir()?;
         charts::pack(
@@ -60,7 +60,7 @@ pub(crate) fn commands() -> Result<(), Failed> {
 }
 
 /// Versions with their charts as folders; those of Cilium without digests, which images of the stand-in do not have.
-fn pairs() -> Result<Vec<(String, TempDir)>, Failed> {
+fn versions() -> Result<Vec<(String, TempDir)>, Failed> {
     let Some(folder) = std::env::var_os("SEATRIAL_CHARTS") else { return OWN.map(own).into_iter().collect() };
     let mut versions: Vec<(u32, u32, String, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -151,7 +151,7 @@ fn follow(shell: &Shell, from: &str, to: &str) -> Result<(), Failed> {
     check(count > 10, format!("the plan has only {count} commands"))
 }
 
-/// A shell of an operator: helm, kubectl and seatrial, and a folder of its own.
+/// A shell with helm, kubectl and seatrial on its path, in a temporary folder.
 struct Shell {
     folder: TempDir,
     path: String,

@@ -4,8 +4,8 @@
 //! itself. The kernel drops the lock when the last holder ends, however it ends. Whether a cluster can be alive without a
 //! holder, only its provider knows.
 //!
-//! The folder of all clusters has a lock of its own, so that whoever lists the entries sees each of them complete or not at
-//! all: one that is being made or removed has no lock for a moment, and would look like that of a dead process.
+//! A lock on the folder of all clusters protects the creation, removal and listing of entries. Without it, an entry that is
+//! being created or removed could be listed without its own lock, as if its process had ended.
 
 mod entry;
 mod lock;
@@ -92,7 +92,7 @@ impl Ledger {
             builder
         };
         private(true).create(&self.folder).map_err(failed(&self.folder, "created"))?;
-        let _complete = lock_folder(&self.folder).map_err(failed(&self.folder, "locked"))?;
+        let _folder_lock = lock_folder(&self.folder).map_err(failed(&self.folder, "locked"))?;
         private(false).create(&folder).map_err(failed(&folder, "created"))?;
         let path = folder.join(LOCK);
         let file = File::create(&path).map_err(failed(&path, "created"))?;
@@ -109,7 +109,7 @@ impl Ledger {
     /// When the folder of the ledger cannot be read.
     pub fn list(&self) -> Result<Listing, LedgerError> {
         let mut listing = Listing::default();
-        let _complete = match lock_folder(&self.folder) {
+        let _folder_lock = match lock_folder(&self.folder) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(listing),
             locked => locked.map_err(failed(&self.folder, "locked"))?,
         };
@@ -269,7 +269,7 @@ impl Held {
     pub fn remove(self) -> Result<(), LedgerError> {
         self.empty().map_err(failed(&self.folder, "emptied"))?;
         let clusters = self.folder.parent().unwrap_or(&self.folder);
-        let _complete = lock_folder(clusters).map_err(failed(clusters, "locked"))?;
+        let _folder_lock = lock_folder(clusters).map_err(failed(clusters, "locked"))?;
         std::fs::remove_dir_all(&self.folder).map_err(failed(&self.folder, "removed"))
     }
 

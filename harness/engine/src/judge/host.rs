@@ -13,7 +13,7 @@ use probe::noise::Noise;
 use probe::outage::{Outage, outages};
 use probe::sample::{FlowSamples, Sample};
 
-/// Probes must be lost for at least this long: a machine loses single packets of its own.
+/// The minimum duration of a loss. Shorter ones can be packets that the machine itself drops.
 const LOSS: Duration = Duration::from_millis(100);
 
 /// The subject must have changed at most this long before the loss began, or until [`AFTER`] after it.

@@ -1,4 +1,4 @@
-//! Runs that must not pass although nothing was found.
+//! Verdicts of whole runs: what must not pass, and which window a probe belongs to.
 
 use model::{Class, Impact};
 use probe::sample::Sample;

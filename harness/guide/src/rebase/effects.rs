@@ -36,7 +36,7 @@ const REPLACEMENT: [&str; 6] = [
 /// Options that do nothing without another one that is true.
 const ONLY_WITH: [(&str, &str); 1] = [("enable-ipsec-encrypted-overlay", "enable-ipsec")];
 
-/// Returns what each option does in a minor, by name; options that act together are under names of their own.
+/// Returns what each option does in a minor, by name; options that act together are combined under one name for each effect.
 pub(super) fn effects(data: &Data, minor: Minor) -> BTreeMap<String, Effect> {
     let grouped = |name: &str| ROUTING.contains(&name) || REPLACEMENT.contains(&name);
     let names: BTreeSet<&str> = options::all().iter().map(|option| option.name.as_str()).collect();

@@ -87,7 +87,7 @@ fn workload(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value
         ("DaemonSet", "cilium", true, true) => (
             Consequence::AgentsRestart,
             format!(
-                "agents restart on every node{when}; meanwhile new pods wait for their network, DNS rules are interrupted, and L7 rules too unless Envoy has a DaemonSet of its own"
+                "agents restart on every node{when}; until they are ready, new pods have no network, and traffic with DNS rules is interrupted, as is traffic with L7 rules unless Envoy runs in a separate DaemonSet"
             ),
         ),
         ("DaemonSet", "cilium", true, false) => {

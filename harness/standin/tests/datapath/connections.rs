@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 
 use super::lab::{Lab, NEAR, REMOTE, SERVICE};
-use super::traffic::{SLOW, answer, connect, get, request, send, wait_until_acknowledged};
+use super::traffic::{HELD, answer, connect, get, release_answer, request, send, wait_until_acknowledged};
 use super::{l4, l7};
 use crate::behaviour::Behaviours;
 use crate::behaviour::connection_table::UnknownTcp;
@@ -53,9 +53,10 @@ fn a_client_waits_for_an_answer_that_is_no_longer_tracked(#[case] server: Socket
     lab.unknown_tcp = UnknownTcp::Refuse;
     lab.program(&[]);
     let mut held = lab.client.run(|| connect(server)).unwrap();
-    send(&mut held, SLOW).unwrap();
+    send(&mut held, HELD).unwrap();
     lab.client.run(|| wait_until_acknowledged(&held));
     lab.forget_tcp();
+    release_answer();
     let nothing = answer(&mut held).unwrap_err();
     assert_eq!(nothing.kind(), ErrorKind::WouldBlock, "{nothing}");
     let cut = request(&mut held, "/").unwrap_err();

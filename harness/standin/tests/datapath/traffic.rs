@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,12 @@ use super::netns::Netns;
 
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A path that is answered late.
-pub(super) const SLOW: &str = "/slow";
-const SLOW_ANSWER: Duration = Duration::from_millis(300);
+/// A path that is answered when the test releases the answer.
+pub(super) const HELD: &str = "/held";
+/// Released answers that no server has sent yet.
+static RELEASED: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+/// Within this time a kernel acknowledges what it has received.
+const ACKNOWLEDGED: Duration = Duration::from_secs(5);
 
 /// Serves until the process ends: HTTP on 8080 and 9090, echo on 7000.
 pub(super) fn serve(netns: &Netns, name: &'static str) {
@@ -36,18 +40,19 @@ pub(super) fn serve(netns: &Netns, name: &'static str) {
     });
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time that an answer takes is a time, not a condition")]
 fn answer_all(stream: TcpStream, name: &str) -> io::Result<()> {
     let lines = BufReader::new(stream.try_clone()?).lines();
     let mut stream = stream;
-    let mut delay = Duration::ZERO;
+    let mut held = false;
     for line in lines {
         let line = line?;
-        if line.contains(SLOW) {
-            delay = SLOW_ANSWER;
-        }
+        held |= line.contains(HELD);
         if line.is_empty() {
-            thread::sleep(delay);
+            if std::mem::take(&mut held) {
+                let released = RELEASED.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let released = RELEASED.1.wait_while(released, |released| *released == 0);
+                *released.unwrap_or_else(PoisonError::into_inner) -= 1;
+            }
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len())?;
         }
     }
@@ -76,6 +81,12 @@ pub(super) fn send(stream: &mut TcpStream, path: &str) -> io::Result<()> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: server\r\n\r\n")
 }
 
+/// Lets a server send the answer to a request for [`HELD`].
+pub(super) fn release_answer() {
+    *RELEASED.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    RELEASED.1.notify_one();
+}
+
 /// Waits until the server's kernel has acknowledged all that was sent. To be called in the client's namespace.
 pub(super) fn wait_until_acknowledged(stream: &TcpStream) {
     let port = format!(":{:04X}", stream.local_addr().unwrap().port());
@@ -89,7 +100,7 @@ pub(super) fn wait_until_acknowledged(stream: &TcpStream) {
     };
     let begun = Instant::now();
     while outstanding() {
-        assert!(begun.elapsed() < SLOW_ANSWER, "the server's kernel acknowledges nothing");
+        assert!(begun.elapsed() < ACKNOWLEDGED, "the server's kernel acknowledges nothing");
         thread::yield_now();
     }
 }

@@ -13,13 +13,10 @@ use crate::error::PrepareError;
 use crate::input::InputError;
 use crate::source::{Chart, ChartError, Parts};
 
-/// APIs that charts ask for before they render objects of them; a cluster whose values name such objects has them.
+/// APIs that templates check for, in charts 1.9 to 1.20; a cluster whose values enable such objects has them.
 const OPTIONAL_APIS: &[&str] = &[
     "monitoring.coreos.com/v1",
-    "cert-manager.io/v1",
-    "gateway.networking.k8s.io/v1",
     "gateway.networking.k8s.io/v1/GatewayClass",
-    "gateway.networking.k8s.io/v1beta1",
     "gateway.networking.k8s.io/v1beta1/GatewayClass",
 ];
 
