@@ -19,6 +19,7 @@ pub mod rebase;
 pub mod rendered;
 mod required;
 pub mod schema;
+mod splice;
 mod transition;
 pub mod values;
 pub mod yaml;

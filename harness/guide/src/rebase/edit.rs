@@ -8,6 +8,7 @@ use super::template::Template;
 use super::{Decision, RebaseError, Request, scalar};
 use crate::configmap::ConfigMap;
 use crate::keys;
+use crate::splice::{self, Splice};
 use crate::yaml::{Entry, Node, Style, Value};
 
 /// Metadata that the API server adds.
@@ -28,13 +29,6 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(super) struct Edited {
     pub(super) text: String,
     pub(super) dropped: Vec<String>,
-}
-
-struct Splice {
-    at: Range<usize>,
-    with: String,
-    /// Must start at the beginning of a line.
-    whole_lines: bool,
 }
 
 /// Applies the decisions to the text.
@@ -115,7 +109,7 @@ impl Editor<'_> {
         }
         let header = entry.bytes.end + self.text[entry.bytes.end..].find(['|', '>']).unwrap_or_default();
         let end = entry_end(self.text, entry);
-        let eol = if self.text[..end].ends_with('\n') { self.eol() } else { "" };
+        let eol = if self.text[..end].ends_with('\n') { splice::eol(self.text) } else { "" };
         self.splice(header..end, format!("{}{eol}", scalar::inline(after, style)));
     }
 
@@ -180,19 +174,12 @@ impl Editor<'_> {
     /// Inserts lines, indented as the entries are.
     fn insert_lines(&mut self, at: usize, lines: &[String]) {
         let indent = self.entries.first().map_or(2, |entry| entry.position.column - 1);
-        let eol = self.eol();
+        let eol = splice::eol(self.text);
         let line = |line: &String| {
             if line.is_empty() { eol.to_owned() } else { format!("{:indent$}{line}{eol}", "") }
         };
         let with = lines.iter().map(line).collect();
         self.splices.push(Splice { at: at..at, with, whole_lines: true });
-    }
-
-    fn eol(&self) -> &'static str {
-        match self.text.find('\n') {
-            Some(at) if self.text[..at].ends_with('\r') => "\r\n",
-            _ => "\n",
-        }
     }
 
     fn drop_server_metadata(&mut self, object: &Node) -> Result<Vec<String>, RebaseError> {
@@ -223,21 +210,7 @@ impl Editor<'_> {
         self.splices.push(Splice { at, with, whole_lines: false });
     }
 
-    fn finish(mut self) -> String {
-        // The sort is stable: splices at one position keep their order.
-        self.splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
-        let mut text = String::with_capacity(self.text.len() + 256);
-        let mut done = 0;
-        let eol = self.eol();
-        for splice in &self.splices {
-            text.push_str(self.text.get(done..splice.at.start).unwrap_or_default());
-            if splice.whole_lines && !text.is_empty() && !text.ends_with('\n') {
-                text.push_str(eol);
-            }
-            text.push_str(&splice.with);
-            done = done.max(splice.at.end);
-        }
-        text.push_str(&self.text[done..]);
-        text
+    fn finish(self) -> String {
+        splice::apply(self.text, self.splices)
     }
 }

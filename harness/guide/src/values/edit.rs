@@ -9,6 +9,7 @@ use super::draft::{Draft, Slot};
 use super::insert::{self, New};
 use super::path::{self, Path};
 use crate::rebase::lines::{entry_end, line_start};
+use crate::splice::{self, Splice};
 use crate::yaml::{self, Entry, Node, Style};
 
 /// Returns the values that the new text must have.
@@ -68,13 +69,6 @@ pub(super) fn apply(text: &str, root: Option<&Node>, draft: &Draft, after: &Valu
         }
     }
     editor.finish()
-}
-
-struct Splice {
-    at: Range<usize>,
-    with: String,
-    /// Must start at the beginning of a line.
-    whole_lines: bool,
 }
 
 struct Editor<'a> {
@@ -181,7 +175,7 @@ impl<'a> Editor<'a> {
     }
 
     fn insert(&mut self, root: Option<&Node>, anchor: &Path, new: &New) {
-        let eol = self.eol();
+        let eol = splice::eol(self.text);
         let node = root.and_then(|root| node_at(root, anchor));
         let Some(last) = node.and_then(|node| node.entries().last()) else {
             let lines = new.lines(self.text, 0, eol);
@@ -199,29 +193,8 @@ impl<'a> Editor<'a> {
         self.splices.push(Splice { at, with, whole_lines: false });
     }
 
-    fn eol(&self) -> &'static str {
-        match self.text.find('\n') {
-            Some(at) if self.text[..at].ends_with('\r') => "\r\n",
-            _ => "\n",
-        }
-    }
-
-    fn finish(mut self) -> String {
-        // The sort is stable: splices at one position keep their order.
-        self.splices.sort_by_key(|splice| (splice.at.start, splice.at.end));
-        let mut text = String::with_capacity(self.text.len() + 256);
-        let mut done = 0;
-        let eol = self.eol();
-        for splice in &self.splices {
-            text.push_str(self.text.get(done..splice.at.start).unwrap_or_default());
-            if splice.whole_lines && !text.is_empty() && !text.ends_with('\n') {
-                text.push_str(eol);
-            }
-            text.push_str(&splice.with);
-            done = done.max(splice.at.end);
-        }
-        text.push_str(&self.text[done..]);
-        text
+    fn finish(self) -> String {
+        splice::apply(self.text, self.splices)
     }
 }
 

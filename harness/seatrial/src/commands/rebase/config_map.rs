@@ -12,8 +12,8 @@ use model::Version;
 use engine::exit::{self, Usage};
 use engine::{paths, spawn};
 
-use super::args::{Args, Output};
-use super::file::{read, replace, write_diff};
+use super::args::Args;
+use super::file::{read, write_result};
 
 /// Rebases a ConfigMap.
 pub(super) fn run(
@@ -36,17 +36,7 @@ pub(super) fn run(
     if args.explain {
         write!(err, "{}", render::explain(&rebased))?;
     }
-    match args.output() {
-        Output::Yaml if args.in_place => {}
-        Output::Yaml => out.write_all(rebased.text.as_bytes())?,
-        Output::Diff => write_diff(out, &render::diff(&name, &text, &rebased.text))?,
-        Output::Json => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&render::Report::new(from, to, &rebased))?)?;
-        }
-    }
-    if args.in_place && rebased.text != text {
-        replace(args.file(), &text, &rebased.text)?;
-    }
+    write_result(args, (&text, &rebased.text), &render::Report::new(from, to, &rebased), out)?;
     writeln!(err, "{name}, {from} to {to}: {}", render::summary(&rebased))?;
     report(&rebased, err)?;
     Ok(if rebased.needs_attention() || (args.check && rebased.is_pending()) {

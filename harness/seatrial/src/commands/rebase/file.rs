@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use engine::exit::Usage;
+use guide::rebase::render;
+use serde::Serialize;
+
+use super::args::{Args, Output};
 
 pub(super) fn read(path: &Path) -> Result<String, Usage> {
     let mut text = String::new();
@@ -17,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<String, Usage> {
     read.map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))
 }
 
-pub(super) fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
+fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> {
     for line in diff.split_inclusive('\n') {
         let styled = match line.bytes().next() {
             Some(b'+') => console::style(line).green(),
@@ -30,8 +34,27 @@ pub(super) fn write_diff(out: &mut dyn Write, diff: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Writes the result in the requested format, and replaces the file if requested.
+pub(super) fn write_result(
+    args: &Args,
+    (before, after): (&str, &str),
+    report: &impl Serialize,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    match args.output() {
+        Output::Yaml if args.in_place => {}
+        Output::Yaml => out.write_all(after.as_bytes())?,
+        Output::Diff => write_diff(out, &render::diff(&args.file().display().to_string(), before, after))?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
+    }
+    if args.in_place && after != before {
+        replace(args.file(), before, after)?;
+    }
+    Ok(())
+}
+
 /// Replaces a file atomically and keeps the old text as FILE.bak.
-pub(super) fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
+fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return Err(Usage("--in-place needs a file instead of standard input".to_owned()).into());
     }

@@ -5,15 +5,15 @@ use std::io::Write;
 use cluster::Components;
 use engine::exit::{self, Usage};
 use engine::{paths, subjects};
-use guide::rebase::{Class, render as form};
+use guide::rebase::Class;
 use guide::rendered::{self, Comparison};
 use guide::values::{Rebased, Request, rebase, render};
 use model::Version;
 use serde_json::Value;
 use subject::cilium::ChartSource;
 
-use super::args::{Args, Output};
-use super::file::{read, replace, write_diff};
+use super::args::Args;
+use super::file::{read, write_result};
 
 /// Rebases a values file, and compares what the charts render if they are given.
 pub(super) fn run(
@@ -40,18 +40,8 @@ pub(super) fn run(
         write!(err, "{}", render::explain(&rebased))?;
     }
     let comparison = compared.as_ref().and_then(|compared| compared.as_ref().ok());
-    match args.output() {
-        Output::Yaml if args.in_place => {}
-        Output::Yaml => out.write_all(rebased.text.as_bytes())?,
-        Output::Diff => write_diff(out, &form::diff(&name, &text, &rebased.text))?,
-        Output::Json => {
-            let report = render::Report::new(from, to, &rebased, comparison.cloned());
-            writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-        }
-    }
-    if args.in_place && rebased.text != text {
-        replace(args.file(), &text, &rebased.text)?;
-    }
+    let json = render::Report::new(from, to, &rebased, comparison.cloned());
+    write_result(args, (&text, &rebased.text), &json, out)?;
     writeln!(err, "{name}, {from} to {to}: {}", render::summary(&rebased))?;
     report(&rebased, err)?;
     let open = match &compared {
